@@ -1,0 +1,1 @@
+"""Cameras, their files and trajectories, and the geometry the networks are conditioned on."""

@@ -1,0 +1,164 @@
+"""The one camera type of the project: V views x F frames of calibrated pinhole cameras.
+
+Convention (everything else lives only inside :mod:`cvd_core.geometry.formats`): OpenCV axes - x right, y down,
+z forward -, camera-to-world matrices, float64, intrinsics normalised by image width and height. One world unit is
+whatever the trajectory was made in; nothing here assumes metres.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+ROTATION_TOLERANCE = 1e-3
+"""Largest entry of ``R^T R - I`` accepted: pose files carry 6 to 9 digits and drift by about 1e-6 from a rotation."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cameras:
+    """Calibrated cameras of a rig.
+
+    Args:
+        c2w: ``(V, F, 4, 4)`` float64 camera-to-world matrices, OpenCV axes.
+        intrinsics: ``(V, F, 4)`` float64 ``fx, fy, cx, cy``; fx and cx divided by the image width, fy and cy by the
+            height.
+        names: one label per view; empty means ``view0 ...``.
+
+    Raises:
+        ValueError: wrong shapes, non-finite numbers, a matrix whose 3x3 part is no rotation or whose last row is not
+            0 0 0 1, or a focal length that is not positive. The message names the view and frame.
+    """
+
+    c2w: Tensor
+    intrinsics: Tensor
+    names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        c2w = torch.as_tensor(self.c2w).detach().to("cpu", torch.float64)
+        intrinsics = torch.as_tensor(self.intrinsics).detach().to("cpu", torch.float64)
+        if c2w.ndim != 4 or c2w.shape[-2:] != (4, 4) or 0 in c2w.shape:
+            raise ValueError(f"camera matrices have shape {tuple(c2w.shape)}; expected (views, frames, 4, 4)")
+        if intrinsics.shape != (*c2w.shape[:2], 4):
+            raise ValueError(
+                f"intrinsics have shape {tuple(intrinsics.shape)}; expected {(*c2w.shape[:2], 4)}: fx, fy, cx, cy for "
+                "every view and frame"
+            )
+        names = tuple(self.names) or tuple(f"view{i}" for i in range(len(c2w)))
+        if len(names) != len(c2w):
+            raise ValueError(f"{len(names)} view names for {len(c2w)} views; give one name per view")
+        object.__setattr__(self, "c2w", c2w)
+        object.__setattr__(self, "intrinsics", intrinsics)
+        object.__setattr__(self, "names", names)
+        self._check_numbers()
+
+    def _check_numbers(self) -> None:
+        finite = self.c2w.isfinite().all(-1).all(-1) & self.intrinsics.isfinite().all(-1)
+        self._require(finite, "holds NaN or infinity; every number of a camera must be finite")
+        R = self.c2w[..., :3, :3]
+        error = (R.mT @ R - torch.eye(3, dtype=R.dtype)).abs().amax((-1, -2))
+        is_rotation = (error <= ROTATION_TOLERANCE) & (torch.linalg.det(R) > 0)
+        self._require(
+            is_rotation,
+            f"has a 3x3 part that is not a rotation (R^T R differs from I by more than {ROTATION_TOLERANCE:g}, or it "
+            "mirrors); check the axes and that the matrix carries no scale",
+        )
+        last = torch.tensor([0.0, 0, 0, 1], dtype=torch.float64)
+        self._require((self.c2w[..., 3, :] == last).all(-1), "has a last row other than 0 0 0 1")
+        self._require(
+            (self.intrinsics[..., :2] > 0).all(-1),
+            "has a focal length that is not positive; fx and fy are focal lengths divided by image width and height",
+        )
+
+    def _require(self, ok: Tensor, problem: str) -> None:
+        """Raise with the first (view, frame) where ``ok`` (V, F) is false."""
+        if not bool(ok.all()):
+            view, frame = (~ok).nonzero()[0].tolist()
+            raise ValueError(f"camera of {self.names[view]}, frame {frame}, {problem}")
+
+    @property
+    def views(self) -> int:
+        return self.c2w.shape[0]
+
+    @property
+    def frames(self) -> int:
+        return self.c2w.shape[1]
+
+    @property
+    def w2c(self) -> Tensor:
+        """``(V, F, 4, 4)`` world-to-camera matrices."""
+        R, t = self.c2w[..., :3, :3], self.c2w[..., :3, 3:]
+        out = self.c2w.clone()
+        out[..., :3, :3] = R.mT
+        out[..., :3, 3:] = -R.mT @ t
+        return out
+
+    @property
+    def centers(self) -> Tensor:
+        """``(V, F, 3)`` camera centres in world units."""
+        return self.c2w[..., :3, 3]
+
+    def extent(self) -> float:
+        """Largest distance between any two camera centres of the rig, in world units."""
+        flat = self.centers.reshape(-1, 3)
+        return float(torch.cdist(flat, flat).max())
+
+    def K(self, width: int, height: int) -> Tensor:
+        """``(V, F, 3, 3)`` intrinsic matrices in pixels of a ``width`` x ``height`` image."""
+        fx, fy, cx, cy = self.intrinsics.unbind(-1)
+        K = torch.zeros(*self.intrinsics.shape[:2], 3, 3, dtype=torch.float64)
+        K[..., 0, 0], K[..., 1, 1] = fx * width, fy * height
+        K[..., 0, 2], K[..., 1, 2] = cx * width, cy * height
+        K[..., 2, 2] = 1
+        return K
+
+    def crop_to(self, width: int, height: int) -> Cameras:
+        """The same cameras seen through the largest centred window of aspect ``width : height``.
+
+        A pose file states intrinsics of the source video, often 16:9. Used unchanged on a square image they squeeze
+        the scene. Source pixels are taken to be square, so the source aspect is ``fy / fx``; the wider side is cropped
+        around the image centre, as CameraCtrl does. Returns intrinsics whose pixels are square at width x height.
+        """
+        fx, fy, cx, cy = self.intrinsics.unbind(-1)
+        ratio = (fy / fx) / (width / height)  # > 1: the source is wider than the target
+        sx, sy = ratio.clamp(min=1), (1 / ratio).clamp(min=1)
+        cropped = torch.stack([fx * sx, fy * sy, 0.5 + (cx - 0.5) * sx, 0.5 + (cy - 0.5) * sy], -1)
+        return replace(self, intrinsics=cropped)
+
+    def relative_to_first(self) -> Cameras:
+        """Each view's poses in the frame of its own first camera: frame 0 of every view becomes the identity.
+
+        This is how CameraCtrl and CVD feed cameras to the network, and what makes the first frames of all views the
+        same picture (CVD paper, Sec. 4).
+        """
+        relative = self.w2c[:, :1] @ self.c2w
+        relative[:, 0] = torch.eye(4, dtype=torch.float64)  # exactly, so rounding never makes a baseline
+        return replace(self, c2w=relative)
+
+    def select(self, views: Sequence[int]) -> Cameras:
+        """The cameras of ``views``, in that order."""
+        index = list(views)
+        return Cameras(self.c2w[index], self.intrinsics[index], tuple(self.names[i] for i in index))
+
+    @staticmethod
+    def concatenate(parts: Sequence[Cameras]) -> Cameras:
+        """All views of ``parts`` in one set.
+
+        Raises:
+            ValueError: no parts, or different frame counts (the message lists them by view name).
+        """
+        if not parts:
+            raise ValueError("no cameras given; expected at least one set")
+        if len({p.frames for p in parts}) > 1:
+            found = ", ".join(f"{p.names[0]}: {p.frames}" for p in parts)
+            raise ValueError(
+                f"trajectories have different numbers of frames ({found}); resample them to one length first"
+            )
+        names = [name for p in parts for name in p.names]
+        if len(set(names)) < len(names):
+            names = [f"view{i}" for i in range(len(names))]
+        return Cameras(
+            torch.cat([p.c2w for p in parts]), torch.cat([p.intrinsics for p in parts]), tuple(names)
+        )
