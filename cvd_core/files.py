@@ -23,7 +23,9 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{target.stem}-", suffix=target.suffix, dir=target.parent)
     except OSError as error:
-        raise ValueError(f"cannot write {target}: {error.strerror or error}; choose a folder you may write to") from error
+        raise ValueError(
+            f"cannot write {target}: {error.strerror or error}; choose a folder you may write to"
+        ) from error
     os.close(handle)
     temporary = Path(name)
     try:

@@ -1,0 +1,1 @@
+"""CameraCtrl: Pluecker rays -> camera features -> the motion modules (CameraCtrl, Sec. 3)."""

@@ -1,0 +1,43 @@
+"""How camera features enter the motion modules (CameraCtrl, Sec. 3.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from cvd_core.unet_layout import SD15_WIDTHS, PerSite
+
+
+class CameraMerge(nn.Module):
+    """Adds a camera feature to the tokens that one temporal attention makes its q, k and v from.
+
+    Args:
+        channels: width of the motion module.
+    """
+
+    def __init__(self, channels: int, ops: Any = nn, **factory: Any) -> None:
+        super().__init__()
+        self.qkv_merge = ops.Linear(channels, channels, **factory)
+
+    def forward(self, tokens: Tensor, feature: Tensor, scale: float = 1.0) -> Tensor:
+        """``m = qkv_merge(z + pose) * scale + z``.
+
+        Args:
+            tokens: ``(rows * h * w, F, C)`` normalised tokens z with their positions added.
+            feature: camera feature in the same arrangement.
+            scale: strength of the camera.
+        """
+        return self.qkv_merge(tokens + feature) * scale + tokens
+
+
+class CameraMerges(PerSite[CameraMerge]):
+    """One :class:`CameraMerge` per motion module, for its first attention.
+
+    Keys are those of the released ``attention_processor_state_dict`` without the path inside the motion module:
+    ``down_blocks.0.motion_modules.0.qkv_merge.weight``.
+    """
+
+    def __init__(self, widths: Sequence[int] = SD15_WIDTHS, ops: Any = nn, **factory: Any) -> None:
+        super().__init__("motion_modules", widths, lambda site: CameraMerge(site.channels, ops, **factory))

@@ -1,0 +1,1 @@
+"""CVD's cross-view synchronisation modules (paper, Sec. 4.1)."""

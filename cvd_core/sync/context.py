@@ -1,0 +1,61 @@
+"""What a sync module must know about the network call it takes part in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from cvd_core.sync.bias import EpipolarBias, Slopes
+
+Layout = Literal["view branch", "branch view"]
+Partners = Mapping[int, tuple[int, ...]]
+
+
+@dataclass
+class SyncContext:
+    """One call of the network on some of the views.
+
+    Attributes:
+        views: id of each view in the batch, in batch order.
+        partners: for every view, the views it attends to - all of them in this batch.
+        branches: 1, or 2 with classifier-free guidance (cond and uncond in one batch).
+        layout: order of the batch axis, frames innermost: ``[v0u v0c v1u ...]`` or ``[v0u v1u ... v0c v1c ...]``.
+        bias: None leaves the attention unmasked (the paper's ablation "w/o Epi").
+        slopes: source of pseudo-line slopes.
+        strength: factor on what the modules add; 0 disconnects the views.
+    """
+
+    views: tuple[int, ...]
+    partners: Partners
+    slopes: Slopes
+    bias: EpipolarBias | None
+    branches: int = 1
+    layout: Layout = "view branch"
+    strength: float = 1.0
+    positions: dict[int, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.positions = {view: i for i, view in enumerate(self.views)}
+        if len(self.positions) < len(self.views):
+            raise ValueError(f"views {list(self.views)} of one network call are not distinct")
+        for view in self.views:
+            missing = [p for p in self.partners.get(view, ()) if p not in self.positions or p == view]
+            if missing:
+                raise ValueError(
+                    f"view {view} is to attend to {missing}, but the batch holds views {list(self.views)}; "
+                    "partners are other views of the same batch"
+                )
+        alone = [view for view in self.views if not self.partners.get(view)]
+        if alone and len(alone) < len(self.views):
+            raise ValueError(f"views {alone} have no partner while others of the same batch do; run them separately")
+
+    @property
+    def synchronised(self) -> bool:
+        """Whether the views of this batch talk to each other at all."""
+        return self.strength != 0 and bool(self.partners.get(self.views[0]))
+
+
+def groups_to_partners(groups: Sequence[Sequence[int]]) -> dict[int, tuple[int, ...]]:
+    """Every view attends to all others of its group: a pair to each other, a triple to both, all views jointly."""
+    return {view: tuple(other for other in group if other != view) for group in groups for view in group}
