@@ -159,6 +159,4 @@ class Cameras:
         names = [name for p in parts for name in p.names]
         if len(set(names)) < len(names):
             names = [f"view{i}" for i in range(len(names))]
-        return Cameras(
-            torch.cat([p.c2w for p in parts]), torch.cat([p.intrinsics for p in parts]), tuple(names)
-        )
+        return Cameras(torch.cat([p.c2w for p in parts]), torch.cat([p.intrinsics for p in parts]), tuple(names))

@@ -137,5 +137,5 @@ def _to_tokens(x: Tensor, context: SyncContext) -> Tensor:
 
 def _to_maps(y: Tensor, context: SyncContext, size: tuple[int, int]) -> Tensor:
     """The inverse of :func:`_to_tokens`."""
-    order = (0, 3, 1, 4, 2) if context.layout == "view branch" else (3, 0, 1, 4, 2)
-    return y.permute(order).reshape(-1, y.shape[-1], *size)
+    order = (0, 3, 1, 2, 4) if context.layout == "view branch" else (3, 0, 1, 2, 4)
+    return y.permute(order).reshape(-1, *size, y.shape[-1]).permute(0, 3, 1, 2)

@@ -55,9 +55,7 @@ def _replay_rig(case: Case) -> Outcome:
     size = case.integer("image_size")
     pattern = case.tag.removeprefix("rig_").rpartition("_")[0]
     rig = make_rig(pattern, views, frames, distance=case.number("camera_dist"))
-    return Outcome(
-        max(deviation(rig.c2w, case.tensor("c2w")), deviation(rig.K(size, size), case.tensor("K"))), 1e-5
-    )
+    return Outcome(max(deviation(rig.c2w, case.tensor("c2w")), deviation(rig.K(size, size), case.tensor("K"))), 1e-5)
 
 
 def recorded_bias(case: Case, partners: dict[int, tuple[int, ...]]) -> EpipolarBias:
@@ -72,7 +70,8 @@ def recorded_bias(case: Case, partners: dict[int, tuple[int, ...]]) -> EpipolarB
         if "H_mats" in case:
             return PairGeometry.from_homographies(about_center(case.tensor("H_mats")[view], size, size))
         if "F_mats_views" in case:
-            return PairGeometry.from_fundamental(case.tensor("F_mats_views")[partners[view].index(partner) * views + view])
+            row = partners[view].index(partner) * views + view
+            return PairGeometry.from_fundamental(case.tensor("F_mats_views")[row])
         if "c2w" in case:
             return pair_geometry(case.cameras(), view, partner, size, size)
         return PairGeometry.from_homographies(torch.eye(3).expand(FRAMES, 3, 3))

@@ -1,0 +1,110 @@
+"""Diffusers' schedulers as solvers of :func:`cvd_core.sampling.collaborate.sample_together`."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from diffusers import (
+    DDIMScheduler,
+    DPMSolverMultistepScheduler,
+    EulerAncestralDiscreteScheduler,
+    EulerDiscreteScheduler,
+    UniPCMultistepScheduler,
+)
+from torch import Tensor
+
+from cvd_core.sampling.recurrence import NoiseLevel
+
+NOISE_SCHEDULE: dict[str, Any] = {
+    "num_train_timesteps": 1000,
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "linear",  # AnimateDiff's; Stable Diffusion itself uses scaled_linear
+    "timestep_spacing": "leading",
+    "steps_offset": 1,
+}
+
+SOLVERS: dict[str, Callable[[], Any]] = {
+    "ddim": lambda: DDIMScheduler(**NOISE_SCHEDULE, set_alpha_to_one=True, clip_sample=False),
+    "euler": lambda: EulerDiscreteScheduler(**NOISE_SCHEDULE),
+    "euler_ancestral": lambda: EulerAncestralDiscreteScheduler(**NOISE_SCHEDULE),
+    "dpmpp_2m": lambda: DPMSolverMultistepScheduler(**NOISE_SCHEDULE, algorithm_type="dpmsolver++", solver_order=2),
+    "dpmpp_2m_sde": lambda: DPMSolverMultistepScheduler(
+        **NOISE_SCHEDULE, algorithm_type="sde-dpmsolver++", solver_order=2
+    ),
+    "unipc": lambda: UniPCMultistepScheduler(**NOISE_SCHEDULE),
+}
+"""Sampling methods by name. ``ddim`` (eta 0) is the one of the paper."""
+
+
+class DiffusersSolver:
+    """A diffusers scheduler with a fixed number of steps.
+
+    Args:
+        name: one of :data:`SOLVERS`.
+        steps: denoising steps, 1 to 1000.
+        generator: gives the CPU generator for methods that add noise.
+        device: where the latents will be.
+
+    Raises:
+        ValueError: unknown name or impossible number of steps.
+    """
+
+    def __init__(
+        self, name: str, steps: int, generator: Callable[[], torch.Generator], device: torch.device | str = "cpu"
+    ) -> None:
+        if name not in SOLVERS:
+            raise ValueError(f"sampler is {name!r}; expected one of {', '.join(SOLVERS)}")
+        if not 1 <= steps <= NOISE_SCHEDULE["num_train_timesteps"]:
+            raise ValueError(f"{steps} sampling steps; expected 1 to {NOISE_SCHEDULE['num_train_timesteps']}")
+        self.scheduler = SOLVERS[name]()
+        self.scheduler.set_timesteps(steps, device=device)
+        self._steps = steps
+        self._generator = generator
+        self._repeating = False
+        self._adds_noise = name in ("euler_ancestral", "dpmpp_2m_sde")
+
+    @property
+    def steps(self) -> int:
+        return self._steps
+
+    @property
+    def initial_noise(self) -> float:
+        """Standard deviation that the first latents must have."""
+        return float(self.scheduler.init_noise_sigma)
+
+    def timestep(self, step: int) -> Tensor:
+        """What the network is told."""
+        t: Tensor = self.scheduler.timesteps[step]
+        return t
+
+    def level(self, step: int) -> NoiseLevel:
+        sigmas = getattr(self.scheduler, "sigmas", None)
+        if sigmas is None:  # DDIM: latents keep unit variance, and only alpha_bar is known
+            alpha_bar = self.scheduler.final_alpha_cumprod
+            if step < self.steps:
+                alpha_bar = self.scheduler.alphas_cumprod[int(self.scheduler.timesteps[step])]
+            return NoiseLevel(float(alpha_bar) ** 0.5, (1 - float(alpha_bar)) ** 0.5)
+        sigma = float(sigmas[step])
+        if isinstance(self.scheduler, EulerDiscreteScheduler | EulerAncestralDiscreteScheduler):
+            return NoiseLevel(1.0, sigma)
+        signal = 1 / (1 + sigma**2) ** 0.5
+        return NoiseLevel(signal, sigma * signal)
+
+    def scale_input(self, step: int, latents: Tensor) -> Tensor:
+        scaled: Tensor = self.scheduler.scale_model_input(latents, self.timestep(step))
+        return scaled
+
+    def advance(self, step: int, latents: Tensor, prediction: Tensor, *, final: bool) -> Tensor:
+        # Multistep schedulers remember earlier predictions. A pass that will be repeated works on a copy, so that their
+        # history holds one prediction per step, the last one.
+        scheduler = self.scheduler if final else copy.deepcopy(self.scheduler)
+        if self._repeating and hasattr(scheduler, "last_sample"):
+            scheduler.last_sample = None  # else UniPC's corrector brings back the sample from before the renoising
+        self._repeating = not final
+        noise = {"generator": self._generator()} if self._adds_noise else {}
+        moved: Tensor = scheduler.step(prediction, self.timestep(step), latents, return_dict=False, **noise)[0]
+        return moved
