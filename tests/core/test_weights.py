@@ -154,6 +154,18 @@ def test_a_wrong_pick_is_told_where_it_belongs(models: ModelFiles) -> None:
             require_kind(info, [Kind.SYNC], file="x.ckpt", wanted="a CVD sync module")
 
 
+@pytest.mark.parametrize("slot", ["sync", "motion", "camera"])
+@pytest.mark.parametrize("name", ["base_file", "motion", "camera", "camera_flat", "sync", "lora_kohya", "adapter"])
+def test_every_slot_refuses_every_other_file(models: ModelFiles, slot: str, name: str) -> None:
+    take = {"sync": sync_tensors, "motion": motion_tensors, "camera": camera_tensors}[slot]
+    checkpoint = read_checkpoint(getattr(models, name))
+    if name.startswith(slot):
+        assert take(checkpoint)
+    else:
+        with pytest.raises(ValueError, match=rf"{checkpoint.path.name} is not .*Give it to --"):
+            take(checkpoint)
+
+
 # reading
 
 

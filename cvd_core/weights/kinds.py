@@ -1,0 +1,243 @@
+"""Telling from a checkpoint's keys and shapes what it is: artists pick files by name, and names say little."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from torch import Tensor
+
+from cvd_core.weights.checkpoint import Checkpoint
+
+SD2_TEXT_WIDTH = 1024
+SDXL_TEXT_WIDTH = 2048
+V1_FRAMES = 24
+
+
+class Kind(Enum):
+    """What a checkpoint is; the value reads well after "looks like"."""
+
+    BASE = "a Stable Diffusion 1.x checkpoint"
+    UNET = "a diffusers UNet"
+    VAE = "a VAE"
+    TEXT_ENCODER = "a CLIP text encoder"
+    MOTION = "an AnimateDiff motion module"
+    MOTION_LORA = "an AnimateDiff motion LoRA"
+    ADAPTER = "an AnimateDiff adapter LoRA"
+    CAMERA = "a CameraCtrl checkpoint"
+    SYNC = "a CVD sync module"
+    LORA_KOHYA = "a LoRA in kohya format"
+    LORA_DIFFUSERS = "a LoRA in diffusers format"
+    SD2 = "a Stable Diffusion 2 checkpoint"
+    SDXL = "a Stable Diffusion XL model"
+    UNKNOWN = "no kind of model known here"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a kind of file goes: the command line's option and ComfyUI's folder."""
+
+    option: str
+    folder: str
+
+
+PLACES = {
+    Kind.BASE: Place("--base", "models/checkpoints"),
+    Kind.MOTION: Place("--motion", "models/animatediff_models"),
+    Kind.CAMERA: Place("--camera", "models/animatediff_models"),
+    Kind.SYNC: Place("--sync", "models/cvd"),
+    Kind.ADAPTER: Place("--lora", "models/loras"),
+    Kind.LORA_KOHYA: Place("--lora", "models/loras"),
+    Kind.LORA_DIFFUSERS: Place("--lora", "models/loras"),
+}
+"""Kinds this project loads. The others are known so that a wrong pick can be named."""
+
+
+@dataclass(frozen=True)
+class CheckpointInfo:
+    """What a checkpoint is, with the facts its shapes tell.
+
+    Args:
+        kind: what it is.
+        tensors: number of tensors.
+        parameters: number of numbers in them.
+        dtypes: their dtypes, most parameters first, as torch spells them without ``torch.``.
+        variant: the kind's version or layout, e.g. ``"v3"``, ``"nested"``, ``""`` if there is only one.
+        widths: channels per resolution, finest first; empty if the shapes do not tell.
+        text_width: channels of the text embedding the spatial attention takes, or None.
+        frames: length of the position table, so the most frames the network allows, or None.
+        in_channels: latent channels the UNet takes, or None.
+        parts: what a single-file base holds besides the UNet: ``"VAE"``, ``"text encoder"``.
+    """
+
+    kind: Kind
+    tensors: int
+    parameters: int
+    dtypes: tuple[str, ...]
+    variant: str = ""
+    widths: tuple[int, ...] = ()
+    text_width: int | None = None
+    frames: int | None = None
+    in_channels: int | None = None
+    parts: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The kind with its variant: "an AnimateDiff motion module (v3)"."""
+        return f"{self.kind.value} ({self.variant})" if self.variant else self.kind.value
+
+
+def identify(checkpoint: Checkpoint) -> CheckpointInfo:
+    """Tell what a checkpoint is, wrapping included. Keys and shapes are read, values are not."""
+    info = identify_tensors(checkpoint.tensors)
+    if info.kind is Kind.CAMERA:
+        return replace(info, variant="nested" if len(checkpoint.sections) > 1 else "flat")
+    return info
+
+
+def identify_tensors(tensors: Mapping[str, Tensor]) -> CheckpointInfo:
+    """Tell what checkpoint ``tensors`` come from, by keys and shapes."""
+    keys = _Keys(tensors)
+    kind, variant = _kind(keys)
+    sizes: dict[str, int] = {}
+    for value in tensors.values():
+        name = str(value.dtype).removeprefix("torch.")
+        sizes[name] = sizes.get(name, 0) + value.numel()
+    parts = (("VAE", "first_stage_model."), ("text encoder", "cond_stage_model."))
+    return CheckpointInfo(
+        kind=kind,
+        tensors=len(tensors),
+        parameters=sum(sizes.values()),
+        dtypes=tuple(sorted(sizes, key=lambda name: -sizes[name])),
+        variant=variant,
+        widths=_widths(keys),
+        text_width=keys.size(_TEXT_KEY, -1),
+        frames=keys.size(_FRAMES_KEY, 1),
+        in_channels=keys.size(_INPUT_KEY, 1) if kind in _WITH_UNET else None,
+        parts=tuple(name for name, prefix in parts if keys.start(prefix)) if kind is Kind.BASE else (),
+    )
+
+
+def require_kind(info: CheckpointInfo, accepted: Collection[Kind], *, file: str, wanted: str) -> None:
+    """Check that a file is what the place it was picked for takes.
+
+    Args:
+        info: what :func:`identify` says of it.
+        accepted: the kinds that fit.
+        file: the file's name for the message.
+        wanted: what was expected, with an article: "an AnimateDiff motion module".
+
+    Raises:
+        ValueError: it is something else; the message says what, and where that belongs.
+    """
+    if info.kind not in accepted:
+        raise ValueError(f"{file} is not {wanted}: its keys look like {info.label}. {where_it_belongs(info.kind)}")
+
+
+def where_it_belongs(kind: Kind) -> str:
+    """Advice on a file that was picked in the wrong place."""
+    if place := PLACES.get(kind):
+        return f"Give it to {place.option} instead ({place.folder} in ComfyUI)"
+    return {
+        Kind.UNET: "Give --base the diffusers folder it lies in, with unet, vae, text_encoder and tokenizer",
+        Kind.SD2: "CVD runs on Stable Diffusion 1.5 models",
+        Kind.SDXL: "CVD runs on Stable Diffusion 1.5 models",
+    }.get(kind, "Check that it is the right file; nothing here takes this kind")
+
+
+_WITH_UNET = (Kind.BASE, Kind.UNET, Kind.SD2, Kind.SDXL)
+_ORIGINAL = "model.diffusion_model."
+_LORA_KEY = re.compile(r"lora[._](up|down|A|B|linear_layer)\b|\.hada_|\.lokr_")
+_TEXT_KEY = r"attn2[._](?:processor\.)?to_k(?:\.weight|[._].*(?:down|lora_A)(?:\.\w+)?\.weight)$"
+_INPUT_KEY = r"^(?:conv_in|model\.diffusion_model\.input_blocks\.0\.0)\.weight$"
+_FRAMES_KEY = r"pos_(?:encoder|embed)\.pe$"
+
+
+class _Keys:
+    """Questions about the keys and shapes of a checkpoint."""
+
+    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+        self.shapes = {key: tuple(value.shape) for key, value in tensors.items()}
+
+    def start(self, *prefixes: str) -> bool:
+        return any(key.startswith(prefixes) for key in self.shapes)
+
+    def hold(self, *parts: str) -> bool:
+        return any(part in key for key in self.shapes for part in parts)
+
+    def size(self, pattern: str, axis: int) -> int | None:
+        """Length of ``axis`` of the first tensor whose key matches."""
+        shape = next((shape for key, shape in self.shapes.items() if re.search(pattern, key)), None)
+        return shape[axis] if shape is not None and len(shape) > abs(axis + (axis < 0)) else None
+
+
+def _kind(keys: _Keys) -> tuple[Kind, str]:
+    """Kind and variant; the most particular keys are asked for first."""
+    if any(_LORA_KEY.search(key) for key in keys.shapes):
+        return _lora_kind(keys)
+    if keys.hold(".epi_modules.", "epi_transformer."):
+        return Kind.SYNC, ""
+    if keys.hold("qkv_merge") or keys.start("encoder_down_conv_blocks."):
+        return Kind.CAMERA, ""
+    if keys.hold("motion_modules."):
+        return Kind.MOTION, _motion_version(keys)
+    if keys.start("conditioner.embedders.", "add_embedding.", f"{_ORIGINAL}label_emb."):
+        return Kind.SDXL, ""
+    if keys.start(f"{_ORIGINAL}input_blocks."):
+        is_sd2 = keys.start("cond_stage_model.model.") or keys.size(_TEXT_KEY, -1) == SD2_TEXT_WIDTH
+        return (Kind.SD2 if is_sd2 else Kind.BASE), ""
+    if keys.start("down_blocks.0.resnets.") and keys.start("time_embedding."):
+        return (Kind.SD2 if keys.size(_TEXT_KEY, -1) == SD2_TEXT_WIDTH else Kind.UNET), ""
+    if keys.start("encoder.down_blocks.0.resnets.", "encoder.down.0.block.0.", "first_stage_model."):
+        return Kind.VAE, ""
+    if keys.hold("embeddings.token_embedding.weight"):
+        return Kind.TEXT_ENCODER, ""
+    return Kind.UNKNOWN, ""
+
+
+def _lora_kind(keys: _Keys) -> tuple[Kind, str]:
+    if keys.hold("motion_modules."):
+        return Kind.MOTION_LORA, ""
+    text_width = keys.size(_TEXT_KEY, -1)
+    variant = "for SD2" if text_width == SD2_TEXT_WIDTH else ""
+    if text_width == SDXL_TEXT_WIDTH or keys.start("lora_te2_", "text_encoder_2.", "lora_unet_input_blocks_4_1_trans"):
+        variant = "for SDXL"
+    if keys.start("lora_unet_", "lora_te"):
+        return Kind.LORA_KOHYA, variant
+    if keys.hold(".processor.to_q_lora.down.") and not keys.start("unet.", "text_encoder."):
+        return Kind.ADAPTER, variant
+    return Kind.LORA_DIFFUSERS, variant
+
+
+def _motion_version(keys: _Keys) -> str:
+    if not keys.start("down_blocks.3."):
+        return "for SDXL"
+    if keys.start("mid_block."):
+        return "v2"
+    return "v1" if keys.size(_FRAMES_KEY, 1) == V1_FRAMES else "v3"
+
+
+_WIDTH_KEYS = (
+    r"^down_blocks\.(\d+)\.(?:motion|epi)_modules\.0\.(?:\w+_transformer\.)?proj_in\.weight$",
+    r"^encoder_down_conv_blocks\.(\d+)\.0\.block1\.weight$",
+    r"^down_blocks\.(\d+)\.resnets\.0\.conv1\.weight$",
+    r"^model\.diffusion_model\.input_blocks\.(1|4|7|10)\.0\.in_layers\.2\.weight$",
+    r"^encoder\.down(?:_blocks)?\.(\d+)\.(?:resnets|block)\.0\.conv1\.weight$",
+)
+
+
+def _widths(keys: _Keys) -> tuple[int, ...]:
+    for pattern in _WIDTH_KEYS:
+        found = {int(m[1]): shape[0] for key, shape in keys.shapes.items() if (m := re.search(pattern, key))}
+        if found:
+            return tuple(found[level] for level in sorted(found))
+    return ()
+
+
+def describe_keys(keys: Iterable[str], limit: int = 3) -> str:
+    """The first names of a set of keys and how many more there are: "a, b, c and 9 more"."""
+    names = sorted(keys)
+    shown = ", ".join(names[:limit])
+    return f"{shown} and {len(names) - limit} more" if len(names) > limit else shown

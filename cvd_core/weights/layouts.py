@@ -1,0 +1,105 @@
+"""The tensors of each kind of file in the layout its network takes, whatever wrapping the file has."""
+
+from __future__ import annotations
+
+import re
+
+from torch import Tensor
+
+from cvd_core.weights.checkpoint import Checkpoint
+from cvd_core.weights.kinds import Kind, describe_keys, identify, require_kind
+
+_DIFFUSERS_MOTION_NAMES = (
+    (".temporal_transformer.", "."),
+    (".attention_blocks.0.pos_encoder.pe", ".pos_embed.pe"),
+    (".attention_blocks.0.", ".attn1."),
+    (".attention_blocks.1.", ".attn2."),
+    (".norms.0.", ".norm1."),
+    (".norms.1.", ".norm2."),
+    (".ff_norm.", ".norm3."),
+)
+"""Parts of a motion module's keys: AnimateDiff's own, diffusers'."""
+
+
+def camera_tensors(checkpoint: Checkpoint) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The camera encoder's tensors and the 40 ``qkv_merge`` tensors of a CameraCtrl file, nested or flat.
+
+    Returns:
+        (pose encoder, keys ``encoder_conv_in.weight`` ...; attention merge, keys
+        ``down_blocks.i.motion_modules.j. ... .attention_blocks.0.processor.qkv_merge.weight`` ...).
+
+    Raises:
+        ValueError: the file is something else, one of the two parts is missing, or there are tensors of neither.
+    """
+    tensors = checkpoint.tensors
+    require_kind(identify(checkpoint), [Kind.CAMERA], file=checkpoint.path.name, wanted=Kind.CAMERA.value)
+    encoder = {key: value for key, value in tensors.items() if key.startswith("encoder_")}
+    merge = {key: value for key, value in tensors.items() if ".qkv_merge." in key}
+    if not encoder or not merge:
+        raise ValueError(
+            f"{checkpoint.path.name} holds {len(encoder)} camera-encoder and {len(merge)} qkv_merge tensors; "
+            "CameraCtrl needs both - use the whole CameraCtrl.ckpt or AnimateDiff-Evolved's CameraCtrl file"
+        )
+    _refuse_rest(checkpoint, tensors.keys() - encoder.keys() - merge.keys(), "CameraCtrl")
+    return encoder, merge
+
+
+def sync_tensors(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """The sync modules' tensors, keys ``down_blocks.i.epi_modules.j.epi_transformer...``: 520 in the official file.
+
+    Raises:
+        ValueError: the file is something else, or holds more than sync modules.
+    """
+    tensors = checkpoint.tensors
+    require_kind(identify(checkpoint), [Kind.SYNC], file=checkpoint.path.name, wanted=Kind.SYNC.value)
+    _refuse_rest(checkpoint, {key for key in tensors if ".epi_modules." not in key}, "sync-module")
+    return tensors
+
+
+def motion_tensors(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """A motion module's tensors under AnimateDiff's own keys, from its own files or a diffusers MotionAdapter.
+
+    Raises:
+        ValueError: the file is something else, is for SDXL, or holds more than motion modules.
+    """
+    tensors = checkpoint.tensors
+    info = identify(checkpoint)
+    require_kind(info, [Kind.MOTION], file=checkpoint.path.name, wanted=Kind.MOTION.value)
+    if info.variant == "for SDXL":
+        raise ValueError(f"{checkpoint.path.name} is a motion module for SDXL; CVD runs on SD1.5 - use v3_sd15_mm.ckpt")
+    _refuse_rest(checkpoint, {key for key in tensors if ".motion_modules." not in key}, "motion-module")
+    if any(".temporal_transformer." in key for key in tensors):
+        return tensors
+    original: dict[str, Tensor] = {}
+    for key, value in tensors.items():
+        name = _original_motion_key(key)
+        original[name] = value
+        if name.endswith(".pe"):  # diffusers keeps one table per block, AnimateDiff one per attention
+            original[name.replace(".attention_blocks.0.", ".attention_blocks.1.")] = value
+    return original
+
+
+def diffusers_motion_key(key: str) -> str:
+    """The key in diffusers' UNetMotionModel of an original motion-module ``key``.
+
+    ``.temporal_transformer`` goes, norms.0/1 become norm1/2, ff_norm norm3, attention_blocks.0/1 attn1/2. diffusers has
+    one position table per block, ``pos_embed.pe``, where the original has the same one in both attentions; the first
+    attention's maps to it.
+    """
+    for original, ours in _DIFFUSERS_MOTION_NAMES:
+        key = key.replace(original, ours)
+    return key
+
+
+def _original_motion_key(key: str) -> str:
+    for original, ours in _DIFFUSERS_MOTION_NAMES[1:]:
+        key = key.replace(ours, original)
+    return re.sub(r"(\.motion_modules\.\d+\.)", r"\1temporal_transformer.", key)
+
+
+def _refuse_rest(checkpoint: Checkpoint, rest: set[str], what: str) -> None:
+    if rest:
+        raise ValueError(
+            f"{checkpoint.path.name} holds {len(rest)} tensors that are no {what} tensors ({describe_keys(rest)}); use "
+            "the official file"
+        )
