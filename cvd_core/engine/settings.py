@@ -88,8 +88,11 @@ class Settings:
         """Raises ValueError for unknown or missing names."""
         values = dict(values)
         try:
-            recurrence = Recurrence(**values.pop("recurrence", {}))
-            prompts = {name: tuple(values.pop(name)) for name in ("prompts", "negative_prompts") if name in values}
-            return Settings(**prompts, recurrence=recurrence, **values)
+            for name in ("prompts", "negative_prompts"):
+                if name in values:
+                    values[name] = tuple(values[name])
+            if "recurrence" in values:
+                values["recurrence"] = Recurrence(**values["recurrence"])
+            return Settings(**values)
         except TypeError as error:
             raise ValueError(f"the run's settings cannot be used: {error}") from error

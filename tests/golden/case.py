@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -76,10 +76,11 @@ class RecordedDraws:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Largest absolute deviation found in a file, and what is allowed."""
+    """Largest absolute deviation found in a file, what is allowed, and (networks only) the output that was found."""
 
     error: float
     tolerance: float
+    found: Tensor = field(default_factory=lambda: torch.empty(0), repr=False)
 
     @property
     def ok(self) -> bool:
