@@ -14,17 +14,12 @@ from cvd_core.engine.loading import BaseModel
 from cvd_core.engine.settings import Settings
 from cvd_core.engine.text import encode_prompts
 from cvd_core.engine.unet import CollaborativeUNet
-from cvd_core.geometry.cameras import Cameras
+from cvd_core.geometry.cameras import Cameras, prepare_cameras
 from cvd_core.sampling.collaborate import Progress
 from cvd_core.sampling.draws import SeededDraws
 
 VAE_FRAMES = 4
 """Frames decoded at once: the VAE's memory does not grow with the length or number of the videos."""
-
-
-def prepare_cameras(cameras: Cameras, width: int, height: int) -> Cameras:
-    """Cameras as the networks expect them: square pixels at width x height, each path relative to its first pose."""
-    return cameras.crop_to(width, height).relative_to_first()
 
 
 class CollaborativePipeline:

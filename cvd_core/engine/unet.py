@@ -47,6 +47,21 @@ class _CameraAttention:
         return self.inner(attn, hidden_states, *args, **kwargs)
 
 
+class _Synchronise:
+    """Forward hook of a motion module: pass its output through the sync module behind it.
+
+    An object rather than a closure, so that a deep copy of the network hooks the copied modules.
+    """
+
+    def __init__(self, module: SyncModule, call: _Call) -> None:
+        self.module = module
+        self.call = call
+
+    def __call__(self, _motion: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
+        context = self.call.sync
+        return output if context is None else cast(Tensor, self.module(output, context))
+
+
 class CollaborativeUNet(nn.Module):
     """Predicts noise for several views at once.
 
@@ -83,14 +98,7 @@ class CollaborativeUNet(nn.Module):
             merged = _CameraAttention(attention.processor, self.merges.at(site), site.level, self._call)
             attention.set_processor(merged)
         if self.sync is not None:
-            motion.register_forward_hook(self._synchroniser(self.sync.at(site)))
-
-    def _synchroniser(self, module: SyncModule) -> Any:
-        def synchronise(_motion: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
-            context = self._call.sync
-            return output if context is None else cast(Tensor, module(output, context))
-
-        return synchronise
+            motion.register_forward_hook(_Synchronise(self.sync.at(site), self._call))
 
     def motion_module(self, site: Site) -> nn.Module:
         """The motion module at ``site``; what it returns has been through the sync module."""

@@ -103,7 +103,8 @@ class Cameras:
     def extent(self) -> float:
         """Largest distance between any two camera centres of the rig, in world units."""
         flat = self.centers.reshape(-1, 3)
-        return float(torch.cdist(flat, flat).max())
+        # Not through a matrix product: far from the origin it would lose the small differences.
+        return float(torch.cdist(flat, flat, compute_mode="donot_use_mm_for_euclid_dist").max())
 
     def K(self, width: int, height: int) -> Tensor:
         """``(V, F, 3, 3)`` intrinsic matrices in pixels of a ``width`` x ``height`` image."""
@@ -160,3 +161,8 @@ class Cameras:
         if len(set(names)) < len(names):
             names = [f"view{i}" for i in range(len(names))]
         return Cameras(torch.cat([p.c2w for p in parts]), torch.cat([p.intrinsics for p in parts]), tuple(names))
+
+
+def prepare_cameras(cameras: Cameras, width: int, height: int) -> Cameras:
+    """Cameras as the networks expect them: square pixels at width x height, each path relative to its first pose."""
+    return cameras.crop_to(width, height).relative_to_first()

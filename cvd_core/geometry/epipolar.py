@@ -28,6 +28,8 @@ SMALLEST_BASELINE = 1e-4
 """Baselines under this share of the rig's extent give no usable line: the parallax is a small fraction of a pixel."""
 ROUNDING = 1e-6
 """Rounding of camera centres in files and float32 matrices, relative to their distance from the origin (or to 1)."""
+FINEST_BAND = 0.01
+"""Least half-width of a soft band in pixels: finer distances are rounding, as on a map of one pixel."""
 FARTHEST_TARGET = 4.0
 """A homography that throws a pixel further out than this many image sizes has no partner to attend to."""
 
@@ -148,7 +150,7 @@ def pseudo_lines(homography: Tensor, pixels: Tensor, angle: Tensor, width: int, 
 
 
 def soft_band(lines: Tensor, keys: Tensor, height: int, threshold: float) -> Tensor:
-    """``(F,)`` half-width tau in pixels: ``threshold / (height // 2)`` of each frame's largest distance.
+    """``(F,)`` half-width tau in pixels: ``threshold / (height // 2)`` of each frame's largest distance, if not tiny.
 
     Args:
         lines: ``(F, Q, 3)`` with unit normals.
@@ -157,7 +159,7 @@ def soft_band(lines: Tensor, keys: Tensor, height: int, threshold: float) -> Ten
     # The largest distance to a convex set of points is reached at a corner of it: no need to visit every key.
     (left, top, one), (right, bottom, _) = keys[0], keys[-1]
     corners = torch.stack([left, top, one, right, top, one, left, bottom, one, right, bottom, one]).view(4, 3)
-    return threshold / (height // 2) * (lines @ corners.mT).abs().amax((-1, -2))
+    return (threshold / (height // 2) * (lines @ corners.mT).abs().amax((-1, -2))).clamp(min=FINEST_BAND)
 
 
 def soft_bias(lines: Tensor, keys: Tensor, tau: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -48,7 +48,8 @@ class EpipolarBias:
             between line and pixel; hard: half-width in pixels. Both publications use 3.
         slope_per_frame: draw one pseudo-line slope per view and frame (as training on homographies does) instead of
             one per attention call (as inference does).
-        cache_bytes: memory the biases may keep; what does not fit is rebuilt at each use.
+        cache_bytes: memory the biases may keep; what does not fit is rebuilt at each use, and so is everything while
+            gradients are recorded.
     """
 
     def __init__(
@@ -99,6 +100,30 @@ class EpipolarBias:
             geometry, cameras.frames, width, height, band=band, threshold=threshold, cache_bytes=cache_bytes
         )
 
+    def at_frames(self, frames: Sequence[int], *, cache_bytes: int) -> EpipolarBias:
+        """The bias of some frames of the clip, in that order, for a network call that sees only those.
+
+        Args:
+            frames: indices into the clip.
+            cache_bytes: memory the new bias may keep besides this one's.
+        """
+        index = torch.tensor(list(frames))
+
+        def geometry(view: int, partner: int) -> PairGeometry:
+            whole = self._pair(view, partner)
+            return PairGeometry(whole.fundamental[index], whole.homography[index], whole.degenerate[index])
+
+        return EpipolarBias(
+            geometry,
+            len(index),
+            self.width,
+            self.height,
+            band=self.band,
+            threshold=self.threshold,
+            slope_per_frame=self.slope_per_frame,
+            cache_bytes=cache_bytes,
+        )
+
     def draw_slopes(self, slopes: Slopes, views: int) -> Tensor:
         """``(views, F)`` pseudo-line angles in radians for one attention call."""
         u = slopes((views * self.frames,) if self.slope_per_frame else (1,))
@@ -128,6 +153,8 @@ class EpipolarBias:
             ``(frames, queries, P * h * w)`` in ``dtype`` on ``device``; may be a view of the cache: do not write to it.
         """
         key = (view, partners, size, dtype, device)
+        if torch.is_grad_enabled():  # autograd needs every mask as it was; the cache redraws slopes in place
+            return self._build(view, partners, frames, queries, size, angles, device).to(dtype)
         if key not in self._biases and self._fits(len(partners), size, dtype):
             every = slice(0, size[0] * size[1])
             bias = self._build(view, partners, slice(0, self.frames), every, size, angles, device).to(dtype)

@@ -1,0 +1,305 @@
+"""``cvd generate``: its options.
+
+All are None when they are not given, so that a repeated run knows what to override; defaults stand in the help texts
+and in :class:`cvd_core.engine.settings.Settings`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import get_args
+
+from cvd_core.cli import COMMANDS
+from cvd_core.engine.settings import SIDE_STEP, SMALLEST_SIDE, Settings
+from cvd_core.geometry.epipolar import Band
+from cvd_core.geometry.interpolation import EASINGS
+from cvd_core.geometry.rigs import RIGS
+from cvd_core.sampling.pairs import STRATEGIES
+
+DEFAULT_FPS = 8.0
+DEFAULT_FRAMES = 16
+DEFAULT_VIEWS = 2
+RIG_PARAMETERS = sorted({parameter.name for rig in RIGS.values() for parameter in rig.parameters})
+
+EXAMPLES = """\
+examples:
+  four views that move out to the points of a circle:
+    cvd generate --rig circle --views 4 --recurrence 3 --guidance 14 --prompt "a red car on a forest road" \\
+      --base realistic.safetensors --config sd15/ --motion v3_sd15_mm.ckpt --camera CameraCtrl.ckpt --sync CVD.ckpt \\
+      --out runs/car
+  two camera paths from pose files:
+    cvd generate --poses left.txt right.txt --prompt "..." --base sd15/ --motion ... --out runs/pair
+  the same run again with another seed:
+    cvd generate --from runs/car/run.json --seed 7 --out runs/car-7
+"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser of ``cvd``."""
+    parser = subparsers.add_parser(
+        "generate",
+        help=COMMANDS["generate"],
+        description="Make videos of one scene, one along each camera path, in step with each other.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.set_defaults(run=run)
+    _add_output(parser.add_argument_group("output"))
+    _add_cameras(parser.add_argument_group("cameras", "Either pose files or a rig. Every path is one view, one video."))
+    _add_scene(parser.add_argument_group("scene"))
+    _add_models(
+        parser.add_argument_group("models", "Files on this machine; `cvd inspect FILE` tells what a file is good for.")
+    )
+    _add_sampling(parser.add_argument_group("picture and sampling"))
+    _add_views(parser.add_argument_group("how views work together"))
+    _add_machine(parser.add_argument_group("machine"))
+
+
+def run(args: argparse.Namespace) -> None:
+    """Read the inputs, make the videos, write everything at the end."""
+    quiet_libraries(offline=not args.allow_download)
+    from cvd_core.cli.inputs import read_inputs
+    from cvd_core.cli.render import render
+
+    render(read_inputs(args), args.out, allow_download=args.allow_download)
+
+
+def quiet_libraries(*, offline: bool) -> None:
+    """Set what diffusers, transformers and huggingface_hub take from the environment when they are imported.
+
+    Their messages are for programmers: only errors pass, unless the variables say otherwise. Offline, they do not even
+    ask whether files they have are the newest.
+    """
+    for library in ("DIFFUSERS", "TRANSFORMERS", "HF_HUB"):
+        os.environ.setdefault(f"{library}_VERBOSITY", "error")
+    if offline:
+        os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+def lora(text: str) -> tuple[Path, float]:
+    """``FILE`` or ``FILE:SCALE``. A colon that no number follows belongs to the file's name, as in ``C:\\x.ckpt``."""
+    file, colon, scale = text.rpartition(":")
+    try:
+        return (Path(file), float(scale)) if colon and file else (Path(text), 1.0)
+    except ValueError:
+        return Path(text), 1.0
+
+
+def _add_output(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder for one MP4 per view, grid.mp4 with all of them in step, transforms.json (the cameras, for "
+        "nerfstudio and Blender) and run.json (to repeat the run). Files that exist are never overwritten",
+    )
+    group.add_argument("--fps", type=float, metavar="N", help=f"frames per second (default: {DEFAULT_FPS:g})")
+    group.add_argument(
+        "--from",
+        dest="repeat",
+        type=Path,
+        metavar="RUN.json",
+        help="repeat an earlier run: everything is taken from its run.json except options that are given here. Models "
+        "must be the same files, or be given anew",
+    )
+
+
+def _add_cameras(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--poses",
+        type=Path,
+        nargs="+",
+        action="extend",
+        metavar="FILE",
+        help="camera paths in any format of `cvd cameras`: RealEstate10K .txt, transforms.json, COLMAP, .npz ...; "
+        "all views of all files are used, each moved so that its first camera is the common one",
+    )
+    group.add_argument(
+        "--intrinsics",
+        type=float,
+        nargs=4,
+        metavar=("FX", "FY", "CX", "CY"),
+        help="for pose files without: fx and cx divided by the image width, fy and cy by the height",
+    )
+    group.add_argument("--rig", choices=RIGS, help="; ".join(f"{r.name}: {r.description}" for r in RIGS.values()))
+    group.add_argument(
+        "--views", type=int, metavar="N", help=f"videos of the rig; odd numbers are welcome (default: {DEFAULT_VIEWS})"
+    )
+    for name in RIG_PARAMETERS:
+        found = [(rig.name, p) for rig in RIGS.values() for p in rig.parameters if p.name == name]
+        text = "; ".join(f"{rig}: {p.unit} (default {p.default:g})" for rig, p in found)
+        group.add_argument(f"--rig-{name}", type=float, metavar="N", help=text)
+    group.add_argument(
+        "--rig-easing", choices=EASINGS, help="how the rig's cameras speed up and slow down (default: linear)"
+    )
+    group.add_argument(
+        "--frames",
+        type=int,
+        metavar="N",
+        help=f"frames of every video: rigs are made with so many (default: {DEFAULT_FRAMES}), pose files are resampled "
+        f"to it (default: as many as they have). The networks were trained with {DEFAULT_FRAMES}",
+    )
+
+
+def _add_scene(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--prompt",
+        dest="prompts",
+        nargs="+",
+        action="extend",
+        metavar="TEXT",
+        help="what is to be seen: one text for all views, or one per view in their order. Describe ONE scene: views "
+        "were trained with the same text, so let texts differ only in what a single camera sees",
+    )
+    group.add_argument(
+        "--negative",
+        dest="negative_prompts",
+        nargs="+",
+        action="extend",
+        metavar="TEXT",
+        help='what is not to be seen, likewise (default: none; try "worst quality, low quality, letterboxed")',
+    )
+
+
+def _add_models(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--base",
+        type=Path,
+        metavar="PATH",
+        help="Stable Diffusion 1.5 or a fine-tune of it: a diffusers folder, or a .safetensors or .ckpt file",
+    )
+    group.add_argument(
+        "--config",
+        type=Path,
+        metavar="DIR",
+        help="if --base is a single file: any SD1.5 diffusers folder, for configs and tokenizer (weights not needed)",
+    )
+    group.add_argument("--motion", type=Path, metavar="FILE", help="AnimateDiff motion module, v3_sd15_mm.ckpt")
+    group.add_argument(
+        "--camera", type=Path, metavar="FILE", help="CameraCtrl.ckpt; without it the videos do not follow the cameras"
+    )
+    group.add_argument(
+        "--sync",
+        type=Path,
+        metavar="FILE",
+        help="CVD.ckpt, the sync modules; without it every view is a video of its own",
+    )
+    group.add_argument(
+        "--lora",
+        dest="loras",
+        type=lora,
+        nargs="+",
+        action="extend",
+        metavar="FILE[:SCALE]",
+        help="LoRA for SD1.5 with its strength, e.g. style.safetensors:0.8 (default strength: 1); several add up",
+    )
+
+
+def _add_sampling(group: argparse._ArgumentGroup) -> None:
+    sides = f"multiple of {SIDE_STEP}, at least {SMALLEST_SIDE} (default: %d; the networks were trained with 256)"
+    group.add_argument("--width", type=int, metavar="PX", help=sides % Settings.width)
+    group.add_argument("--height", type=int, metavar="PX", help=sides % Settings.height)
+    group.add_argument("--steps", type=int, metavar="N", help=f"denoising steps (default: {Settings.steps})")
+    group.add_argument(
+        "--guidance",
+        type=float,
+        metavar="N",
+        help="how strictly the prompt is followed; 1 turns guidance off and halves the time "
+        f"(default: {Settings.guidance:g}; the released code takes 14 for more than two views)",
+    )
+    group.add_argument(
+        "--sampler",
+        metavar="NAME",
+        help="ddim, euler, euler_ancestral, dpmpp_2m, dpmpp_2m_sde or unipc "
+        f"(default: {Settings.sampler}, the paper's)",
+    )
+    group.add_argument(
+        "--seed", type=int, metavar="N", help=f"decides every random number of the run (default: {Settings.seed})"
+    )
+
+
+def _add_views(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--strategy",
+        choices=STRATEGIES,
+        help="who looks at whom in a step. partition: random pairs, anew in each step; multi-partition: several sets "
+        "of random pairs, averaged; exhaustive: all pairs, averaged; joint: every view sees all others at once, which "
+        f"the networks were not trained for (default: {Settings.strategy})",
+    )
+    group.add_argument(
+        "--partitions",
+        type=int,
+        metavar="N",
+        help="sets of pairs for multi-partition; the time grows with it "
+        f"(default: {Settings.partitions}; paper: 2 for six views)",
+    )
+    group.add_argument(
+        "--recurrence",
+        type=int,
+        metavar="N",
+        help="do each step so often with other pairs; the time grows with it "
+        "(default: 1; paper: 1 for two views, 4 for four, 6 for six)",
+    )
+    group.add_argument(
+        "--recurrence-range",
+        type=float,
+        nargs=2,
+        metavar=("START", "END"),
+        help="do so only in this part of the steps, as shares from 0 to 1 (default: 0 1)",
+    )
+    group.add_argument(
+        "--sync-strength",
+        type=float,
+        metavar="N",
+        help=f"weight of what views tell each other; 0 disconnects them (default: {Settings.sync_strength:g})",
+    )
+    group.add_argument(
+        "--camera-strength",
+        type=float,
+        metavar="N",
+        help=f"weight of the camera control (default: {Settings.camera_strength:g})",
+    )
+    group.add_argument(
+        "--band",
+        choices=get_args(Band),
+        help="edge of the band around an epipolar line that a pixel looks at in the other view: soft as the released "
+        f"weights were trained, or hard as in the paper (default: {Settings.band})",
+    )
+    group.add_argument(
+        "--threshold",
+        type=float,
+        metavar="N",
+        help=f"half-width of that band; hard: in pixels (default: {Settings.threshold:g})",
+    )
+
+
+def _add_machine(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1, mps or auto (default: auto)")
+    group.add_argument(
+        "--dtype",
+        choices=("auto", "float32", "float16", "bfloat16"),
+        help="what the networks compute in; auto: float16 on a GPU, float32 on the CPU (default: auto)",
+    )
+    group.add_argument(
+        "--offload",
+        action="store_true",
+        default=None,
+        help="save GPU memory: keep each network in main memory while it does not work",
+    )
+    group.add_argument(
+        "--views-per-pass",
+        type=int,
+        metavar="N",
+        help="save GPU memory: at most so many views in one network call; the result does not change, the time grows "
+        "(default: all views at once)",
+    )
+    group.add_argument(
+        "--allow-download",
+        action="store_true",
+        help="fetch configs and tokenizer, a few MB, if --base is a single file and --config is not given; nothing "
+        "else is ever downloaded",
+    )

@@ -1,0 +1,146 @@
+"""Videos as files: H.264 in MP4, frame by frame what was rendered, in colours that every player agrees on."""
+
+from __future__ import annotations
+
+import math
+import os
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import torch
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation
+from torch import Tensor
+
+from cvd_core.files import atomic_path
+
+QUALITY = 16
+"""x264's constant rate factor: visually lossless; 0 is lossless, 23 the encoder's own choice."""
+
+_EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.BITEXACT
+_SLOWEST, _FASTEST = 0.01, 1000
+"""Frames per second beyond which a number is taken for a mistake."""
+
+
+def frame_rate(fps: float) -> Fraction:
+    """Frames per second as video files state them: 24000/1001 rather than 23.976.
+
+    Raises:
+        ValueError: an impossible number.
+    """
+    if not _SLOWEST <= fps <= _FASTEST:
+        raise ValueError(f"frame rate is {fps}; expected frames per second from {_SLOWEST} to {_FASTEST}, such as 8")
+    return Fraction(fps).limit_denominator(1001)
+
+
+def write_video(frames: Tensor, path: str | os.PathLike[str], fps: float = 8) -> None:
+    """Write an MP4 (H.264, 4:2:0, BT.709, limited range, tagged as such) of exactly these frames.
+
+    The same frames give the same bytes with the same library. No frame is reordered, so there is no edit list that some
+    programs pass over: every view starts at its first frame everywhere. An interruption leaves no file behind.
+
+    Args:
+        frames: ``(F, H, W, 3)`` uint8 RGB, H and W even.
+        path: ends in ``.mp4``; folders are made as needed.
+        fps: frames per second.
+
+    Raises:
+        ValueError: other shapes or types, an odd height or width, an impossible frame rate, another ending, or a
+            folder that cannot be written to.
+    """
+    path = Path(path)
+    _check_frames(frames)
+    if path.suffix.lower() != ".mp4":
+        raise ValueError(f"cannot write {path}: videos are MP4 files; name it something.mp4")
+    rate = frame_rate(fps)
+    layout = {"movflags": "+faststart", "use_editlist": "0"}
+    with atomic_path(path) as temporary, av.open(str(temporary), "w", options=layout) as container:
+        # one thread, for the encoder's decisions depend on how many there are; the conversion below averages blocks of
+        # 2 x 2 pixels for one chroma sample, which lies in their centre
+        options = {"crf": str(QUALITY), "bf": "0", "threads": "1", "chroma_sample_location": "center"}
+        stream = container.add_stream("libx264", rate=rate, options=options)
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        codec = stream.codec_context
+        codec.colorspace, codec.color_range = Colorspace.ITU709, ColorRange.MPEG
+        codec.color_primaries, codec.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
+        for index, image in enumerate(frames.cpu().contiguous()):
+            frame = av.VideoFrame.from_ndarray(image.numpy(), format="rgb24").reformat(
+                format="yuv420p",
+                dst_colorspace=Colorspace.ITU709,
+                src_color_range=ColorRange.JPEG,
+                dst_color_range=ColorRange.MPEG,
+                interpolation=_EXACT | Interpolation.FULL_CHR_H_INP,
+            )
+            frame.pts, frame.duration, frame.time_base = index, 1, 1 / rate
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+def read_video(path: str | os.PathLike[str]) -> tuple[Tensor, float]:
+    """All frames of a video, in the order they are shown, and its frame rate.
+
+    Returns:
+        ``(F, H, W, 3)`` uint8 RGB, colours converted as the file's tags say; frames per second.
+
+    Raises:
+        ValueError: no such file, or no video that can be decoded.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"{path} {'is a folder' if path.is_dir() else 'does not exist'}; expected a video file")
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise ValueError(f"{path} holds no video; expected a video file")
+            stream = container.streams.video[0]
+            rate = stream.average_rate
+            images = [
+                torch.from_numpy(frame.to_ndarray(format="rgb24", interpolation=_EXACT))
+                for frame in container.decode(stream)
+            ]
+    except av.error.FFmpegError as error:
+        raise ValueError(f"{path} cannot be read as a video ({error.strerror}); expected e.g. an MP4 file") from error
+    if not images or rate is None:
+        raise ValueError(f"{path} holds no frames; it was probably cut off - get it again")
+    return torch.stack(images), float(rate)
+
+
+def grid(videos: Tensor, columns: int | None = None) -> Tensor:
+    """All views in one picture, row by row, so that they play in step.
+
+    Args:
+        videos: ``(V, F, H, W, 3)``.
+        columns: pictures per row, 1 to V; by default as many as make the grid about as many pictures high as wide.
+
+    Returns:
+        ``(F, rows * H, columns * W, 3)``; cells without a view are black.
+
+    Raises:
+        ValueError: another shape, no views, or columns out of range.
+    """
+    if videos.ndim != 5 or videos.shape[-1] != 3 or 0 in videos.shape:
+        raise ValueError(f"videos have shape {tuple(videos.shape)}; expected (views, frames, height, width, 3)")
+    views, frames, height, width, _ = videos.shape
+    columns = math.ceil(math.sqrt(views)) if columns is None else columns
+    if not 1 <= columns <= views:
+        raise ValueError(f"the grid has {columns} columns for {views} views; expected 1 to {views}")
+    rows = math.ceil(views / columns)
+    canvas = videos.new_zeros(frames, rows * height, columns * width, 3)
+    for view, video in enumerate(videos):
+        top, left = view // columns * height, view % columns * width
+        canvas[:, top : top + height, left : left + width] = video
+    return canvas
+
+
+def _check_frames(frames: Tensor) -> None:
+    if frames.ndim != 4 or frames.shape[-1] != 3 or 0 in frames.shape or frames.dtype != torch.uint8:
+        raise ValueError(
+            f"frames have shape {tuple(frames.shape)} and type {frames.dtype}; expected uint8 of shape "
+            "(frames, height, width, 3)"
+        )
+    height, width = frames.shape[1:3]
+    if height % 2 or width % 2:
+        raise ValueError(
+            f"frames are {width} x {height} pixels; H.264 video takes even numbers only - use a multiple of 8"
+        )

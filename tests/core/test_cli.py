@@ -1,0 +1,248 @@
+"""The command line's frame: commands, exit codes, messages, and files that appear together."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import warnings
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import cvd_core
+from cvd_core.cli import COMMANDS, inspect, main, note
+from cvd_core.cli.generate import add_parser, lora
+from cvd_core.cli.outputs import complete_folder, file_stems
+from cvd_core.engine.solvers import SOLVERS
+
+
+def run_by(action: Any, monkeypatch: pytest.MonkeyPatch) -> int:
+    """The exit code of ``cvd`` when its command does ``action``."""
+    monkeypatch.setattr(inspect, "run", lambda _args: action())
+    return main(["inspect", "FILE"])
+
+
+def fail(error: BaseException) -> NoReturn:
+    raise error
+
+
+# commands
+
+
+def test_help_lists_every_command_and_needs_no_torch() -> None:
+    code = (
+        "import sys\nfrom cvd_core.cli import main\ntry:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "print(sorted({'torch', 'diffusers', 'numpy'} & sys.modules.keys()))"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert printed.endswith("\n[]\n")
+    for name, text in COMMANDS.items():
+        assert f"{name} " in printed
+        assert text in printed
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_described_as_in_the_list(name: str) -> None:
+    class Recorder:
+        help = ""
+
+        def add_parser(self, name: str, *, help: str, **_: Any) -> argparse.ArgumentParser:
+            self.help = help
+            return argparse.ArgumentParser(prog=name)
+
+    recorder: Any = Recorder()
+    import_module(f"cvd_core.cli.{name}").add_parser(recorder)
+    assert recorder.help == COMMANDS[name]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main([name, "--help"])
+    assert exit_.value.code == 0
+    assert "--debug" in capsys.readouterr().out
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(["--version"])
+    assert exit_.value.code == 0
+    assert capsys.readouterr().out == f"cvd {cvd_core.__version__}\n"
+
+
+@pytest.mark.parametrize("words", [[], ["render"], ["--fast"], ["inspect"], ["generate", "--out", "x", "--step", "3"]])
+def test_unknown_words_exit_with_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(words)
+    assert exit_.value.code == 2
+    assert "error:" in capsys.readouterr().err
+
+
+# exit codes and messages
+
+
+def test_a_mistake_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", "nowhere.ckpt"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("cvd: error: nowhere.ckpt does not exist")
+    assert printed.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", [["--debug", "inspect", "nowhere.ckpt"], ["inspect", "nowhere.ckpt", "--debug"]])
+def test_debug_shows_where(words: list[str]) -> None:
+    with pytest.raises(ValueError, match=r"nowhere\.ckpt does not exist"):
+        main(words)
+
+
+def test_an_error_of_the_file_system_names_the_file(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_by(lambda: fail(OSError(28, "No space left on device", "big.mp4")), monkeypatch) == 2
+    assert capsys.readouterr().err == "cvd: error: big.mp4: No space left on device\n"
+    assert run_by(lambda: fail(OSError("no strerror")), monkeypatch) == 2
+    assert capsys.readouterr().err == "cvd: error: no strerror\n"
+
+
+def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(KeyError):
+        run_by(lambda: fail(KeyError("x")), monkeypatch)
+
+
+def test_ctrl_c_exits_with_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_by(lambda: fail(KeyboardInterrupt()), monkeypatch) == 130
+    assert capsys.readouterr().err == "\ncvd: interrupted\n"
+
+
+def test_only_own_warnings_are_shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def warn() -> None:
+        warnings.warn_explicit("half of it was left out", UserWarning, "x.py", 1, module="cvd_core.engine.assemble")
+        warnings.warn_explicit("use another function", FutureWarning, "y.py", 1, module="diffusers.utils")
+        warnings.warn_explicit("slow", UserWarning, "z.py", 1, module="torch.nn")
+        note("by the way")
+
+    monkeypatch.setattr(sys, "warnoptions", [])
+    assert run_by(warn, monkeypatch) == 0
+    assert capsys.readouterr().err == "cvd: warning: half of it was left out\ncvd: note: by the way\n"
+
+
+def test_module_runs_as_a_program() -> None:
+    done = subprocess.run([sys.executable, "-m", "cvd_core.cli", "inspect", "nowhere"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("cvd: error: nowhere does not exist")
+
+
+# options of generate
+
+
+@pytest.mark.parametrize(
+    ("text", "file", "scale"),
+    [
+        ("style.safetensors", "style.safetensors", 1.0),
+        ("style.safetensors:0.8", "style.safetensors", 0.8),
+        ("style.safetensors:-1", "style.safetensors", -1.0),
+        ("a/b:c/style.safetensors:.5", "a/b:c/style.safetensors", 0.5),
+        ("a/b:c/style.safetensors", "a/b:c/style.safetensors", 1.0),
+        (r"C:\loras\style.safetensors", r"C:\loras\style.safetensors", 1.0),
+        (r"C:\loras\style.safetensors:0.75", r"C:\loras\style.safetensors", 0.75),
+        (r"C:style", r"C:style", 1.0),
+        ("style:", "style:", 1.0),
+        (":0.5", ":0.5", 1.0),
+    ],
+)
+def test_lora_and_its_strength(text: str, file: str, scale: float) -> None:
+    assert lora(text) == (Path(file), scale)
+
+
+def test_help_names_every_sampler(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = argparse.ArgumentParser()
+    add_parser(parser.add_subparsers())
+    with pytest.raises(SystemExit):
+        parser.parse_args(["generate", "--help"])
+    printed = capsys.readouterr().out
+    for name in SOLVERS:
+        assert name in printed
+
+
+# output folder
+
+
+def write(out: Path, *names: str, interrupted: bool = False) -> None:
+    with complete_folder(out, names) as folder:
+        for name in names:
+            (folder / name).touch()
+        if interrupted:
+            raise KeyboardInterrupt
+
+
+def test_files_appear_together(tmp_path: Path) -> None:
+    out = tmp_path / "a" / "b"
+    with complete_folder(out, ["x.txt", "y.txt"]) as folder:
+        (folder / "x.txt").write_text("x")
+        (folder / "y.txt").write_text("y")
+        assert not (out / "x.txt").exists()
+    assert sorted(path.name for path in out.iterdir()) == ["x.txt", "y.txt"]
+
+
+def test_other_files_stay(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    write(tmp_path, "x.txt")
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path, "z.txt", interrupted=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.txt", "x.txt"]
+
+
+@pytest.mark.parametrize("moment", ["while writing", "while moving"])
+def test_an_interruption_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
+    rename = Path.rename
+
+    def interrupt(source: Path, target: Path) -> Path:
+        if target.name == "y.txt":
+            raise KeyboardInterrupt
+        return rename(source, target)
+
+    monkeypatch.setattr(Path, "rename", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path / "a" / "b", "x.txt", "y.txt", interrupted=moment == "while writing")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "y.txt").write_text("old")
+    message = r"already holds y\.txt; choose another --out"
+    with pytest.raises(ValueError, match=message), complete_folder(tmp_path, ["x.txt", "y.txt"]):
+        pytest.fail("the block ran")
+    assert (tmp_path / "y.txt").read_text() == "old"
+
+
+@pytest.mark.parametrize("out", ["file", "file/below", "n" * 300, "new/" + "n" * 300])
+def test_an_unwritable_folder_is_found_before_the_work(tmp_path: Path, out: str) -> None:
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(ValueError, match=r"cannot write to .* choose another --out"),
+        complete_folder(tmp_path / out, ["x.txt"]),
+    ):
+        pytest.fail("the block ran")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_file_stems() -> None:
+    assert file_stems(["view0", "0bf152ef84195293", "links außen"]) == ["view0", "0bf152ef84195293", "links_außen"]
+    assert file_stems(["a/b", r"a\b", "A:B", "a_b"]) == ["a_b", "a_b_2", "A_B_3", "a_b_4"]
+    assert file_stems(["...", "", "grid", "../x"], taken=["grid"]) == ["view0", "view1", "grid_2", "x"]
+
+
+@given(st.lists(st.text(max_size=150), max_size=8))
+def test_file_stems_are_safe_and_differ(names: list[str]) -> None:
+    stems = file_stems(names, taken=["grid"])
+    assert len({stem.casefold() for stem in [*stems, "grid"]}) == len(names) + 1
+    for stem in stems:
+        assert stem.strip(". ") == stem
+        assert 0 < len(stem) < 120
+        assert not set(stem) & set('/\\:*?"<>| ')
+        assert stem.isprintable()

@@ -1,0 +1,427 @@
+"""``cvd generate`` on the reduced network: from pose files to videos, and the same again."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+import torch
+from torch import Tensor
+
+from cvd_core.cli import main, render
+from cvd_core.cli.generate import add_parser
+from cvd_core.cli.inputs import Inputs, read_inputs
+from cvd_core.engine.assemble import ModelPaths, choose_device, choose_dtype, load_pipeline
+from cvd_core.engine.pipeline import CollaborativePipeline
+from cvd_core.engine.run import RunRecord
+from cvd_core.engine.settings import Settings
+from cvd_core.geometry.cameras import Cameras, prepare_cameras
+from cvd_core.geometry.formats import read_cameras, write_cameras
+from cvd_core.geometry.rigs import make_rig
+from cvd_core.geometry.trajectories import resample
+from cvd_core.sampling.recurrence import Recurrence
+from cvd_core.video import grid, read_video
+from cvd_core.weights import sha256
+from tests import formula
+from tests.formula import ModelFiles
+
+POSES = [Path(__file__).parents[1] / "data" / "poses" / f"{n}.txt" for n in ("0bf152ef84195293", "2f25826f0d0ef09a")]
+SMALL = ["--width", 64, "--height", 64, "--steps", 2, "--guidance", 1, "--prompt", "a cat"]
+TINY = ["--rig", "circle", "--frames", 2, *SMALL]
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> NoReturn:
+        raise AssertionError("something tried to reach the network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+
+
+def model_options(models: ModelFiles) -> list[object]:
+    return ["--base", models.base_folder, "--motion", models.motion, "--camera", models.camera, "--sync", models.sync]
+
+
+def cvd(*words: object) -> int:
+    return main(["generate", *map(str, words)])
+
+
+@dataclass
+class Run:
+    folder: Path
+    printed: str
+    videos: dict[str, Tensor]
+
+
+@pytest.fixture(scope="module")
+def first(models: ModelFiles, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Two pose files, 16 frames, all models."""
+    folder = tmp_path_factory.mktemp("runs") / "new" / "first"
+    with pytest.MonkeyPatch.context() as patch:
+        lines: list[str] = []
+        patch.setattr("builtins.print", lambda *words, **_: lines.append(" ".join(map(str, words))))
+        assert cvd("--poses", *POSES, *SMALL, *model_options(models), "--out", folder) == 0
+    return Run(folder, "\n".join(lines), decoded(folder))
+
+
+def inputs_of(*words: object) -> Inputs:
+    """What a run with these options would start from."""
+    parser = argparse.ArgumentParser()
+    add_parser(parser.add_subparsers())
+    return read_inputs(parser.parse_args(["generate", "--out", "unused", *map(str, words)]))
+
+
+def decoded(folder: Path) -> dict[str, Tensor]:
+    return {path.name: read_video(path)[0] for path in sorted(folder.glob("*.mp4"))}
+
+
+def assert_same_videos(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+# from files to files
+
+
+def test_two_pose_files_become_two_videos_and_a_grid(first: Run) -> None:
+    names = {f"{path.stem}.mp4" for path in POSES}
+    assert {path.name for path in first.folder.iterdir()} == {*names, "grid.mp4", "transforms.json", "run.json"}
+    for path in first.folder.iterdir():
+        assert str(path) in first.printed
+    for name in names:
+        assert first.videos[name].shape == (16, 64, 64, 3)
+        assert read_video(first.folder / name)[1] == 8
+        assert first.videos[name].float().std() > 10  # a picture, not one colour
+    assert first.videos["grid.mp4"].shape == (16, 64, 128, 3)
+    views = grid(torch.stack([first.videos[f"{path.stem}.mp4"] for path in POSES]))
+    assert (first.videos["grid.mp4"].int() - views.int()).abs().float().mean() < 6  # both are coded, with loss
+    assert "no --" not in first.printed
+    assert "each is moved so that its first camera is the common one" in first.printed
+
+
+def test_cameras_are_written_as_the_networks_saw_them(first: Run) -> None:
+    given = Cameras.concatenate([read_cameras(path) for path in POSES])
+    expected = prepare_cameras(given, 64, 64)
+    found = read_cameras(first.folder / "transforms.json")
+    assert found.names == expected.names
+    torch.testing.assert_close(found.c2w, expected.c2w, rtol=0, atol=1e-12)
+    torch.testing.assert_close(found.intrinsics, expected.intrinsics, rtol=0, atol=1e-12)
+
+
+def test_the_record_holds_everything(first: Run, models: ModelFiles) -> None:
+    record = RunRecord.load(first.folder / "run.json")
+    given = Cameras.concatenate([read_cameras(path) for path in POSES])
+    assert torch.equal(record.cameras.c2w, given.c2w)
+    assert torch.equal(record.cameras.intrinsics, given.intrinsics)
+    assert record.cameras.names == given.names
+    assert record.source["poses"] == [str(path) for path in POSES]
+    assert record.settings == Settings(("a cat",), width=64, height=64, steps=2, guidance=1.0)
+    assert (record.fps, record.dtype, record.device, record.offload) == (8, "float32", choose_device().type, False)
+    assert record.paths == ModelPaths(models.base_folder, models.motion, models.camera, models.sync)
+    kinds = {model.role: model.kind for model in record.models}
+    assert kinds["motion"] == "an AnimateDiff motion module (v3)"
+    assert kinds["sync"] == "a CVD sync module"
+    sync = next(model for model in record.models if model.role == "sync")
+    assert [(f.bytes, f.sha256) for f in sync.files] == [(models.sync.stat().st_size, sha256(models.sync))]
+    base = next(model for model in record.models if model.role == "base")
+    assert {file.name for file in base.files} == {
+        *(f"{part}/config.json" for part in ("unet", "vae", "text_encoder")),
+        *(f"{part}/diffusion_pytorch_model.safetensors" for part in ("unet", "vae")),
+        "text_encoder/model.safetensors",
+        *(f"tokenizer/{name}" for name in ("vocab.json", "merges.txt", "tokenizer_config.json")),
+    }
+    assert {"torch", "diffusers", "transformers", "cvd_core", "python", "platform"} <= record.versions.keys()
+    assert record.seconds.keys() == {"check", "load", "sample", "decode", "write"}
+    assert min(record.seconds.values()) >= 0
+    assert RunRecord.from_json(record.to_json()).to_json() == record.to_json()
+
+
+def test_a_record_repeats_its_run(first: Run, tmp_path: Path) -> None:
+    assert cvd("--from", first.folder / "run.json", "--out", tmp_path / "again") == 0
+    assert_same_videos(decoded(tmp_path / "again"), first.videos)
+    for name in ("grid.mp4", "transforms.json"):
+        assert (tmp_path / "again" / name).read_bytes() == (first.folder / name).read_bytes()
+    before, after = (json.loads((folder / "run.json").read_text()) for folder in (first.folder, tmp_path / "again"))
+    for changing in ("date", "seconds"):
+        del before[changing], after[changing]
+    assert after == before
+
+
+def test_options_override_a_record(first: Run, models: ModelFiles) -> None:
+    words = ["--seed", 1, "--frames", 4, "--fps", 12, "--prompt", "a dog", "a cat", "--recurrence", 2, "--height", 128]
+    loras = ["--lora", models.adapter, f"{models.lora_kohya}:0.5"]
+    found = inputs_of("--from", first.folder / "run.json", *words, *loras, "--offload", "--dtype", "bfloat16")
+    record = RunRecord.load(first.folder / "run.json")
+    changed = replace(record.settings, seed=1, prompts=("a dog", "a cat"), recurrence=Recurrence(2), height=128)
+    assert found.settings == changed
+    assert torch.equal(found.cameras.c2w, resample(record.cameras, 4).c2w)
+    assert found.source == {**record.source, "frames": 4}
+    assert found.paths == replace(record.paths, loras=((models.adapter, 1.0), (models.lora_kohya, 0.5)))
+    assert found.replaced == {"lora"}
+    assert (found.fps, found.dtype, found.offload) == (12, torch.bfloat16, True)
+    rig = inputs_of("--from", first.folder / "run.json", "--rig", "stereo", "--rig-baseline", 0.2)
+    assert torch.equal(rig.cameras.c2w, make_rig("stereo", 2, 16, baseline=0.2).c2w)
+    assert rig.settings == record.settings
+
+
+def test_every_setting_has_its_option() -> None:
+    words = ["--prompt", "a", "--prompt", "b", "--negative", "c", "--width", 72, "--height", 80, "--steps", 7]
+    words += ["--guidance", 3, "--sampler", "unipc", "--seed", 9, "--strategy", "multi-partition", "--partitions", 2]
+    words += ["--recurrence", 3, "--recurrence-range", 0.25, 0.5, "--views-per-pass", 1, "--sync-strength", 0.5]
+    words += ["--camera-strength", 0.25, "--band", "hard", "--threshold", 5]
+    expected = Settings(
+        ("a", "b"),
+        ("c",),
+        width=72,
+        height=80,
+        steps=7,
+        guidance=3.0,
+        sampler="unipc",
+        seed=9,
+        strategy="multi-partition",
+        partitions=2,
+        recurrence=Recurrence(3, 0.25, 0.5),
+        views_per_pass=1,
+        sync_strength=0.5,
+        camera_strength=0.25,
+        band="hard",
+        threshold=5.0,
+    )
+    unchanged = [f.name for f in fields(Settings) if getattr(expected, f.name) == getattr(Settings(("x",)), f.name)]
+    assert unchanged == []
+    assert inputs_of(*words, "--rig", "circle", "--base", "x", "--motion", "y").settings == expected
+
+
+def test_a_rig_of_three_without_camera_and_sync(
+    models: ModelFiles, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    single = ["--base", models.base_file, "--config", models.base_folder, "--motion", models.motion]
+    rig = ["--views", 3, "--rig-distance", 0.25, "--rig-easing", "ease-in", "--width", 128]
+    assert cvd(*TINY, *single, *rig, "--out", tmp_path) == 0
+    assert {path.name for path in tmp_path.glob("*.mp4")} == {"view0.mp4", "view1.mp4", "view2.mp4", "grid.mp4"}
+    assert read_video(tmp_path / "view2.mp4")[0].shape == (2, 64, 128, 3)
+    assert read_video(tmp_path / "grid.mp4")[0].shape == (2, 128, 256, 3)
+    said = capsys.readouterr().err
+    assert "note: no --camera: the videos will not follow the camera paths" in said
+    assert "note: no --sync: the views will not see each other" in said
+    record = RunRecord.load(tmp_path / "run.json")
+    expected = make_rig("circle", 3, 2, easing="ease-in", aspect=2.0, distance=0.25)
+    assert torch.equal(record.cameras.c2w, expected.c2w)
+    assert record.source == {"rig": "circle", "views": 3, "frames": 2, "easing": "ease-in", "distance": 0.25}
+    assert record.paths.config == models.base_folder
+
+
+def test_options_without_effect_are_named(models: ModelFiles, capsys: pytest.CaptureFixture[str]) -> None:
+    useless = ["--camera-strength", 2, "--sync-strength", 2, "--negative", "fog", "--recurrence-range", 0, 0.5]
+    inputs_of(*TINY, "--base", models.base_folder, "--motion", "x", "--config", "y", *useless)
+    said = capsys.readouterr().err
+    for option in ("--camera-strength", "--sync-strength", "--negative", "--recurrence-range", "--config"):
+        assert f"note: {option} with" in said
+    assert said.count("changes nothing") == 5
+
+
+def test_pose_files_of_different_lengths_are_resampled_on_demand(tmp_path: Path) -> None:
+    short = tmp_path / "short.txt"
+    write_cameras(resample(read_cameras(POSES[0]), 5), short)
+    words = ["--poses", short, "--poses", POSES[1], "--prompt", "a", "--base", "x", "--motion", "y"]
+    cameras = inputs_of(*words, "--frames", 9).cameras
+    assert torch.equal(cameras.c2w[1:], resample(read_cameras(POSES[1]), 9).c2w)
+    assert torch.equal(cameras.c2w[0, -1], read_cameras(short).c2w[0, -1])
+
+
+def test_intrinsics_for_pose_files_without(tmp_path: Path) -> None:
+    write_cameras(replace(read_cameras(POSES[0])), tmp_path / "poses.npy")
+    words = ["--poses", tmp_path / "poses.npy", "--prompt", "a", "--base", "x", "--motion", "y"]
+    cameras = inputs_of(*words, "--intrinsics", 0.5, 0.6, 0.5, 0.4).cameras
+    assert cameras.intrinsics[0, 3].tolist() == [0.5, 0.6, 0.5, 0.4]
+
+
+# interruptions
+
+
+@pytest.mark.parametrize("moment", ["tqdm.update", "write_video", "write_cameras", "RunRecord.save", "complete_folder"])
+def test_ctrl_c_leaves_nothing(
+    models: ModelFiles, pipeline: CollaborativePipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    monkeypatch.setattr("cvd_core.cli.render.load_pipeline", lambda *_, **__: pipeline)  # loading again takes seconds
+    owner, _, name = f"cvd_core.cli.render.{moment}".rpartition(".")
+    calls = []
+
+    def interrupt(*_: Any, **__: Any) -> NoReturn:
+        raise KeyboardInterrupt
+
+    def interrupt_second(*words: Any) -> None:
+        calls.append(words)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        original(*words)
+
+    original = getattr(render, "write_video")  # noqa: B009 - its type stays out of the way
+    monkeypatch.setattr(f"{owner}.{name}", interrupt_second if name == "write_video" else interrupt)
+    assert cvd(*TINY, *model_options(models), "--out", tmp_path / "a" / "out") == 130
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_in_a_real_process(models: ModelFiles, tmp_path: Path) -> None:
+    words = [*TINY, *model_options(models), "--out", tmp_path / "out", "--steps", 500]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cvd_core.cli", "generate", *map(str, words)],
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # background jobs are born ignoring it
+    )
+    assert process.stderr is not None
+    said = b""
+    while b"step 2/500" not in said:
+        chunk = os.read(process.stderr.fileno(), 4096)
+        assert chunk, said
+        said += chunk
+    assert len(list((tmp_path / "out").iterdir())) == 1  # the folder that is not finished
+    process.send_signal(signal.SIGINT)
+    said += process.communicate()[1]
+    assert process.returncode == 130
+    assert said.endswith(b"cvd: interrupted\n")
+    assert b"Traceback" not in said
+    assert list(tmp_path.iterdir()) == []
+
+
+# the pipeline
+
+
+@pytest.fixture(scope="module")
+def paths(models: ModelFiles) -> ModelPaths:
+    return ModelPaths(models.base_folder, models.motion, models.camera, models.sync)
+
+
+@pytest.fixture(scope="module")
+def pipeline(paths: ModelPaths) -> CollaborativePipeline:
+    return load_pipeline(paths)
+
+
+def generate(pipeline: CollaborativePipeline, views: int = 2, **changes: Any) -> Tensor:
+    settings = Settings(**{"prompts": ("a cat",), "width": 64, "height": 64, "steps": 2, "guidance": 1.0, **changes})
+    return pipeline.generate(make_rig("circle", views, 2), settings)
+
+
+def test_only_the_seed_decides(pipeline: CollaborativePipeline) -> None:
+    expected = generate(pipeline)
+    torch.manual_seed(5)
+    torch.rand(7)
+    before = torch.get_rng_state()
+    assert torch.equal(generate(pipeline), expected)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert not torch.equal(generate(pipeline, seed=1), expected)
+
+
+@pytest.mark.parametrize(("views", "repeats"), [(4, 2), (5, 1)])
+def test_views_per_pass_saves_memory_and_changes_nothing(
+    pipeline: CollaborativePipeline, views: int, repeats: int
+) -> None:
+    whole = generate(pipeline, views, recurrence=Recurrence(repeats))
+    pieces = generate(pipeline, views, recurrence=Recurrence(repeats), views_per_pass=2)
+    assert whole.shape == (views, 2, 64, 64, 3)
+    difference = (pieces.int() - whole.int()).abs().float()
+    assert difference.max() <= 1  # matrix products of other sizes round differently
+    assert difference.mean() < 0.01
+
+
+def test_views_see_each_other_only_through_the_sync_modules(paths: ModelPaths, pipeline: CollaborativePipeline) -> None:
+    prompts = [("a cat", "a cat"), ("a cat", "a dog")]
+    together = [generate(pipeline, prompts=p) for p in prompts]
+    assert not torch.equal(together[0][1], together[1][1])
+    assert not torch.equal(together[0][0], together[1][0])  # the other view's prompt reaches view 0
+    assert torch.equal(together[0], generate(pipeline))
+    alone = load_pipeline(replace(paths, sync=None))
+    apart = [generate(alone, prompts=p) for p in prompts]
+    assert not torch.equal(apart[0][1], apart[1][1])
+    assert torch.equal(apart[0][0], apart[1][0])
+
+
+def test_cameras_matter_only_through_camera_control(paths: ModelPaths, pipeline: CollaborativePipeline) -> None:
+    blind = load_pipeline(replace(paths, camera=None, sync=None))
+    settings = Settings(("a cat",), width=64, height=64, steps=1, guidance=1.0)
+    rigs = [make_rig("circle", 2, 2, distance=d) for d in (0.3, 0.9)]
+    assert torch.equal(blind.generate(rigs[0], settings), blind.generate(rigs[1], settings))
+    assert not torch.equal(pipeline.generate(rigs[0], settings), pipeline.generate(rigs[1], settings))
+
+
+def test_a_lora_changes_the_videos_and_not_the_files(
+    paths: ModelPaths, models: ModelFiles, pipeline: CollaborativePipeline
+) -> None:
+    weights = models.base_folder / "unet" / "diffusion_pytorch_model.safetensors"
+    before = sha256(weights)
+    plain = generate(pipeline)
+    found = [generate(load_pipeline(replace(paths, loras=((models.lora_kohya, scale),)))) for scale in (0.0, 0.5, 1.0)]
+    assert torch.equal(found[0], plain)
+    assert not torch.equal(found[1], plain)
+    assert not torch.equal(found[1], found[2])
+    assert sha256(weights) == before
+
+
+def test_offloading_changes_nothing(paths: ModelPaths, pipeline: CollaborativePipeline) -> None:
+    device = choose_device()
+    expected = generate(pipeline if device.type == "cpu" else load_pipeline(paths, device=device))
+    assert torch.equal(generate(load_pipeline(paths, device=device, offload=True)), expected)
+
+
+def test_every_network_computes_in_the_dtype(
+    paths: ModelPaths, models: ModelFiles, pipeline: CollaborativePipeline
+) -> None:
+    small = load_pipeline(replace(paths, loras=((models.adapter, 0.0),)), dtype=torch.bfloat16)
+    for network in (small.unet, small.base.vae, small.base.text_encoder):
+        assert {p.dtype for p in network.parameters()} == {torch.bfloat16}
+    error = (generate(small).float() - generate(pipeline).float()).abs().mean()
+    assert 0 < error < 12
+
+
+def test_the_image_unet_takes_no_memory(pipeline: CollaborativePipeline) -> None:
+    assert all(parameter.is_meta for parameter in pipeline.base.unet.parameters())
+    assert not any(p.is_meta for p in [*pipeline.unet.parameters(), *pipeline.unet.buffers()])
+
+
+def test_choices_of_device_and_type() -> None:
+    assert choose_device("cpu") == torch.device("cpu")
+    assert choose_dtype("auto", torch.device("cpu")) == torch.float32
+    assert choose_dtype("auto", torch.device("cuda")) == torch.float16
+    assert choose_dtype("bfloat16", torch.device("cpu")) == torch.bfloat16
+    for name in ("gpu", "cuda:99", "cpu:x"):
+        with pytest.raises(ValueError, match=f"device '{name}' cannot be used here"):
+            choose_device(name)
+    with pytest.raises(ValueError, match="dtype is 'fp16'; expected auto, float32, float16, bfloat16"):
+        choose_dtype("fp16", torch.device("cpu"))
+
+
+# real size
+
+
+@pytest.fixture
+def full_size(tmp_path: Path) -> Iterator[ModelFiles]:
+    yield formula.write_models(tmp_path / "models", "full", torch.float16)
+    shutil.rmtree(tmp_path / "models")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_real_size(full_size: ModelFiles, tmp_path: Path) -> None:
+    words = ["--poses", *POSES, *SMALL, *model_options(full_size), "--out", tmp_path / "out"]
+    words += ["--dtype", "bfloat16", "--device", "cpu"]
+    done = subprocess.run(
+        [sys.executable, "-m", "cvd_core.cli", "generate", *map(str, words)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    videos = decoded(tmp_path / "out")
+    assert [tuple(video.shape) for video in videos.values()] == [(16, 64, 64, 3), (16, 64, 64, 3), (16, 64, 128, 3)]
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
+    print(done.stdout, f"peak memory {peak:.2f} GiB")
+    assert peak < 12
