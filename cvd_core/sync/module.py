@@ -74,7 +74,8 @@ class EpipolarTransformer(nn.Module):
         for block in self.transformer_blocks:
             y = block(y, context, size)
         y = _to_maps(self.proj_out(y), context, size)
-        return x + y if context.strength == 1 else x + context.strength * y
+        # y first: the sum then has y's channels-last layout, as in the released code, and what follows runs its kernels.
+        return y + x if context.strength == 1 else context.strength * y + x
 
 
 class SyncModule(nn.Module):
