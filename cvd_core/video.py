@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 import torch
+from av.container import OutputContainer
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation
 from torch import Tensor
 
@@ -23,7 +26,7 @@ _SLOWEST, _FASTEST = 0.01, 1000
 
 
 def frame_rate(fps: float) -> Fraction:
-    """Frames per second as video files state them: 24000/1001 rather than 23.976.
+    """Frames per second as the fraction that video files state.
 
     Raises:
         ValueError: an impossible number.
@@ -33,7 +36,14 @@ def frame_rate(fps: float) -> Fraction:
     return Fraction(fps).limit_denominator(1001)
 
 
-def write_video(frames: Tensor, path: str | os.PathLike[str], fps: float = 8) -> None:
+def write_video(
+    frames: Tensor,
+    path: str | os.PathLike[str],
+    fps: float = 8,
+    *,
+    crf: int = QUALITY,
+    metadata: Mapping[str, str] | None = None,
+) -> None:
     """Write an MP4 (H.264, 4:2:0, BT.709, limited range, tagged as such) of exactly these frames.
 
     The same frames give the same bytes with the same library. No frame is reordered, so there is no edit list that some
@@ -43,38 +53,46 @@ def write_video(frames: Tensor, path: str | os.PathLike[str], fps: float = 8) ->
         frames: ``(F, H, W, 3)`` uint8 RGB, H and W even.
         path: ends in ``.mp4``; folders are made as needed.
         fps: frames per second.
+        crf: x264's constant rate factor, 0 (lossless) to 51.
+        metadata: texts to store in the file, by name.
 
     Raises:
         ValueError: other shapes or types, an odd height or width, an impossible frame rate, another ending, or a
             folder that cannot be written to.
     """
     path = Path(path)
-    _check_frames(frames)
+    check_even(frames)
     if path.suffix.lower() != ".mp4":
         raise ValueError(f"cannot write {path}: videos are MP4 files; name it something.mp4")
     rate = frame_rate(fps)
-    layout = {"movflags": "+faststart", "use_editlist": "0"}
+    layout = {"movflags": "+faststart+use_metadata_tags" if metadata else "+faststart", "use_editlist": "0"}
     with atomic_path(path) as temporary, av.open(str(temporary), "w", options=layout) as container:
-        # one thread, for the encoder's decisions depend on how many there are; the conversion below averages blocks of
-        # 2 x 2 pixels for one chroma sample, which lies in their centre
-        options = {"crf": str(QUALITY), "bf": "0", "threads": "1", "chroma_sample_location": "center"}
-        stream = container.add_stream("libx264", rate=rate, options=options)
-        stream.height, stream.width = frames.shape[1:3]
-        stream.pix_fmt = "yuv420p"
-        codec = stream.codec_context
-        codec.colorspace, codec.color_range = Colorspace.ITU709, ColorRange.MPEG
-        codec.color_primaries, codec.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
-        for index, image in enumerate(frames.cpu().contiguous()):
-            frame = av.VideoFrame.from_ndarray(image.numpy(), format="rgb24").reformat(
-                format="yuv420p",
-                dst_colorspace=Colorspace.ITU709,
-                src_color_range=ColorRange.JPEG,
-                dst_color_range=ColorRange.MPEG,
-                interpolation=_EXACT | Interpolation.FULL_CHR_H_INP,
-            )
-            frame.pts, frame.duration, frame.time_base = index, 1, 1 / rate
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
+        container.metadata.update(metadata or {})
+        # one thread, for the encoder's decisions depend on how many there are; the conversion averages blocks of 2 x 2
+        # pixels for one chroma sample, which lies in their centre
+        options = {"crf": str(crf), "bf": "0", "threads": "1", "chroma_sample_location": "center"}
+        encode_yuv(container, "libx264", frames, rate, options)
+
+
+def encode_yuv(container: OutputContainer, codec: str, frames: Tensor, rate: Fraction, options: dict[str, str]) -> None:
+    """Encode ``(F, H, W, 3)`` uint8 RGB as a video stream of ``container``: 4:2:0, BT.709, limited range, tagged so."""
+    stream = cast(av.VideoStream, container.add_stream(codec, rate=rate, options=options))
+    stream.height, stream.width = frames.shape[1:3]
+    stream.pix_fmt = "yuv420p"
+    context = stream.codec_context
+    context.colorspace, context.color_range = Colorspace.ITU709, ColorRange.MPEG
+    context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
+    for index, image in enumerate(frames.cpu().contiguous()):
+        frame = av.VideoFrame.from_ndarray(image.numpy(), format="rgb24").reformat(
+            format="yuv420p",
+            dst_colorspace=Colorspace.ITU709,
+            src_color_range=ColorRange.JPEG,
+            dst_color_range=ColorRange.MPEG,
+            interpolation=_EXACT | Interpolation.FULL_CHR_H_INP,
+        )
+        frame.pts, frame.duration, frame.time_base = index, 1, 1 / rate
+        container.mux(stream.encode(frame))
+    container.mux(stream.encode())
 
 
 def read_video(path: str | os.PathLike[str]) -> tuple[Tensor, float]:
@@ -133,14 +151,21 @@ def grid(videos: Tensor, columns: int | None = None) -> Tensor:
     return canvas
 
 
-def _check_frames(frames: Tensor) -> None:
+def check_frames(frames: Tensor) -> None:
+    """Raise ValueError unless ``frames`` is ``(F, H, W, 3)`` uint8 with at least one pixel."""
     if frames.ndim != 4 or frames.shape[-1] != 3 or 0 in frames.shape or frames.dtype != torch.uint8:
         raise ValueError(
             f"frames have shape {tuple(frames.shape)} and type {frames.dtype}; expected uint8 of shape "
             "(frames, height, width, 3)"
         )
+
+
+def check_even(frames: Tensor) -> None:
+    """:func:`check_frames`, and an even height and width, which 4:2:0 video needs."""
+    check_frames(frames)
     height, width = frames.shape[1:3]
     if height % 2 or width % 2:
         raise ValueError(
-            f"frames are {width} x {height} pixels; H.264 video takes even numbers only - use a multiple of 8"
+            f"frames are {width} x {height} pixels; H.264 video takes even numbers only, as does VP9 - use a multiple "
+            "of 8"
         )

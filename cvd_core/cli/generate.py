@@ -294,8 +294,8 @@ def _add_machine(group: argparse._ArgumentGroup) -> None:
         "--views-per-pass",
         type=int,
         metavar="N",
-        help="save GPU memory: at most so many views in one network call; the result does not change, the time grows "
-        "(default: all views at once)",
+        help="save GPU memory: at most so many views in one network call, a pair at least; the result is the same "
+        "but for rounding, the time grows (default: all views at once)",
     )
     group.add_argument(
         "--allow-download",

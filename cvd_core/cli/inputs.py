@@ -19,6 +19,8 @@ from cvd_core.geometry.cameras import Cameras
 from cvd_core.geometry.formats import read_cameras
 from cvd_core.geometry.rigs import make_rig
 from cvd_core.geometry.trajectories import resample
+from cvd_core.sampling.draws import SeededDraws
+from cvd_core.sampling.pairs import batches, rounds
 from cvd_core.video import frame_rate
 
 T = TypeVar("T")
@@ -36,6 +38,8 @@ class Inputs:
         dtype, device: of the networks.
         earlier: the run that is repeated, or None.
         replaced: roles of its models that are given anew.
+        passes: steps of the run with their repeats.
+        calls: network calls in each.
     """
 
     settings: Settings
@@ -48,6 +52,8 @@ class Inputs:
     offload: bool
     earlier: RunRecord | None
     replaced: frozenset[str]
+    passes: int
+    calls: int
 
 
 def read_inputs(args: argparse.Namespace) -> Inputs:
@@ -59,9 +65,8 @@ def read_inputs(args: argparse.Namespace) -> Inputs:
     earlier = RunRecord.load(args.repeat) if args.repeat else None
     settings = _settings(args, earlier)
     cameras, source = _cameras(args, earlier, settings)
-    settings.per_view(cameras.views)
-    DiffusersSolver(settings.sampler, settings.steps, torch.Generator)  # complains before the models are loaded
-    frame_rate(fps := _first(args.fps, earlier and earlier.fps, DEFAULT_FPS))  # likewise
+    fps = _first(args.fps, earlier and earlier.fps, DEFAULT_FPS)
+    passes, calls = _check(settings, cameras.views, fps)
     given = _given_models(args)
     device = choose_device(_first(args.device, earlier and earlier.device, "auto"))
     inputs = Inputs(
@@ -75,6 +80,8 @@ def read_inputs(args: argparse.Namespace) -> Inputs:
         offload=_first(args.offload, earlier and earlier.offload, False),
         earlier=earlier,
         replaced=frozenset("lora" if name == "loras" else name for name in given),
+        passes=passes,
+        calls=calls,
     )
     _tell(args, inputs)
     return inputs
@@ -135,6 +142,16 @@ def _read_poses(args: argparse.Namespace) -> Cameras:
             "them to one length"
         )
     return Cameras.concatenate(parts)
+
+
+def _check(settings: Settings, views: int, fps: float) -> tuple[int, int]:
+    """Find now what would be found after the models are loaded, or after the run. Returns passes and calls in each."""
+    settings.per_view(views)
+    frame_rate(fps)
+    DiffusersSolver(settings.sampler, settings.steps, torch.Generator)
+    schedule = rounds(settings.strategy, views, SeededDraws(settings.seed), settings.partitions)
+    passes = sum(settings.recurrence.at(step, settings.steps) for step in range(settings.steps))
+    return passes, sum(len(list(batches(groups, settings.views_per_pass))) for groups in schedule)
 
 
 def _given_models(args: argparse.Namespace) -> dict[str, Any]:

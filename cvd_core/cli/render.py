@@ -18,12 +18,9 @@ from cvd_core.cli.outputs import complete_folder, file_stems
 from cvd_core.engine.assemble import load_pipeline
 from cvd_core.engine.pipeline import CollaborativePipeline
 from cvd_core.engine.run import RecordedModel, RunRecord, record_models, versions_here
-from cvd_core.engine.settings import Settings
 from cvd_core.geometry.cameras import prepare_cameras
 from cvd_core.geometry.formats import write_cameras
 from cvd_core.sampling.collaborate import Progress
-from cvd_core.sampling.draws import SeededDraws
-from cvd_core.sampling.pairs import batches, rounds
 from cvd_core.video import grid, write_video
 
 GRID, CAMERAS, RECORD = "grid.mp4", "transforms.json", "run.json"
@@ -77,13 +74,6 @@ def render(inputs: Inputs, out: Path, *, allow_download: bool) -> None:
     print(", ".join(f"{stage}: {duration:.1f} s" for stage, duration in seconds.items()))
 
 
-def network_calls(settings: Settings, views: int) -> tuple[int, int]:
-    """Passes of a run - steps with their repeats - and network calls in each."""
-    passes = sum(settings.recurrence.at(step, settings.steps) for step in range(settings.steps))
-    schedule = rounds(settings.strategy, views, SeededDraws(settings.seed), settings.partitions)
-    return passes, sum(len(list(batches(groups, settings.views_per_pass))) for groups in schedule)
-
-
 def _unchanged_models(inputs: Inputs) -> tuple[RecordedModel, ...]:
     """Records of the earlier run's models that are used again, once it is sure that they are the same."""
     if inputs.earlier is None:
@@ -104,14 +94,13 @@ def _unchanged_models(inputs: Inputs) -> tuple[RecordedModel, ...]:
 
 def _generate(pipeline: CollaborativePipeline, inputs: Inputs, seconds: dict[str, float]) -> Tensor:
     """``(V, F, H, W, 3)`` uint8 videos, with a progress bar on stderr."""
-    passes, calls = network_calls(inputs.settings, inputs.cameras.views)
     start = time.perf_counter()
-    with tqdm(total=passes * calls, unit="call", desc="generating", dynamic_ncols=True) as bar:
+    with tqdm(total=inputs.passes * inputs.calls, unit="call", desc="generating", dynamic_ncols=True) as bar:
 
         def advance(progress: Progress) -> None:
             repeats = f", repeat {progress.repeat}/{progress.repeats}" if progress.repeats > 1 else ""
             bar.set_postfix_str(f"step {progress.step + 1}/{progress.steps}{repeats}", refresh=False)
-            bar.update(calls)
+            bar.update(inputs.calls)
             seconds["sample"] = time.perf_counter() - start
 
         try:

@@ -27,6 +27,9 @@ NOISE_SCHEDULE: dict[str, Any] = {
     "steps_offset": 1,
 }
 
+MOST_STEPS = 499
+"""Leading spacing sets steps a whole number of timesteps apart: with more they are neighbours, and start halfway."""
+
 SOLVERS: dict[str, Callable[[], Any]] = {
     "ddim": lambda: DDIMScheduler(**NOISE_SCHEDULE, set_alpha_to_one=True, clip_sample=False),
     "euler": lambda: EulerDiscreteScheduler(**NOISE_SCHEDULE),
@@ -45,7 +48,7 @@ class DiffusersSolver:
 
     Args:
         name: one of :data:`SOLVERS`.
-        steps: denoising steps, 1 to 1000.
+        steps: denoising steps, 1 to :data:`MOST_STEPS`.
         generator: gives the CPU generator for methods that add noise.
         device: where the latents will be.
 
@@ -58,10 +61,11 @@ class DiffusersSolver:
     ) -> None:
         if name not in SOLVERS:
             raise ValueError(f"sampler is {name!r}; expected one of {', '.join(SOLVERS)}")
-        if not 1 <= steps <= NOISE_SCHEDULE["num_train_timesteps"]:
-            raise ValueError(f"{steps} sampling steps; expected 1 to {NOISE_SCHEDULE['num_train_timesteps']}")
         self.scheduler = SOLVERS[name]()
-        self.scheduler.set_timesteps(steps, device=device)
+        if steps >= 1:
+            self.scheduler.set_timesteps(steps, device=device)
+        if steps < 1 or (steps > 1 and self.timestep(0) - self.timestep(1) < 2):
+            raise ValueError(f"{steps} sampling steps; expected 1 to {MOST_STEPS}")
         self._steps = steps
         self._generator = generator
         self._repeating = False
@@ -100,10 +104,14 @@ class DiffusersSolver:
 
     def advance(self, step: int, latents: Tensor, prediction: Tensor, *, final: bool) -> Tensor:
         # Multistep schedulers remember earlier predictions. A pass that will be repeated works on a copy, so that their
-        # history holds one prediction per step, the last one.
+        # history holds one prediction per step, the last one. A renoised sample did not come from that history: to
+        # extrapolate from it would take fresh noise for a trend (twice the spread with R = 6), and UniPC's corrector
+        # would bring back the sample from before. Such a pass starts over, with a step of first order.
         scheduler = self.scheduler if final else copy.deepcopy(self.scheduler)
-        if self._repeating and hasattr(scheduler, "last_sample"):
-            scheduler.last_sample = None  # else UniPC's corrector brings back the sample from before the renoising
+        if self._repeating:
+            for memory, empty in (("lower_order_nums", 0), ("last_sample", None)):
+                if hasattr(scheduler, memory):
+                    setattr(scheduler, memory, empty)
         self._repeating = not final
         noise = {"generator": self._generator()} if self._adds_noise else {}
         moved: Tensor = scheduler.step(prediction, self.timestep(step), latents, return_dict=False, **noise)[0]

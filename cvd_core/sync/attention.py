@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -16,8 +16,8 @@ CHUNK_BYTES = 256 << 20
 
 def cross_view_attention(
     query: Callable[[int], Tensor],
-    key: Tensor,
-    value: Tensor,
+    key: Sequence[Tensor] | Tensor,
+    value: Sequence[Tensor] | Tensor,
     context: SyncContext,
     size: tuple[int, int],
     heads: int,
@@ -29,7 +29,7 @@ def cross_view_attention(
     Args:
         query: gives ``(F, N, B, C)`` of the view at a batch position; called once per view, so that only one view's
             queries are in memory.
-        key, value: ``(V, F, N, B, C)``, N = h * w pixels, B branches.
+        key, value: ``(F, N, B, C)`` of every view in batch order, N = h * w pixels, B branches.
         size: ``(h, w)``.
 
     Yields:
@@ -40,21 +40,24 @@ def cross_view_attention(
     for position, view in enumerate(context.views):
         partners = context.partners[view]
         positions = [context.positions[p] for p in partners]
-        q = _split_heads(query(position), heads)
-        k, v = (_split_heads(_gather(x, positions), heads) for x in (key, value))
+        q = query(position)
         out = torch.empty_like(q)
+        q, attended = _split_heads(q, heads), _split_heads(out, heads)
+        k, v = (_split_heads(_gather(x, positions), heads) for x in (key, value))
         for frames, queries in _chunks(q, k):
             mask = None
             if bias is not None and angles is not None:
                 mask = bias.rows(
                     view, partners, frames, queries, size, angles[position], dtype=q.dtype, device=q.device
                 ).unsqueeze(1)
-            out[frames, :, queries] = scaled_dot_product_attention(q[frames, :, queries], k[frames], v[frames], mask)
-        yield _merge_heads(out, heads)
+            attended[frames, :, queries] = scaled_dot_product_attention(
+                q[frames, :, queries], k[frames], v[frames], mask
+            )
+        yield out
 
 
-def _gather(x: Tensor, positions: list[int]) -> Tensor:
-    """``(V, F, N, B, C)`` -> ``(F, P * N, B, C)``: the tokens of several views as one sequence."""
+def _gather(x: Sequence[Tensor] | Tensor, positions: list[int]) -> Tensor:
+    """V times ``(F, N, B, C)`` -> ``(F, P * N, B, C)``: the tokens of several views as one sequence."""
     if len(positions) == 1:
         return x[positions[0]]
     return torch.cat([x[p] for p in positions], dim=1)
@@ -63,10 +66,6 @@ def _gather(x: Tensor, positions: list[int]) -> Tensor:
 def _split_heads(x: Tensor, heads: int) -> Tensor:
     """``(F, N, B, C)`` -> ``(F, B * heads, N, C / heads)`` without a copy, B and heads being adjacent."""
     return x.unflatten(-1, (heads, -1)).flatten(2, 3).transpose(1, 2)
-
-
-def _merge_heads(x: Tensor, heads: int) -> Tensor:
-    return x.transpose(1, 2).unflatten(2, (-1, heads)).flatten(3)
 
 
 def _chunks(q: Tensor, k: Tensor) -> Iterator[tuple[slice, slice]]:

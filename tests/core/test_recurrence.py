@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cvd_core.sampling.recurrence import NoiseLevel, Recurrence, renoise
@@ -19,11 +19,13 @@ def preserving(alpha_bar: float) -> NoiseLevel:
     return NoiseLevel(math.sqrt(alpha_bar), math.sqrt(1 - alpha_bar))
 
 
+@settings(deadline=None)
 @given(st.integers(1, 60), st.integers(1, 8))
 def test_every_step_but_the_last_is_repeated(steps: int, times: int) -> None:
     assert [Recurrence(times).at(i, steps) for i in range(steps)] == [times] * (steps - 1) + [1]
 
 
+@settings(deadline=None)
 @given(st.integers(1, 60), st.integers(2, 5), st.floats(0, 1), st.floats(0, 1))
 def test_only_steps_in_the_range_are_repeated(steps: int, times: int, one: float, other: float) -> None:
     start, end = sorted((one, other))
@@ -39,6 +41,7 @@ def test_neighbouring_ranges_share_no_step() -> None:
     assert repeated[1] == [10 <= step < 24 for step in range(25)]
 
 
+@settings(deadline=None)
 @given(alphas, alphas, st.integers(0, 2**32 - 1))
 def test_renoising_is_algorithm_1(one: float, other: float, seed: int) -> None:
     """``sqrt(a) x + sqrt(1 - a) noise`` with a = alpha_bar_t / alpha_bar_prev."""
@@ -49,6 +52,7 @@ def test_renoising_is_algorithm_1(one: float, other: float, seed: int) -> None:
     torch.testing.assert_close(renoise(x, preserving(reached), preserving(back_to), noise), expected, rtol=0, atol=1e-7)
 
 
+@settings(deadline=None)
 @given(st.floats(0, 10), st.floats(0, 10))
 def test_renoising_with_sigmas_adds_their_difference(one: float, other: float) -> None:
     low, high = sorted((one, other))

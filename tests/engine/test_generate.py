@@ -223,6 +223,22 @@ def test_a_rig_of_three_without_camera_and_sync(
     assert record.paths.config == models.base_folder
 
 
+@pytest.mark.parametrize(
+    ("words", "passes", "calls"),
+    [
+        (["--views", 2, "--steps", 25], 25, 1),
+        (["--views", 4, "--steps", 25, "--recurrence", 3], 73, 1),
+        (["--views", 6, "--recurrence", 6, "--strategy", "multi-partition", "--partitions", 2], 145, 2),
+        (["--views", 4, "--strategy", "exhaustive"], 25, 3),
+        (["--views", 4, "--views-per-pass", 2], 25, 2),
+        (["--views", 7, "--views-per-pass", 2], 25, 3),
+    ],
+)
+def test_network_calls_are_counted(words: list[object], passes: int, calls: int) -> None:
+    found = inputs_of("--rig", "circle", "--prompt", "a", "--base", "x", "--motion", "y", *words)
+    assert (found.passes, found.calls) == (passes, calls)
+
+
 def test_options_without_effect_are_named(models: ModelFiles, capsys: pytest.CaptureFixture[str]) -> None:
     useless = ["--camera-strength", 2, "--sync-strength", 2, "--negative", "fog", "--recurrence-range", 0, 0.5]
     inputs_of(*TINY, "--base", models.base_folder, "--motion", "x", "--config", "y", *useless)
@@ -362,10 +378,9 @@ def test_a_lora_changes_the_videos_and_not_the_files(
     weights = models.base_folder / "unet" / "diffusion_pytorch_model.safetensors"
     before = sha256(weights)
     plain = generate(pipeline)
-    found = [generate(load_pipeline(replace(paths, loras=((models.lora_kohya, scale),)))) for scale in (0.0, 0.5, 1.0)]
-    assert torch.equal(found[0], plain)
-    assert not torch.equal(found[1], plain)
-    assert not torch.equal(found[1], found[2])
+    found = [generate(load_pipeline(replace(paths, loras=((models.lora_kohya, scale),)))) for scale in (0.5, 1.0)]
+    assert not torch.equal(found[0], plain)
+    assert not torch.equal(found[0], found[1])
     assert sha256(weights) == before
 
 

@@ -1,0 +1,109 @@
+"""What the benchmarks share: the machine's description, timing, peak memory, tables and the JSON report."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cvd_core.files import atomic_path
+
+
+def arguments(description: str, repeats: int) -> argparse.ArgumentParser:
+    """A parser with the options every benchmark has."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--threads", type=int, default=2, help="threads of torch (default 2)")
+    parser.add_argument("--repeats", type=int, default=repeats, help=f"measured calls of each kind (default {repeats})")
+    parser.add_argument("--json", type=Path, metavar="PATH", help="also write the numbers to this file")
+    return parser
+
+
+def machine() -> dict[str, Any]:
+    """What the numbers depend on. A load well above 0 at the start means that something else ran at the same time."""
+    return {
+        "cpu": _cpu_model(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "date": date.today().isoformat(),
+        "load at start": round(os.getloadavg()[0], 2),
+    }
+
+
+def _cpu_model() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor()
+
+
+def interleaved(variants: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
+    """Seconds of every call, the variants taking turns, so that a slow moment of the machine hits all of them."""
+    seconds: dict[str, list[float]] = {name: [] for name in variants}
+    for _ in range(repeats):
+        for name, run in variants.items():
+            start = time.perf_counter()
+            run()
+            seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def peak_memory(prepare: Callable[..., Callable[[], object]], *args: object) -> int:
+    """Bytes by which the resident memory of a fresh process grows at most while it runs ``prepare(*args)()``.
+
+    Args:
+        prepare: a module-level function; what it holds when it returns does not count.
+    """
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_report_peak, args=(sender, torch.get_num_threads(), prepare, args))
+    process.start()
+    sender.close()
+    try:
+        return int(receiver.recv())
+    except EOFError:
+        raise RuntimeError(f"the process that measures {prepare.__name__} ended early; is there enough memory?") from None
+    finally:
+        process.join()
+
+
+def _report_peak(
+    sender: Connection, threads: int, prepare: Callable[..., Callable[[], object]], args: Sequence[object]
+) -> None:
+    torch.set_num_threads(threads)
+    run = prepare(*args)
+    Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts again from here
+    before = _resident("VmRSS")
+    run()
+    sender.send(_resident("VmHWM") - before)
+
+
+def _resident(field: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith(field + ":"))
+
+
+def print_table(rows: Sequence[Sequence[str]]) -> None:
+    """Rows of text in columns, the first one the heading; numbers to the right of the first column."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for i, row in enumerate(rows):
+        print("  ".join([row[0].ljust(widths[0]), *(x.rjust(w) for x, w in zip(row[1:], widths[1:], strict=True))]))
+        if i == 0:
+            print("  ".join("-" * w for w in widths))
+
+
+def write_report(path: Path | None, name: str, results: object) -> None:
+    """The machine and the results as JSON, if a path is given."""
+    if path is not None:
+        with atomic_path(path) as temporary:
+            temporary.write_text(json.dumps({"benchmark": name, "machine": machine(), "results": results}, indent=2) + "\n")

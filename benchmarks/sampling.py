@@ -1,0 +1,142 @@
+"""Where the time of one sampling step goes: whole network calls, clocked by kind of layer.
+
+The network is AnimateDiff's with CameraCtrl and CVD's modules, at Stable Diffusion 1.5's widths or the reduced ones of
+the tests, with random weights in float32: only its speed is of interest. 16 frames, classifier-free guidance.
+
+    python -m benchmarks.sampling --size full --resolution 256 --json sampling.json
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.measure import arguments, machine, print_table, write_report
+from cvd_core.camera_control.injection import CameraMerges
+from cvd_core.camera_control.pose_encoder import PoseEncoder
+from cvd_core.engine.motion import build_motion_unet
+from cvd_core.engine.unet import CollaborativeUNet
+from cvd_core.geometry.plucker import plucker_embedding
+from cvd_core.geometry.rigs import make_rig
+from cvd_core.sync.bias import EpipolarBias
+from cvd_core.sync.context import SyncContext, groups_to_partners
+from cvd_core.sync.module import SyncModules
+from cvd_core.unet_layout import sites
+from tests import formula
+
+FRAMES = 16
+BRANCHES = 2
+TEXT_TOKENS = 77
+MOTION, SYNC = "motion modules", "sync modules"
+
+
+class Clock:
+    """Seconds spent in each watched module, call by call."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, list[list[float]]] = {}
+
+    def watch(self, kind: str, modules: Iterable[nn.Module]) -> None:
+        """Clock what the modules compute themselves; hooks that others put on them do not count."""
+        for module in modules:
+            calls: list[float] = []
+            self.seconds.setdefault(kind, []).append(calls)
+            self._hook(module, calls)
+
+    def _hook(self, module: nn.Module, calls: list[float]) -> None:
+        start = 0.0
+
+        def begin(_module: nn.Module, _inputs: Any) -> None:
+            nonlocal start
+            start = time.perf_counter()
+
+        def end(_module: nn.Module, _inputs: Any, _output: Any) -> None:
+            calls.append(time.perf_counter() - start)
+
+        module.register_forward_pre_hook(begin)
+        module.register_forward_hook(end, prepend=True)
+
+    def clear(self) -> None:
+        for modules in self.seconds.values():
+            for calls in modules:
+                calls.clear()
+
+    def fastest(self, kind: str) -> float:
+        """Each module's fastest call, summed: the figure that other programs on the machine disturb least."""
+        return sum(min(calls) for calls in self.seconds[kind])
+
+
+def random_network(size: formula.Size) -> CollaborativeUNet:
+    """The whole network; weights are scaled so that activations keep their size."""
+    from diffusers import UNet2DConditionModel
+
+    keys, config = formula.key_list(size), formula.unet_config(size)
+    widths = tuple(config["block_out_channels"])
+    with torch.device("meta"):
+        base = UNet2DConditionModel.from_config(config)
+        parts = PoseEncoder(widths), CameraMerges(widths), SyncModules(widths)
+    base.to_empty(device="cpu")
+    motion = {
+        key: formula.sinusoids(*shape[1:]) if key.endswith(".pe") else torch.empty(shape)
+        for key, shape in keys["mm"].items()
+    }
+    unet = build_motion_unet(base, motion, file="random motion module")
+    network = CollaborativeUNet(unet, *(part.to_empty(device="cpu") for part in parts)).eval().requires_grad_(False)
+    generator = torch.Generator().manual_seed(0)
+    for name, weight in network.named_parameters():
+        if weight.dim() > 1:
+            bound = (3 / weight[0].numel()) ** 0.5
+            weight.uniform_(-bound, bound, generator=generator)
+        else:
+            weight.fill_(1.0 if name.endswith("weight") else 0.0)
+    return network
+
+
+@dataclass
+class Step:
+    """One network call on all views, under a matching of pairs (0 1) (2 3) ..., as sampling makes it."""
+
+    network: CollaborativeUNet
+    views: int
+    resolution: int
+
+    def __post_init__(self) -> None:
+        cameras = make_rig("circle", self.views, FRAMES)
+        side, self.generator = self.resolution // 8, torch.Generator().manual_seed(0)
+        rows = self.views * BRANCHES
+        self.latents = torch.randn(rows, 4, FRAMES, side, side, generator=self.generator)
+        text_width = self.network.unet.config.cross_attention_dim
+        self.text = torch.randn(rows, TEXT_TOKENS, text_width, generator=self.generator)
+        with torch.no_grad():
+            self.camera = self.network.encode_cameras(plucker_embedding(cameras, self.resolution, self.resolution))
+        self.bias = EpipolarBias.from_cameras(cameras, self.resolution, self.resolution)
+
+    def __call__(self) -> Tensor:
+        groups = [(view, view + 1) for view in range(0, self.views, 2)]
+        context = SyncContext(
+            tuple(range(self.views)), groups_to_partners(groups), self._slopes, self.bias, branches=BRANCHES
+        )
+        with torch.no_grad():
+            return self.network(self.latents, 500, self.text, self.camera, context)
+
+    def _slopes(self, shape: tuple[int, ...]) -> Tensor:
+        return torch.rand(shape, generator=self.generator)
+
+
+def watch_all(network: CollaborativeUNet) -> Clock:
+    clock = Clock()
+    assert network.sync is not None
+    assert network.merges is not None
+    places = sites(network.widths)
+    clock.watch(MOTION, (network.motion_module(site) for site in places))
+    clock.watch(MERGE, (network.merges.at(site) for site in places))
+    clock.watch(SYNC, (network.sync.at(site) for site in places))
+    blocks = [*network.unet.down_blocks, network.unet.mid_block, *network.unet.up_blocks]
+    clock.watch("spatial attention", (a for block in blocks for a in getattr(block, "attentions", [])))
+    clock.watch("resnets", (resnet for block in blocks for resnet in block.resnets))
+    return clock

@@ -1,0 +1,1 @@
+"""The ComfyUI nodes: thin - read inputs, call the core, return outputs."""

@@ -1,0 +1,18 @@
+"""The list of nodes that the pack registers."""
+
+from __future__ import annotations
+
+from comfy_api.latest import ComfyExtension, io
+
+from .cameras import CAMERA_NODES
+from .conditioning import CONDITIONING_NODES
+from .sampling import SAMPLING_NODES
+from .sync import SYNC_NODES
+from .video import VIDEO_NODES
+
+
+class CVDExtension(ComfyExtension):
+    """Collaborative Video Diffusion."""
+
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        return [*CAMERA_NODES, *CONDITIONING_NODES, *SYNC_NODES, *SAMPLING_NODES, *VIDEO_NODES]

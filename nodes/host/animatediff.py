@@ -1,0 +1,140 @@
+"""What the collaborative guider needs of AnimateDiff-Evolved, asked for by shape: nothing of it is imported.
+
+Everything that knows that pack's insides is in this file; another source of motion modules would offer the methods of
+:class:`AnimateDiff`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from cvd_core.geometry.cameras import Cameras
+from cvd_core.geometry.plucker import plucker_embedding
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..types import PluckerRays
+
+_KEY = "ADE"
+_MISSING = (
+    "put Apply AnimateDiff+CameraCtrl Model and Use Evolved Sampling (both of AnimateDiff-Evolved) before this node, "
+    "with a motion model from Load AnimateDiff+CameraCtrl Model"
+)
+
+_SIZE_STEP = 64
+"""Its pose encoder halves sizes rounding down, the UNet rounding up: they meet in multiples of this."""
+
+Frames = tuple[int, ...]
+"""The frames of the clip that one network call sees, in its order."""
+
+
+class AnimateDiff:
+    """The motion modules of a MODEL, with CameraCtrl.
+
+    Args:
+        model: a MODEL.
+        rays: cameras of all views.
+
+    Raises:
+        ValueError: AnimateDiff-Evolved was not applied to the model, or without CameraCtrl, or with a setting that one
+            batch of several videos cannot follow.
+    """
+
+    def __init__(self, model: Any, rays: PluckerRays) -> None:
+        patchers = model.get_additional_models_with_key(_KEY)
+        if not patchers:
+            raise ValueError(f"the model has no motion module: {_MISSING}")
+        self.models = [p.model for p in patchers if getattr(p.model, "camera_encoder", None) is not None]
+        if not self.models:
+            raise ValueError(f"the model's motion module is without CameraCtrl: {_MISSING}")
+        for patcher in patchers:
+            if patcher.model in self.models and not patcher.get_attachment(_KEY).orig_camera_entries:
+                raise ValueError(
+                    "the motion module carries CameraCtrl but was applied without poses: use Apply "
+                    "AnimateDiff+CameraCtrl Model instead of Apply AnimateDiff Model; any poses will do, each view's "
+                    "come from the Pluecker embedding"
+                )
+        if rays.width % _SIZE_STEP or rays.height % _SIZE_STEP:
+            raise ValueError(
+                f"the pictures are {rays.width}x{rays.height} pixels; AnimateDiff-Evolved's CameraCtrl takes "
+                f"multiples of {_SIZE_STEP}: set width and height of the cameras and latents so"
+            )
+        settings = model.get_attachment("ADE_sample_settings")
+        injection = getattr(settings, "image_injection", None)
+        if injection is not None and not injection.is_empty():
+            raise ValueError(
+                "the sample settings inject images, which works on one video only; disconnect Image Injection from "
+                "Sample Settings"
+            )
+        self.rays = rays
+        self._options = model.get_attachment("ADE_params").context_options
+        self._features: dict[tuple[object, ...], list[Tensor]] = {}
+        self._joined: dict[int, tuple[tuple[object, ...], list[Tensor]]] = {}
+
+    def window(self, frames: int) -> int:
+        """Frames that one network call sees of a clip of ``frames``."""
+        length = self._options.context_length
+        if self._options.context_schedule == "view_as_context":  # windows inside the motion modules only
+            return frames
+        if length is None or length > frames or (length == frames and not self._options.use_on_equal_length):
+            return frames
+        return int(length)
+
+    def check_frames(self, frames: int) -> None:
+        """Raise ValueError if a position table is too short for a network call on a clip of ``frames``."""
+        window = self.window(frames)
+        limits = []
+        for model in self.models:
+            limits.append(("CameraCtrl pose encoder", int(model.camera_encoder.temporal_pe_max_len)))
+            if model.encoding_max_len is not None:
+                limits.append((f"motion module {model.mm_info.mm_name}", int(model.encoding_max_len)))
+        network, limit = min(limits, key=lambda found: found[1])
+        if window > limit:
+            found = f"context windows of {window} frames" if window < frames else f"{frames} frames without windows"
+            raise ValueError(
+                f"{found}: the {network} holds positions for {limit}; connect context options with a context length "
+                f"of at most {limit} to Use Evolved Sampling"
+            )
+
+    @staticmethod
+    def seen_frames(transformer_options: dict[str, Any]) -> Frames | None:
+        """Which frames the running network call sees; None for all of them."""
+        frames = transformer_options["ad_params"]["sub_idxs"]
+        return None if frames is None else tuple(frames)
+
+    def set_cameras(self, views: Sequence[int], branches: int, frames: Frames | None, like: Tensor) -> None:
+        """Give the motion modules the cameras of a network call.
+
+        Args:
+            views: in batch order; rows are ``[branch [view [frame]]]``.
+            branches: guidance branches in the batch.
+            frames: from :meth:`seen_frames`.
+            like: tensor with the device to encode on.
+        """
+        call = (tuple(views), branches, frames)
+        for index, model in enumerate(self.models):
+            if index not in self._joined or self._joined[index][0] != call:
+                levels = zip(*(self._encode(index, view, frames, like) for view in views), strict=True)
+                self._joined[index] = (call, [torch.cat(level * branches) for level in levels])
+            model.set_camera_features(self._joined[index][1])
+
+    def _encode(self, index: int, view: int, frames: Frames | None, like: Tensor) -> list[Tensor]:
+        """Per level ``(h * w, F, C)``, computed once per run."""
+        key = (index, view, frames)
+        if key not in self._features:
+            rays = self._window_rays(view, frames).to(like.device, torch.float32)
+            encoder = self.models[index].camera_encoder
+            self._features[key] = encoder(rays.transpose(0, 1), video_length=len(rays))
+        return self._features[key]
+
+    def _window_rays(self, view: int, frames: Frames | None) -> Tensor:
+        """``(F, 6, H, W)``; CameraCtrl knows a clip by poses relative to its first, so each window starts anew."""
+        if frames is None:
+            return self.rays.embedding[view]
+        cameras, index = self.rays.cameras, list(frames)
+        seen = Cameras(cameras.c2w[view : view + 1, index], cameras.intrinsics[view : view + 1, index])
+        return plucker_embedding(seen.relative_to_first(), self.rays.width, self.rays.height)[0]

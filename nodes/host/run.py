@@ -1,0 +1,160 @@
+"""One collaborative sampling run: what the host's wrappers do around every network call."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import comfy.model_patcher
+from comfy.patcher_extension import WrappersMP
+
+from cvd_core.sampling.collaborate import Batch
+from cvd_core.sampling.draws import Draws, SlopeTape
+from cvd_core.sync.bias import EpipolarBias
+from cvd_core.sync.context import SyncContext, groups_to_partners
+
+from ..types import PluckerRays
+from .animatediff import AnimateDiff, Frames
+from .injection import KEY, SyncSettings
+from .packing import pack, pack_conds, shared_rows, unpack, unpack_conds
+
+LATENT_STRIDE = 8
+
+
+class Run:
+    """State of a run and the wrappers that use it.
+
+    Args:
+        rays: cameras of all views.
+        sync: what Apply Sync attached to the model.
+        video: the model's motion modules.
+        draws: random numbers of the run.
+        views_together: most views in one network call.
+        model_sampling: the host's noise schedule of the model.
+    """
+
+    def __init__(
+        self,
+        rays: PluckerRays,
+        sync: SyncSettings,
+        video: AnimateDiff,
+        draws: Draws,
+        views_together: int,
+        model_sampling: Any,
+    ) -> None:
+        self.rays = rays
+        self.views = rays.cameras.views
+        self.frames = rays.cameras.frames
+        self.sync = sync
+        self.video = video
+        self.draws = draws
+        self.views_together = views_together
+        self.window = video.window(self.frames)
+        self._active = (model_sampling.percent_to_sigma(sync.end), model_sampling.percent_to_sigma(sync.start))
+        self._bias = sync.epipolar.bias()
+        self._window_biases: dict[Frames, EpipolarBias] = {}
+        self._batch: Batch | None = None
+        self._round: SlopeTape | None = None
+        self._tapes: dict[Frames | None, SlopeTape] = {}
+
+    @contextmanager
+    def calling(self, batch: Batch) -> Iterator[None]:
+        """Network calls inside belong to ``batch``."""
+        if batch.slopes is not self._round:
+            self._round, self._tapes = batch.slopes, {}
+        self._batch = batch
+        try:
+            yield
+        finally:
+            self._batch = None
+
+    @property
+    def batch(self) -> Batch:
+        assert self._batch is not None, "a network call outside of predict_noise"
+        return self._batch
+
+    def wrap(self, model_options: dict[str, Any]) -> dict[str, Any]:
+        """The options with this run's wrappers at their places among AnimateDiff-Evolved's.
+
+        The dictionaries are rebuilt because wrappers run in their order, and hosts differ in how they merge a model's
+        and a run's.
+        """
+        options = comfy.model_patcher.create_model_options_clone(model_options)
+        wrappers: dict[str, dict[str, list[Callable[..., Any]]]] = options["transformer_options"]["wrappers"]
+
+        def place(kind: str, *, first: list[Any] | None = None, last: list[Any] | None = None) -> None:
+            wrappers[kind] = {f"{KEY} first": first or [], **wrappers.get(kind, {}), f"{KEY} last": last or []}
+
+        place(WrappersMP.CALC_COND_BATCH, first=[self._pack], last=[self._unpack])
+        place(WrappersMP.APPLY_MODEL, first=[self._count_videos])
+        place(WrappersMP.DIFFUSION_MODEL, last=[self._call_network])
+        place(WrappersMP.PREPARE_SAMPLING, last=[self._cap_memory])
+        return options
+
+    def _cap_memory(self, executor: Any, model: Any, noise_shape: Any, *args: Any, **kwargs: Any) -> Any:
+        """Have memory estimated for the views and frames that are in one network call."""
+        rows = self.views_together * self.window
+        return executor(model, [rows, *noise_shape[1:]], *args, **kwargs)
+
+    def _pack(self, executor: Any, model: Any, conds: Any, x: Any, timestep: Any, model_options: Any) -> Any:
+        views = len(self.batch.views)
+        packed = [pack_conds(cond, views, self.frames) for cond in conds]
+        out = executor(model, packed, pack(x, views), shared_rows(timestep, self.frames), model_options)
+        return [unpack(prediction, views) for prediction in out]
+
+    def _unpack(self, executor: Any, model: Any, conds: Any, x: Any, timestep: Any, model_options: Any) -> Any:
+        views = len(self.batch.views)
+        rows = unpack(x, views)
+        unpacked = [unpack_conds(cond) for cond in conds]
+        out = executor(model, unpacked, rows, shared_rows(timestep, len(rows)), model_options)
+        return [pack(prediction, views) for prediction in out]
+
+    def _count_videos(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
+        """Name every chunk of F rows: AnimateDiff-Evolved divides the batch by their number to learn F."""
+        views = len(self.batch.views)
+        options = args[5]
+        named = {name: [value for value in options[name] for _ in range(views)] for name in ("cond_or_uncond", "uuids")}
+        return executor(*args[:5], {**options, **named}, *args[6:], **kwargs)
+
+    def _call_network(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
+        """Set cameras and partners of the views in this call."""
+        x, options = args[0], args[5]
+        views = self.batch.views
+        frames = self.video.seen_frames(options)
+        size = (x.shape[-2] * LATENT_STRIDE, x.shape[-1] * LATENT_STRIDE)
+        if size != (self.rays.height, self.rays.width):
+            raise ValueError(
+                f"the network was called on a part of {size[1]}x{size[0]} pixels of the "
+                f"{self.rays.width}x{self.rays.height} picture; cameras and epipolar masks are for the whole: remove "
+                "Conditioning (Set Area)"
+            )
+        branches = x.shape[0] // (len(views) * (self.frames if frames is None else len(frames)))
+        self.video.set_cameras(views, branches, frames, x)
+        low, high = self._active
+        if low <= float(options["sigmas"][0]) <= high:
+            options = {**options, KEY: self._context(frames, branches)}
+        return executor(*args[:5], options, *args[6:], **kwargs)
+
+    def _context(self, frames: Frames | None, branches: int) -> SyncContext:
+        # The host may run the branches of a batch one by one when memory is short: each sees the slopes of one call.
+        tape = self._tapes.setdefault(frames, SlopeTape(self.draws.slopes))
+        tape.rewind()
+        return SyncContext(
+            self.batch.views,
+            groups_to_partners(self.batch.groups),
+            tape,
+            self._bias if frames is None else self._window_bias(frames),
+            branches,
+            layout="branch view",
+            strength=self.sync.strength,
+        )
+
+    def _window_bias(self, frames: Frames) -> EpipolarBias:
+        if frames not in self._window_biases:
+            windows = math.ceil(2 * self.frames / len(frames))
+            if len(self._window_biases) >= windows:  # schedules that shift from step to step
+                self._window_biases.clear()
+            self._window_biases[frames] = self._bias.at_frames(frames, cache_bytes=self._bias.cache_bytes // windows)
+        return self._window_biases[frames]

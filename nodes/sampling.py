@@ -1,0 +1,340 @@
+"""Sampling all views together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import comfy.model_management
+import comfy.sample
+import comfy.samplers
+import comfy.utils
+import latent_preview  # type: ignore[import-not-found]
+import torch
+from comfy_api.latest import io
+
+from cvd_core.sampling.pairs import STRATEGIES, Strategy
+from cvd_core.sampling.recurrence import Recurrence
+
+from .host.guider import CollaborativeGuider
+from .host.recurrence import recurrent_sampler
+from .host.run import LATENT_STRIDE
+from .sync import CATEGORY
+from .types import PluckerRays, PluckerType
+
+MAX_SEED = 0xFFFFFFFFFFFFFFFF
+MAX_SIDE = 16384
+
+
+def _model_inputs() -> list[io.Input]:
+    return [
+        io.Model.Input(
+            "model",
+            tooltip="A Stable Diffusion 1.5 model with AnimateDiff+CameraCtrl (through Use Evolved Sampling) and "
+            "Apply Sync Module.",
+        ),
+        PluckerType.Input(
+            "plucker", tooltip="The cameras of all views, from Pluecker Embed; decides views, frames and size."
+        ),
+        io.Conditioning.Input(
+            "positive",
+            tooltip="What the scene shows. One prompt serves all views and frames; a batch of one per view, per "
+            "frame or per view and frame is taken too.",
+        ),
+        io.Conditioning.Input("negative", tooltip="What the scene should not show; batches as for positive."),
+    ]
+
+
+def _cfg_input() -> io.Input:
+    return io.Float.Input(
+        "cfg",
+        default=8.5,
+        min=0.0,
+        max=100.0,
+        step=0.1,
+        round=0.01,
+        tooltip="Guidance scale: higher follows the prompt more closely, 1 turns guidance off. Published: 8.5 for "
+        "two views, 14 for more.",
+    )
+
+
+def _pairing_inputs() -> list[io.Input]:
+    return [
+        io.Combo.Input(
+            "pair_strategy",
+            options=list(STRATEGIES),
+            default=STRATEGIES[0],
+            tooltip="Who talks to whom in a step. partition: one random matching into pairs. multi-partition: several, "
+            "averaged. exhaustive: all pairs, averaged. joint: every view to all others in one call.",
+        ),
+        io.Int.Input(
+            "partitions",
+            default=1,
+            min=1,
+            max=64,
+            tooltip="Random matchings per step of multi-partition (Q in the paper, which uses 2 for six views); "
+            "every one is a network call for all views. 1 with the other strategies.",
+        ),
+    ]
+
+
+def _views_per_pass_input() -> io.Input:
+    return io.Int.Input(
+        "views_per_pass",
+        default=0,
+        min=0,
+        max=64,
+        tooltip="At most so many views in one network call, to save memory: 2 needs the memory of two videos. 0 runs "
+        "all at once. A pair is never split; the result does not depend on it.",
+    )
+
+
+def _recurrence_inputs() -> list[io.Input]:
+    return [
+        io.Int.Input(
+            "recurrence",
+            default=1,
+            min=1,
+            max=64,
+            tooltip="How often each step is denoised, with fresh noise in between (R in the paper: 4 for four views, "
+            "6 for six); more makes many views agree and takes that many times longer. Multistep samplers lose their "
+            "history.",
+        ),
+        io.Float.Input(
+            "recurrence_start",
+            default=0.0,
+            min=0.0,
+            max=1.0,
+            step=0.01,
+            tooltip="Share of the steps after which steps are repeated; 0 is the first step.",
+        ),
+        io.Float.Input(
+            "recurrence_end",
+            default=1.0,
+            min=0.0,
+            max=1.0,
+            step=0.01,
+            tooltip="Share of the steps until which steps are repeated; 1 is the end. The last step never is.",
+        ),
+    ]
+
+
+def _guider(
+    model: Any,
+    plucker: PluckerRays,
+    positive: Any,
+    negative: Any,
+    cfg: float,
+    pair_strategy: Strategy,
+    partitions: int,
+    views_per_pass: int,
+) -> CollaborativeGuider:
+    guider = CollaborativeGuider(model, plucker, pair_strategy, partitions, views_per_pass or None)
+    guider.set_conds(positive, negative)
+    guider.set_cfg(cfg)
+    return guider
+
+
+class EmptyMultiViewLatent(io.ComfyNode):
+    """Empty latents of several views."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        side = (
+            "pixels, a multiple of 8 (of 64 with AnimateDiff-Evolved's CameraCtrl). The networks were trained at 256."
+        )
+        return io.Schema(
+            node_id="CVD_EmptyMultiViewLatent",
+            display_name="Empty Multi-View Latent",
+            category=CATEGORY,
+            description="Empty latents for a collaborative sampler: all frames of the first view, then of the next.",
+            inputs=[
+                io.Int.Input(
+                    "views", default=2, min=1, max=64, tooltip="Number of videos, as many as there are cameras."
+                ),
+                io.Int.Input(
+                    "frames", default=16, min=1, max=4096, tooltip="Frames of each video, as the cameras have."
+                ),
+                io.Int.Input(
+                    "width", default=256, min=64, max=MAX_SIDE, step=8, tooltip=f"Width of the videos in {side}"
+                ),
+                io.Int.Input(
+                    "height", default=256, min=64, max=MAX_SIDE, step=8, tooltip=f"Height of the videos in {side}"
+                ),
+            ],
+            outputs=[io.Latent.Output(display_name="latent", tooltip="views x frames empty latents.")],
+        )
+
+    @classmethod
+    def execute(cls, views: int, frames: int, width: int, height: int) -> io.NodeOutput:
+        for name, side in (("width", width), ("height", height)):
+            if side % LATENT_STRIDE:
+                raise ValueError(f"{name} is {side} pixels; expected a multiple of {LATENT_STRIDE}")
+        shape = (views * frames, 4, height // LATENT_STRIDE, width // LATENT_STRIDE)
+        return io.NodeOutput({"samples": torch.zeros(shape, device=comfy.model_management.intermediate_device())})
+
+
+class CollaborativeKSampler(io.ComfyNode):
+    """KSampler for several views."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="CVD_CollaborativeKSampler",
+            display_name="Collaborative KSampler",
+            category=CATEGORY,
+            description=(
+                "Denoises several videos of one scene together, each along its own camera path. The views talk to "
+                "each other through the sync modules, in pairs that are drawn anew at every network call."
+            ),
+            inputs=[
+                *_model_inputs(),
+                io.Latent.Input(
+                    "latent_image",
+                    tooltip="views x frames latents, all frames of the first view first: Empty Multi-View Latent, or "
+                    "encoded videos with denoise below 1.",
+                ),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=MAX_SEED,
+                    control_after_generate=True,
+                    tooltip="Decides every random number of the run: noise, pairs and slopes.",
+                ),
+                io.Int.Input(
+                    "steps", default=25, min=1, max=10000, tooltip="Number of denoising steps; published: 25."
+                ),
+                _cfg_input(),
+                io.Combo.Input(
+                    "sampler_name",
+                    options=comfy.samplers.KSampler.SAMPLERS,
+                    default="ddim",
+                    tooltip="Sampling method. Published: ddim (the same as euler).",
+                ),
+                io.Combo.Input(
+                    "scheduler",
+                    options=comfy.samplers.KSampler.SCHEDULERS,
+                    default="ddim_uniform",
+                    tooltip="How the noise levels are spaced. Published: ddim_uniform.",
+                ),
+                io.Float.Input(
+                    "denoise",
+                    default=1.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="Share of the noise schedule that is run: 1 makes new videos, less keeps more of the "
+                    "latents given.",
+                ),
+                *_pairing_inputs(),
+                *_recurrence_inputs(),
+                _views_per_pass_input(),
+            ],
+            outputs=[
+                io.Latent.Output(
+                    display_name="latent", tooltip="Denoised latents, all frames of the first view, then of the next."
+                )
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: Any,
+        plucker: PluckerRays,
+        positive: Any,
+        negative: Any,
+        latent_image: dict[str, Any],
+        seed: int,
+        steps: int,
+        cfg: float,
+        sampler_name: str,
+        scheduler: str,
+        denoise: float,
+        pair_strategy: Strategy,
+        partitions: int,
+        recurrence: int,
+        recurrence_start: float,
+        recurrence_end: float,
+        views_per_pass: int,
+    ) -> io.NodeOutput:
+        guider = _guider(model, plucker, positive, negative, cfg, pair_strategy, partitions, views_per_pass)
+        repeats = Recurrence(recurrence, recurrence_start, recurrence_end)
+        sampler = recurrent_sampler(comfy.samplers.sampler_object(sampler_name), repeats)
+        sigmas = comfy.samplers.KSampler(model, steps, model.load_device, sampler_name, scheduler, denoise).sigmas
+        samples = comfy.sample.fix_empty_latent_channels(model, latent_image["samples"])
+        denoised = guider.sample(
+            comfy.sample.prepare_noise(samples, seed, latent_image.get("batch_index")),
+            samples,
+            sampler,
+            sigmas,
+            denoise_mask=latent_image.get("noise_mask"),
+            callback=latent_preview.prepare_callback(model, len(sigmas) - 1),
+            disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
+            seed=seed,
+        )
+        return io.NodeOutput({**latent_image, "samples": denoised.to(comfy.model_management.intermediate_device())})
+
+
+class CollaborativeGuiderNode(io.ComfyNode):
+    """The guider for SamplerCustomAdvanced."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="CVD_CollaborativeGuider",
+            display_name="Collaborative Guider",
+            category=CATEGORY,
+            description="What Collaborative KSampler does in each step, as a guider for SamplerCustomAdvanced.",
+            inputs=[*_model_inputs(), _cfg_input(), *_pairing_inputs(), _views_per_pass_input()],
+            outputs=[io.Guider.Output(display_name="guider", tooltip="For SamplerCustomAdvanced.")],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: Any,
+        plucker: PluckerRays,
+        positive: Any,
+        negative: Any,
+        cfg: float,
+        pair_strategy: Strategy,
+        partitions: int,
+        views_per_pass: int,
+    ) -> io.NodeOutput:
+        return io.NodeOutput(
+            _guider(model, plucker, positive, negative, cfg, pair_strategy, partitions, views_per_pass)
+        )
+
+
+class RecurrentSampler(io.ComfyNode):
+    """Recurrent denoising for SamplerCustomAdvanced."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="CVD_RecurrentSampler",
+            display_name="Recurrent Sampler",
+            category=CATEGORY,
+            description=(
+                "Makes any sampler denoise each step several times with fresh noise in between, as the paper does "
+                "for more than two views."
+            ),
+            inputs=[
+                io.Sampler.Input("sampler", tooltip="The sampler to repeat, from KSamplerSelect or a sampler node."),
+                *_recurrence_inputs(),
+            ],
+            outputs=[io.Sampler.Output(display_name="recurrent sampler", tooltip="For SamplerCustomAdvanced.")],
+        )
+
+    @classmethod
+    def execute(cls, sampler: Any, recurrence: int, recurrence_start: float, recurrence_end: float) -> io.NodeOutput:
+        return io.NodeOutput(recurrent_sampler(sampler, Recurrence(recurrence, recurrence_start, recurrence_end)))
+
+
+SAMPLING_NODES: list[type[io.ComfyNode]] = [
+    EmptyMultiViewLatent,
+    CollaborativeKSampler,
+    CollaborativeGuiderNode,
+    RecurrentSampler,
+]

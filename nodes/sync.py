@@ -1,0 +1,122 @@
+"""Loading the sync modules and attaching them to a model."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import folder_paths
+from comfy_api.latest import io
+
+from .host.injection import SyncSettings, apply_sync, load_sync
+from .types import EpipolarSpec, EpipolarType, SyncType
+
+FOLDER = "cvd"
+CATEGORY = "CVD/sampling"
+
+
+def _register_folder() -> None:
+    """Have the host list ``models/cvd``, besides folders that the user's extra_model_paths.yaml names."""
+    folder_paths.add_model_folder_path(FOLDER, os.path.join(folder_paths.models_dir, FOLDER))
+    paths, extensions = folder_paths.folder_names_and_paths[FOLDER]
+    folder_paths.folder_names_and_paths[FOLDER] = (paths, set(extensions) | folder_paths.supported_pt_extensions)
+
+
+_register_folder()
+
+
+class SyncModuleLoader(io.ComfyNode):
+    """Read CVD.ckpt."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="CVD_SyncModuleLoader",
+            display_name="Load Sync Module",
+            category=CATEGORY,
+            description="Loads CVD's cross-view sync modules (CVD.ckpt) from models/cvd.",
+            inputs=[
+                io.Combo.Input(
+                    "sync_name",
+                    options=folder_paths.get_filename_list(FOLDER),
+                    tooltip="File with the sync modules, in models/cvd: CVD.ckpt or a .safetensors of it.",
+                )
+            ],
+            outputs=[SyncType.Output(display_name="sync", tooltip="The sync modules; connect to Apply Sync Module.")],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, sync_name: str) -> str:
+        """Reload when another file takes the name."""
+        found = os.stat(folder_paths.get_full_path_or_raise(FOLDER, sync_name))
+        return f"{found.st_mtime_ns} {found.st_size}"
+
+    @classmethod
+    def execute(cls, sync_name: str) -> io.NodeOutput:
+        return io.NodeOutput(load_sync(folder_paths.get_full_path_or_raise(FOLDER, sync_name)))
+
+
+class ApplySync(io.ComfyNode):
+    """Attach sync modules to a model."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="CVD_ApplySync",
+            display_name="Apply Sync Module",
+            category=CATEGORY,
+            description=(
+                "Attaches the sync modules to a Stable Diffusion 1.5 model. They let the views of a collaborative "
+                "sampler attend to each other along epipolar lines; any other sampler runs the model as if they were "
+                "not there. May come before or after Use Evolved Sampling."
+            ),
+            inputs=[
+                io.Model.Input("model", tooltip="A Stable Diffusion 1.5 model, with or without LoRAs."),
+                SyncType.Input("sync", tooltip="The sync modules from Load Sync Module."),
+                EpipolarType.Input(
+                    "epipolar",
+                    tooltip="Where in the other views each pixel may look, from Epipolar Mask; made from the same "
+                    "cameras and size as the Pluecker embedding.",
+                ),
+                io.Float.Input(
+                    "strength",
+                    default=1.0,
+                    min=0.0,
+                    max=2.0,
+                    step=0.05,
+                    tooltip="Factor on what the sync modules add. 1 is as trained, 0 disconnects the views, more "
+                    "exaggerates.",
+                ),
+                io.Float.Input(
+                    "start_percent",
+                    default=0.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.001,
+                    tooltip="Share of the noise schedule at which the sync modules start; 0 is its noisy beginning.",
+                ),
+                io.Float.Input(
+                    "end_percent",
+                    default=1.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.001,
+                    tooltip="Share of the noise schedule at which the sync modules stop; 1 is its clean end.",
+                ),
+            ],
+            outputs=[io.Model.Output(display_name="synced model", tooltip="For Collaborative KSampler or Guider.")],
+        )
+
+    @classmethod
+    def execute(
+        cls, model: Any, sync: Any, epipolar: EpipolarSpec, strength: float, start_percent: float, end_percent: float
+    ) -> io.NodeOutput:
+        if start_percent > end_percent:
+            raise ValueError(
+                f"start_percent is {start_percent}, end_percent {end_percent}; the sync modules would never be active "
+                "- let the start come before the end"
+            )
+        return io.NodeOutput(apply_sync(model, sync, SyncSettings(epipolar, strength, start_percent, end_percent)))
+
+
+SYNC_NODES: list[type[io.ComfyNode]] = [SyncModuleLoader, ApplySync]

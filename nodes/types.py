@@ -1,0 +1,53 @@
+"""What travels between the pack's nodes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from comfy_api.latest import io
+
+from cvd_core.geometry.cameras import Cameras
+from cvd_core.geometry.epipolar import Band
+from cvd_core.sync.bias import EpipolarBias
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+CamerasType = io.Custom("CVD_CAMERAS")
+"""Carries :class:`cvd_core.geometry.cameras.Cameras`."""
+PluckerType = io.Custom("CVD_PLUCKER")
+"""Carries :class:`PluckerRays`."""
+EpipolarType = io.Custom("CVD_EPIPOLAR")
+"""Carries :class:`EpipolarSpec`."""
+SyncType = io.Custom("CVD_SYNC")
+"""Carries the loaded sync modules, a model patcher of the host."""
+CameraCtrlPoses = io.Custom("CAMERACTRL_POSES")
+"""AnimateDiff-Evolved's camera path: a flat list of rows of 19 numbers, one video."""
+
+
+@dataclass(frozen=True, eq=False)
+class PluckerRays:
+    """The camera input of a run: prepared cameras (square pixels, relative to each first pose) and their rays."""
+
+    cameras: Cameras
+    width: int
+    height: int
+    embedding: Tensor  # (V, F, 6, H, W) float32 on the CPU
+
+
+@dataclass(frozen=True, eq=False)
+class EpipolarSpec:
+    """How views may attend to each other: prepared cameras, image size in pixels, and the shape of the band."""
+
+    cameras: Cameras
+    width: int
+    height: int
+    band: Band
+    threshold: float
+
+    def bias(self) -> EpipolarBias:
+        """A fresh bias with an empty cache, for one run."""
+        return EpipolarBias.from_cameras(
+            self.cameras, self.width, self.height, band=self.band, threshold=self.threshold
+        )

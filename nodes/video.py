@@ -1,0 +1,283 @@
+"""Views apart and together: one batch per view, one playing video of all."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import folder_paths
+import torch
+from comfy.cli_args import args
+from comfy_api.latest import InputImpl, Types, io, ui
+from einops import rearrange
+from torch import Tensor
+
+from cvd_core.video import frame_rate, grid
+from cvd_core.video_formats import BEST, VIDEO_FORMATS, write_animation
+from cvd_core.video_timing import PLAY_MODES, play_order, view_switch
+
+from .files import save_place
+from .preview import label_views
+
+APART, SWITCH = "one file per view", "view switch"
+LAYOUTS = ["grid", "row", "column", APART, SWITCH]
+NAMES = "auto"
+
+
+class SplitViews(io.ComfyNode):
+    """One batch of all views -> one batch per view."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="CVD_SplitViews",
+            display_name="Split Views",
+            category="CVD/video",
+            description="Takes the frames of all views apart. The node after this one runs once per view.",
+            inputs=[_images(), _views()],
+            outputs=[
+                io.Image.Output(
+                    "view", display_name="view", is_output_list=True, tooltip="The frames of each view, in order."
+                )
+            ],
+        )
+
+    @classmethod
+    def execute(cls, images: Tensor, views: int) -> io.NodeOutput:
+        return io.NodeOutput(list(_per_view(images, views)))
+
+
+class MultiViewVideoCombine(io.ComfyNode):
+    """All views as one playing video."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="CVD_MultiViewVideoCombine",
+            display_name="Multi-View Video Combine",
+            category="CVD/video",
+            description="Shows all views in step, side by side, in separate files, or one after the other with time "
+            "standing still (bullet time); saves mp4, webm, gif or webp with the workflow inside.",
+            is_output_node=True,
+            inputs=[
+                _images(),
+                _views(),
+                io.Combo.Input(
+                    "layout",
+                    options=LAYOUTS,
+                    default="grid",
+                    tooltip="How the views are put together. grid: about as many high as wide; row, column: in one "
+                    "line; one file per view: separate videos; view switch: one view at a time - it plays up to "
+                    "switch_frame, time stops while the picture cuts through all views, and the last plays on.",
+                ),
+                io.String.Input(
+                    "view_order",
+                    default="",
+                    tooltip="Numbers of the views to show, from 0, in the order to show them, such as 2, 0, 1. Empty "
+                    "shows all as they come.",
+                ),
+                io.String.Input(
+                    "labels",
+                    default="",
+                    tooltip="Words for the top left corner of every view, separated by commas, one per view in their "
+                    f"original order; {NAMES} writes view 0, view 1 and so on; empty writes nothing.",
+                ),
+                io.Combo.Input(
+                    "mode",
+                    options=list(PLAY_MODES),
+                    default="normal",
+                    tooltip="normal plays the clip once; loop repeats times; ping-pong there and back, repeats times. "
+                    "gif and webp files play again and again in any case.",
+                ),
+                io.Int.Input(
+                    "repeats",
+                    default=2,
+                    min=1,
+                    max=100,
+                    tooltip="For loop and ping-pong: how often the clip is in the video.",
+                ),
+                io.Int.Input(
+                    "switch_frame",
+                    default=-1,
+                    min=-1,
+                    max=100000,
+                    tooltip="For view switch: the frame, from 0, at which time stops; -1 is the middle one.",
+                ),
+                io.Int.Input(
+                    "switch_hold",
+                    default=2,
+                    min=1,
+                    max=1000,
+                    tooltip="For view switch: pictures for which each view is shown while time stands still; higher "
+                    "is slower.",
+                ),
+                io.Float.Input(
+                    "fps",
+                    default=8.0,
+                    min=0.01,
+                    max=1000.0,
+                    step=0.01,
+                    tooltip="Frames per second. AnimateDiff makes motion for 8; gif plays at most 50.",
+                ),
+                io.Combo.Input(
+                    "format",
+                    options=list(VIDEO_FORMATS),
+                    default="mp4",
+                    tooltip="; ".join(f"{known.name}: {known.description}" for known in VIDEO_FORMATS.values()),
+                ),
+                io.Int.Input(
+                    "quality",
+                    default=BEST,
+                    min=1,
+                    max=100,
+                    tooltip="1 to 100, higher is better and makes larger files; 90 shows no loss. gif has none.",
+                ),
+                io.String.Input(
+                    "filename_prefix",
+                    default="video/CVD",
+                    tooltip="Name of the files, without number and ending; a folder before it is made as needed.",
+                ),
+                io.Boolean.Input(
+                    "save",
+                    default=True,
+                    tooltip="On: into ComfyUI's output folder. Off: only to look at, into the temp folder.",
+                ),
+            ],
+            outputs=[
+                io.Video.Output(
+                    "video",
+                    display_name="video",
+                    is_output_list=True,
+                    tooltip="The combined video, or one per view, for ComfyUI's video nodes.",
+                ),
+                io.Image.Output(
+                    "frames",
+                    display_name="frames",
+                    is_output_list=True,
+                    tooltip="Its frames, for other packs such as VideoHelperSuite.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        images: Tensor,
+        views: int,
+        layout: str,
+        view_order: str,
+        labels: str,
+        mode: str,
+        repeats: int,
+        switch_frame: int,
+        switch_hold: int,
+        fps: float,
+        format: str,
+        quality: int,
+        filename_prefix: str,
+        save: bool,
+    ) -> io.NodeOutput:
+        rate = frame_rate(fps)
+        videos = _per_view(images, views)
+        order = _order(view_order, views)
+        videos = label_views(videos, _words(labels, views))[order]
+        if layout == SWITCH:
+            at = videos.shape[1] // 2 if switch_frame < 0 else switch_frame
+            shown = view_switch(len(order), videos.shape[1], at, switch_hold)
+            videos = torch.stack([videos[view, frame] for view, frame in shown])[None]
+        videos = videos[:, play_order(videos.shape[1], mode, repeats)]
+        together = grid(videos, {"row": len(videos), "column": 1}.get(layout))
+        clips = list(videos) if layout == APART else [together]
+
+        kind = io.FolderType.output if save else io.FolderType.temp
+        root = folder_paths.get_output_directory() if save else folder_paths.get_temp_directory()
+        height, width = clips[0].shape[1:3]
+        folder, name, subfolder = save_place(filename_prefix, root, width, height)
+        files = [f"{name}view{view}.{format}" for view in order] if layout == APART else [f"{name}.{format}"]
+        for clip, file in zip(clips, files, strict=True):
+            write_animation(_bytes(clip), folder / file, float(rate), quality=quality, metadata=_metadata(cls))
+        results = [ui.SavedResult(file, subfolder, kind) for file in files]
+        if format == "gif" or (len(files) > 1 and format != "webp"):
+            results.insert(0, _stand_in(together, rate))
+        return io.NodeOutput(
+            [InputImpl.VideoFromComponents(Types.VideoComponents(images=clip, frame_rate=rate)) for clip in clips],
+            clips,
+            ui=ui.PreviewVideo(results),
+        )
+
+
+def _images() -> io.Image.Input:
+    return io.Image.Input(
+        "images",
+        tooltip="The frames of all views in one batch, one view after the other: V x F pictures, as the VAE "
+        "decodes them.",
+    )
+
+
+def _views() -> io.Int.Input:
+    return io.Int.Input(
+        "views", default=2, min=1, max=64, tooltip="Number of views in the batch; the batch must divide into so many."
+    )
+
+
+def _per_view(images: Tensor, views: int) -> Tensor:
+    """``(V*F, H, W, C)`` -> ``(V, F, H, W, 3)``; transparency is dropped, as ComfyUI's video savers do."""
+    if views < 1 or len(images) % views:
+        raise ValueError(
+            f"images holds {len(images)} pictures, which are not {views} views of the same length; set views to the "
+            "number of cameras"
+        )
+    return rearrange(images[..., :3], "(v f) h w c -> v f h w c", v=views)
+
+
+def _order(words: str, views: int) -> list[int]:
+    if not words.strip():
+        return list(range(views))
+    try:
+        order = [int(word) for word in words.replace(",", " ").split()]
+    except ValueError as error:
+        raise ValueError(f"view_order is {words!r}; expected numbers of views such as 2, 0, 1, or nothing") from error
+    if len(set(order)) < len(order) or not all(0 <= view < views for view in order):
+        raise ValueError(f"view_order is {words!r}; expected different numbers from 0 to {views - 1}, or nothing")
+    return order
+
+
+def _words(labels: str, views: int) -> list[str]:
+    if not labels.strip():
+        return []
+    words = [f"view {v}" for v in range(views)] if labels.strip() == NAMES else [w.strip() for w in labels.split(",")]
+    if len(words) != views:
+        raise ValueError(
+            f"labels has {len(words)} texts for {views} views; expected one per view, {NAMES!r}, or nothing"
+        )
+    return words
+
+
+def _bytes(frames: Tensor) -> Tensor:
+    return (frames.clamp(0, 1) * 255).round().to("cpu", torch.uint8)
+
+
+def _stand_in(frames: Tensor, rate: Fraction) -> ui.SavedResult:
+    """A video in the temp folder for the node to play: the front end plays one file, and no gif.
+
+    A last row or column is doubled where the encoder needs an even number.
+    """
+    height, width = frames.shape[1:3]
+    frames = torch.cat([frames, frames[:, -1:]], 1) if height % 2 else frames
+    frames = torch.cat([frames, frames[:, :, -1:]], 2) if width % 2 else frames
+    root = Path(folder_paths.get_temp_directory())
+    folder, name, subfolder = save_place("CVD_preview", str(root), width, height)
+    write_animation(_bytes(frames), folder / f"{name}.mp4", float(rate))
+    return ui.SavedResult(f"{name}.mp4", subfolder, io.FolderType.temp)
+
+
+def _metadata(node: type[io.ComfyNode]) -> dict[str, str]:
+    """The workflow, under the names ComfyUI's own savers use."""
+    if args.disable_metadata:
+        return {}
+    stored = {} if node.hidden.prompt is None else {"prompt": node.hidden.prompt}
+    return {name: json.dumps(value) for name, value in (stored | (node.hidden.extra_pnginfo or {})).items()}
+
+
+VIDEO_NODES: list[type[io.ComfyNode]] = [SplitViews, MultiViewVideoCombine]

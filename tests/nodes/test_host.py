@@ -1,0 +1,40 @@
+"""The pack in the host."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.nodes.host_process import Host, why_no_host
+
+if WHY := why_no_host():
+    pytest.skip(WHY, allow_module_level=True)
+
+
+def test_pack_loads(host: Host) -> None:
+    import folder_paths
+
+    assert "cvd" in folder_paths.folder_names_and_paths
+    assert {
+        "CVD_SyncModuleLoader",
+        "CVD_ApplySync",
+        "CVD_CollaborativeKSampler",
+    } <= host.nodes.NODE_CLASS_MAPPINGS.keys()
+
+
+def test_every_input_explains_itself(host: Host) -> None:
+    ours = {name: node for name, node in host.nodes.NODE_CLASS_MAPPINGS.items() if name.startswith("CVD_")}
+    assert ours
+    for name, node in ours.items():
+        schema = node.GET_SCHEMA()
+        assert schema.description, name
+        assert schema.display_name, name
+        for given in schema.inputs:
+            assert given.tooltip, f"{name}.{given.id}"
+
+
+@pytest.mark.parametrize("node_id", ["EmptyImage"])
+def test_host_executes(host: Host, node_id: str) -> None:
+    prompt = {"1": {"class_type": node_id, "inputs": {"width": 64, "height": 64, "batch_size": 2, "color": 255}}}
+    done = host.run(prompt, outputs=["1"])
+    assert not done.error
+    assert done.outputs["1"][0].shape == (2, 64, 64, 3)
