@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from cvd_core.camera_control.injection import CameraMerges
-from cvd_core.camera_control.pose_encoder import PoseEncoder
-from cvd_core.weights import camera_tensors, load_exact, read_checkpoint
+from cvd_core.camera_control.pose_encoder import POSITIONS, PoseEncoder
+from cvd_core.weights import camera_tensors, identify, load_exact, read_checkpoint, unet_widths
 
 _INSIDE_MOTION_MODULE = ".temporal_transformer.transformer_blocks.0.attention_blocks.0.processor"
 
@@ -34,12 +34,12 @@ def load_camera_control(
         ValueError: the file is something else (the message says what and where it belongs), or tensors are missing,
             unexpected or of another shape (the message names them).
     """
-    encoder_state, merge_state = camera_tensors(read_checkpoint(path))
-    levels = len({key.split(".")[1] for key in encoder_state if key.startswith("encoder_down_conv_blocks.")})
-    widths = [encoder_state[f"encoder_down_conv_blocks.{level}.0.block1.weight"].shape[0] for level in range(levels)]
-    table = encoder_state["encoder_down_attention_blocks.0.0.attention_blocks.0.pos_encoder.pe"]
+    checkpoint = read_checkpoint(path)
+    encoder_state, merge_state = camera_tensors(checkpoint)
+    info = identify(checkpoint)
+    widths = unet_widths(info)
     with torch.device("meta"):
-        encoder = PoseEncoder(widths, table.shape[1], ops)
+        encoder = PoseEncoder(widths, info.frames or POSITIONS, ops)
         merges = CameraMerges(widths, ops)
     load_exact(encoder, encoder_state, file=str(path), what="pose-encoder", dtype=dtype)
     short = {merge_key(key): value for key, value in merge_state.items()}

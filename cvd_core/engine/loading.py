@@ -22,7 +22,7 @@ CONFIG_REPOSITORY = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 
 LATENT_CHANNELS = 4
 
-_WEIGHT_NAMES = {
+WEIGHT_NAMES = {
     "unet": ("diffusion_pytorch_model", "diffusion_pytorch_model"),
     "vae": ("diffusion_pytorch_model", "diffusion_pytorch_model"),
     "text_encoder": ("model", "pytorch_model"),
@@ -98,7 +98,7 @@ def _folder_states(folder: Path) -> dict[str, dict[str, Tensor]]:
     wanted = {"unet": Kind.UNET, "vae": Kind.VAE, "text_encoder": Kind.TEXT_ENCODER}
     states = {}
     for component, kind in wanted.items():
-        checkpoint = read_checkpoint(_weights_file(folder, component))
+        checkpoint = read_checkpoint(weights_file(folder, component))
         name = str(checkpoint.path.relative_to(folder.parent))
         require_kind(identify(checkpoint), [kind], file=name, wanted=f"the {component} of an SD1.5 model")
         states[component] = checkpoint.tensors
@@ -152,13 +152,13 @@ def _check_folder(folder: Path, *, with_weights: bool) -> None:
     """Raise with everything that is missing in a diffusers folder."""
     if not folder.is_dir():
         raise ValueError(f"{folder} is no folder; expected {_FOLDER}")
-    missing = [f"{c}/config.json" for c in _WEIGHT_NAMES if not (folder / c / "config.json").is_file()]
+    missing = [f"{c}/config.json" for c in WEIGHT_NAMES if not (folder / c / "config.json").is_file()]
     tokenizer = folder / "tokenizer"
     has_vocabulary = (tokenizer / "vocab.json").is_file() and (tokenizer / "merges.txt").is_file()
     if not has_vocabulary and not (tokenizer / "tokenizer.json").is_file():
         missing.append("tokenizer/vocab.json with tokenizer/merges.txt")
     if with_weights:
-        missing += [f"the weights of {c}/" for c in _WEIGHT_NAMES if not _weights_candidates(folder, c)]
+        missing += [f"the weights of {c}/" for c in WEIGHT_NAMES if not _weights_candidates(folder, c)]
     if missing:
         hint = "; it is a component, give the folder above it" if (folder / "config.json").is_file() else ""
         raise ValueError(f"{folder} lacks {', '.join(missing)}; expected {_FOLDER} of an SD1.5 model{hint}")
@@ -166,12 +166,13 @@ def _check_folder(folder: Path, *, with_weights: bool) -> None:
 
 def _weights_candidates(folder: Path, component: str) -> list[Path]:
     """Existing weight files of a component, best first."""
-    safe, pickled = _WEIGHT_NAMES[component]
+    safe, pickled = WEIGHT_NAMES[component]
     names = [f"{safe}.safetensors", f"{safe}.fp16.safetensors", f"{pickled}.bin", f"{pickled}.fp16.bin"]
     return [file for name in names if (file := folder / component / name).is_file()]
 
 
-def _weights_file(folder: Path, component: str) -> Path:
+def weights_file(folder: Path, component: str) -> Path:
+    """The file with the weights of a component of a complete diffusers folder, safetensors first."""
     return _weights_candidates(folder, component)[0]
 
 

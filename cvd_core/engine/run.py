@@ -17,7 +17,7 @@ import torch
 
 import cvd_core
 from cvd_core.engine.assemble import ModelPaths
-from cvd_core.engine.loading import _WEIGHT_NAMES, _weights_file
+from cvd_core.engine.loading import WEIGHT_NAMES, weights_file
 from cvd_core.engine.settings import Settings
 from cvd_core.files import atomic_path
 from cvd_core.geometry.cameras import Cameras
@@ -241,9 +241,9 @@ def _recorded_files(role: str, path: Path) -> tuple[RecordedFile, ...]:
 
 def _files_of_folder(folder: Path, *, with_weights: bool) -> list[Path]:
     """What :func:`cvd_core.engine.loading.load_base` reads of a diffusers folder, which may hold other formats too."""
-    files = [folder / component / "config.json" for component in _WEIGHT_NAMES]
+    files = [folder / component / "config.json" for component in WEIGHT_NAMES]
     if with_weights:
-        files += [_weights_file(folder, component) for component in _WEIGHT_NAMES]
+        files += [weights_file(folder, component) for component in WEIGHT_NAMES]
     return files + sorted(file for file in (folder / "tokenizer").iterdir() if file.is_file())
 
 

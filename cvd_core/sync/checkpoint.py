@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from cvd_core.sync.module import SyncModules
-from cvd_core.weights import load_exact, read_checkpoint, sync_tensors
+from cvd_core.weights import identify, load_exact, read_checkpoint, sync_tensors, unet_widths
 
 
 def load_sync_modules(path: str | os.PathLike[str], *, dtype: torch.dtype | None = None, ops: Any = nn) -> SyncModules:
@@ -24,12 +24,9 @@ def load_sync_modules(path: str | os.PathLike[str], *, dtype: torch.dtype | None
         ValueError: the file is something else (the message says what and where it belongs), or tensors are missing,
             unexpected or of another shape (the message names them).
     """
-    state = sync_tensors(read_checkpoint(path))
-    widths = [
-        state[f"down_blocks.{block}.epi_modules.0.epi_transformer.norm.weight"].shape[0]
-        for block in range(len({key.split(".")[1] for key in state if key.startswith("down_blocks.")}))
-    ]
+    checkpoint = read_checkpoint(path)
+    state = sync_tensors(checkpoint)
     with torch.device("meta"):
-        modules = SyncModules(widths, ops)
+        modules = SyncModules(unet_widths(identify(checkpoint)), ops)
     load_exact(modules, state, file=str(path), what="sync module", dtype=dtype)
     return modules.eval().requires_grad_(False)

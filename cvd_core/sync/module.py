@@ -75,7 +75,7 @@ class EpipolarTransformer(nn.Module):
         for block in self.transformer_blocks:
             y = block(y, context, size)
         y = _to_maps(self.proj_out(y), context, size)
-        # y first: the sum then has y's channels-last layout, as in the released code, and what follows runs its kernels.
+        # y first: the sum then has y's channels-last layout, and what follows runs the kernels of the released code.
         return y + x if context.strength == 1 else context.strength * y + x
 
 

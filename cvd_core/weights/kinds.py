@@ -9,6 +9,7 @@ from enum import Enum
 
 from torch import Tensor
 
+from cvd_core.unet_layout import SD15_WIDTHS
 from cvd_core.weights.checkpoint import Checkpoint
 
 SD2_TEXT_WIDTH = 1024
@@ -134,6 +135,14 @@ def require_kind(info: CheckpointInfo, accepted: Collection[Kind], *, file: str,
     """
     if info.kind not in accepted:
         raise ValueError(f"{file} is not {wanted}: its keys look like {info.label}. {where_it_belongs(info.kind)}")
+
+
+def unet_widths(info: CheckpointInfo) -> tuple[int, ...]:
+    """Widths of the UNet that added modules were made for; SD1.5's if too much is missing from the file to tell.
+
+    Loading then names the missing tensors.
+    """
+    return info.widths if len(info.widths) == len(SD15_WIDTHS) else SD15_WIDTHS
 
 
 def where_it_belongs(kind: Kind) -> str:

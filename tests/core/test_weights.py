@@ -17,6 +17,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from cvd_core.camera_control.checkpoint import load_camera_control
+from cvd_core.sync.checkpoint import load_sync_modules
 from cvd_core.weights import (
     Kind,
     camera_tensors,
@@ -419,3 +421,22 @@ def test_conversion_refuses(models: ModelFiles, tmp_path: Path) -> None:
         convert_checkpoint(tmp_path / "x.pt", target)
     assert target.read_bytes() == b"before"
     assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    ("part", "gone"),
+    [
+        ("epi", "down_blocks.0.epi_modules.0.epi_transformer.proj_in.weight"),
+        ("camera", "encoder_down_conv_blocks.0.0."),
+    ],
+)
+def test_a_file_without_the_tensors_that_tell_its_widths_is_still_explained(
+    tmp_path: Path, part: str, gone: str
+) -> None:
+    keys = formula.key_list("reduced")
+    shapes = keys["epi"] if part == "epi" else keys["pose_encoder"] | keys["attention_processor"]
+    path = tmp_path / "incomplete.safetensors"
+    save_file({key: torch.zeros(shape) for key, shape in shapes.items() if not key.startswith(gone)}, path)
+    load = load_sync_modules if part == "epi" else load_camera_control
+    with pytest.raises(ValueError, match=r"incomplete\.safetensors holds \d+ of \d+ .* tensors; .*missing"):
+        load(path)
