@@ -27,7 +27,7 @@ class PluckerEmbed(io.ComfyNode):
             node_id="CVD_PluckerEmbed",
             display_name="Pluecker Embed",
             category="CVD/conditioning",
-            description="Turns cameras into one ray per pixel (Pluecker embedding), which is how CameraCtrl is told the "
+            description="Turns cameras into one ray per pixel (Pluecker embedding): this is how CameraCtrl is told the "
             "camera paths. Pictures are cropped to the aspect of the video, and every path is taken relative to its "
             "own first pose, so that all views start with the same picture.",
             inputs=[

@@ -6,7 +6,7 @@ Everything is drawn :data:`FINE` times too large and reduced at the end, which m
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -105,7 +105,7 @@ def columns_for(panels: int) -> int:
     return panels if panels <= 3 else math.ceil(math.sqrt(panels))
 
 
-def to_images(pictures: Sequence[Image.Image]) -> Tensor:
+def to_images(pictures: Iterable[Image.Image]) -> Tensor:
     """Fine pictures of one size -> IMAGE ``(N, H, W, 3)`` float32 in 0..1."""
     reduced = [np.asarray(picture.reduce(FINE), np.uint8) for picture in pictures]
     return torch.from_numpy(np.stack(reduced)).float() / 255

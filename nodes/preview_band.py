@@ -44,8 +44,8 @@ def draw_band(spec: EpipolarSpec, view: int, point: Point, images: Tensor | None
     weights, lines, degenerate = _weights(spec, view, query, (h, w))
     x, y, _ = feature_pixels(spec.width, spec.height, w, h)[query].tolist()
     shown = ((x + 0.5) / spec.width * size[0] * FINE, (y + 0.5) / spec.height * size[1] * FINE)
-    pictures = []
-    for frame in range(spec.cameras.frames):
+
+    def picture_of(frame: int) -> Image.Image:
         backdrop = _room(spec.cameras, frame, *size) if images is None else _resize(images[:, frame], size)
         panels = []
         for v, name in enumerate(spec.cameras.names):
@@ -60,8 +60,9 @@ def draw_band(spec: EpipolarSpec, view: int, point: Point, images: Tensor | None
                 words += "  no baseline: random lines" if degenerate[v][frame] else ""
             label(picture, words, color=ACCENT if v == view else "#ffffff")
             panels.append(picture)
-        pictures.append(sheet(panels, footer=_footer(spec, w, h)))
-    return to_images(pictures)
+        return sheet(panels, footer=_footer(spec, w, h))
+
+    return to_images(picture_of(frame) for frame in range(spec.cameras.frames))
 
 
 def _footer(spec: EpipolarSpec, w: int, h: int) -> str:
@@ -152,7 +153,8 @@ def _room(cameras: Cameras, frame: int, width: int, height: int) -> Tensor:
     o, d = origins[:, 0, None, None].float(), directions[:, 0].float()
     unit = max(1.0, float(cameras.centers.norm(dim=-1).max()))
     low, high = unit * torch.tensor([-1.5, -1.2, -1.6]), unit * torch.tensor([1.5, 0.8, 2.4])
-    t = torch.where(d > 0, high - o, low - o) / torch.where(d.abs() < 1e-9, 1e-9, d)
+    d = torch.where(d.abs() < 1e-9, 1e-9, d)
+    t = torch.where(d > 0, high - o, low - o) / d
     distance, wall = t.min(-1)
     hit = (o + distance[..., None] * d) / unit
     on_wall = torch.nn.functional.one_hot(wall, 3).bool()

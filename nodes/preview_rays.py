@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from einops import rearrange
 from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -24,29 +23,27 @@ def draw_rays(rays: PluckerRays) -> Tensor:
     the world's azimuth and elevation, so they stand still while the camera moves along and wander when it turns.
     Moments ``o x d``: the hue is their direction in the picture plane, the brightness their length, black being zero.
     """
-    views, frames = rays.embedding.shape[:2]
-    size = panel_size(rays.width, rays.height, SIDE)
-    embedding = interpolate(rays.embedding.flatten(0, 1), size=size[::-1], mode="bilinear", align_corners=False)
-    embedding = rearrange(embedding, "(v f) c h w -> v f h w c", v=views)
-    moments, directions = embedding.split(3, -1)
-    sideways = max(float(directions[..., :2].norm(dim=-1).max()), 1e-6)
-    longest = float(moments.norm(dim=-1).max())
+    step = max(1, min(rays.width, rays.height) // 64)  # for the two scales a sample will do
+    moments, directions = rays.embedding[..., ::step, ::step].split(3, 2)
+    sideways = max(float(directions[:, :, :2].norm(dim=2).max()), 1e-6)
+    longest = float(moments.norm(dim=2).max())
     footer = (
         f"Above: direction d, white = straight ahead of the first camera, a line every {GRATICULE:g} degrees. "
-        f"Below: moment o x d, black = 0, brightest = {longest:.3g} world units."
+        f"Below: moment o x d, black = 0, brightest = {longest:.2g} world units."
     )
-    pictures = []
-    for frame in range(frames):
+    size = panel_size(rays.width, rays.height, SIDE)
+    columns = rays.cameras.views if rays.cameras.views <= 4 else columns_for(rays.cameras.views)
+
+    def picture(frame: int) -> Image.Image:
+        shown = interpolate(rays.embedding[:, frame], size=size[::-1], mode="bilinear", align_corners=False)
+        views = shown.movedim(1, -1).contiguous()
         panels = [
-            _pair(
-                _directions(directions[view, frame], sideways),
-                _moments(moments[view, frame], longest),
-                f"{name}  frame {frame}",
-            )
-            for view, name in enumerate(rays.cameras.names)
+            _pair(_directions(view[..., 3:], sideways), _moments(view[..., :3], longest), f"{name}  frame {frame}")
+            for name, view in zip(rays.cameras.names, views, strict=True)
         ]
-        pictures.append(sheet(panels, footer=footer, columns=views if views <= 4 else columns_for(views)))
-    return to_images(pictures)
+        return sheet(panels, footer=footer, columns=columns)
+
+    return to_images(picture(frame) for frame in range(rays.cameras.frames))
 
 
 def _directions(d: Tensor, sideways: float) -> Tensor:

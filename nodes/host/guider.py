@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+LATENT_CHANNELS = 4
+
+
 class CollaborativeGuider(comfy.samplers.CFGGuider):  # type: ignore[misc]
     """Predicts the noise of V views together.
 
@@ -159,6 +162,11 @@ def check_latent(latent: Tensor, rays: PluckerRays) -> None:
         raise ValueError(
             f"the latent has shape {tuple(latent.shape)}; expected (views x frames, 4, height / 8, width / 8) - use "
             "Empty Multi-View Latent, or images encoded with a Stable Diffusion 1.5 VAE"
+        )
+    if latent.shape[1] != LATENT_CHANNELS:
+        raise ValueError(
+            f"the latent has {latent.shape[1]} channels; expected {LATENT_CHANNELS} - use Empty Multi-View Latent, or "
+            "images encoded with a Stable Diffusion 1.5 VAE"
         )
     if len(latent) != views * frames:
         raise ValueError(

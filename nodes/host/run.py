@@ -9,6 +9,7 @@ from typing import Any
 
 import comfy.model_patcher
 from comfy.patcher_extension import WrappersMP
+from torch import Tensor
 
 from cvd_core.sampling.collaborate import Batch
 from cvd_core.sampling.draws import Draws, SlopeTape
@@ -113,16 +114,13 @@ class Run:
 
     def _count_videos(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
         """Name every chunk of F rows: AnimateDiff-Evolved divides the batch by their number to learn F."""
+        self._check_whole(args[0])
         views = len(self.batch.views)
         options = args[5]
         named = {name: [value for value in options[name] for _ in range(views)] for name in ("cond_or_uncond", "uuids")}
         return executor(*args[:5], {**options, **named}, *args[6:], **kwargs)
 
-    def _call_network(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
-        """Set cameras and partners of the views in this call."""
-        x, options = args[0], args[5]
-        views = self.batch.views
-        frames = self.video.seen_frames(options)
+    def _check_whole(self, x: Tensor) -> None:
         size = (x.shape[-2] * LATENT_STRIDE, x.shape[-1] * LATENT_STRIDE)
         if size != (self.rays.height, self.rays.width):
             raise ValueError(
@@ -130,6 +128,12 @@ class Run:
                 f"{self.rays.width}x{self.rays.height} picture; cameras and epipolar masks are for the whole: remove "
                 "Conditioning (Set Area)"
             )
+
+    def _call_network(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
+        """Set cameras and partners of the views in this call."""
+        x, options = args[0], args[5]
+        views = self.batch.views
+        frames = self.video.seen_frames(options)
         branches = x.shape[0] // (len(views) * (self.frames if frames is None else len(frames)))
         self.video.set_cameras(views, branches, frames, x)
         low, high = self._active

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from torch.nn.functional import group_norm, layer_norm
 
 from cvd_core.camera_control.injection import CameraMerges
 from cvd_core.camera_control.pose_encoder import POSITIONS, PoseEncoder
+from cvd_core.geometry.epipolar import PairGeometry
 from cvd_core.sync import attention
 from cvd_core.sync.bias import EpipolarBias
 from cvd_core.sync.context import Layout, Partners, SyncContext, groups_to_partners
@@ -43,16 +45,21 @@ def rig_bias(views: int, frames: int, side: int = 64, **options: Any) -> Epipola
     return EpipolarBias.from_cameras(random_rig(1, views, frames, "shared start"), side, side, **options)
 
 
+def without_cameras(frames: int) -> EpipolarBias:
+    """Masks of training on homographies: pseudo lines alone, a slope for each view and frame."""
+    H = torch.eye(3).repeat(6, frames, 1, 1)
+    H[..., :2, :] += 0.1 * torch.randn(6, frames, 2, 3, generator=torch.Generator().manual_seed(0))
+    return EpipolarBias(lambda v, p: PairGeometry.from_homographies(H[v]), frames, 64, 64, slope_per_frame=True)
+
+
+def slope(call: int, row: int = 0) -> float:
+    """Another one at each call and for each row, the same in each run."""
+    return (0.15 * (call + 1) + 0.06 * row) % 1
+
+
 def slopes_in_order() -> Callable[[tuple[int, ...]], Tensor]:
-    """0.15, 0.3, 0.45, ...: another one at each call, the same in each run."""
-    count = 0
-
-    def draw(shape: tuple[int, ...]) -> Tensor:
-        nonlocal count
-        count += 1
-        return torch.full(shape, 0.15 * count)
-
-    return draw
+    calls = count()
+    return lambda shape: torch.tensor([slope(k, row) for k in [next(calls)] for row in range(math.prod(shape))])
 
 
 def context_of(
@@ -91,16 +98,17 @@ def plain(module: SyncModule, x: Tensor, partners: Partners, bias: EpipolarBias 
     def norm(name: str, value: Tensor) -> Tensor:
         return layer_norm(value, (channels,), state[f"{name}.weight"], state[f"{name}.bias"])
 
-    def mask(view: int, partner: int, frame: int, slope: float) -> Tensor:
+    def mask(view: int, partner: int, frame: int, call: int) -> Tensor:
         if bias is None:
             return torch.zeros(h * w, h * w, dtype=torch.float64)
+        row = order.index(view) * frames + frame if bias.slope_per_frame else 0
         return bias.rows(
             view,
             (partner,),
             slice(frame, frame + 1),
             slice(0, h * w),
             (h, w),
-            torch.full((frames,), math.pi * slope, dtype=torch.float64),
+            torch.full((frames,), math.pi * slope(call, row), dtype=torch.float64),
             dtype=torch.float64,
             device=torch.device("cpu"),
         )[0]
@@ -112,14 +120,14 @@ def plain(module: SyncModule, x: Tensor, partners: Partners, bias: EpipolarBias 
                 normed = group_norm(x[v, b, f, None].double(), 32, state["norm.weight"], state["norm.bias"], 1e-6)
                 tokens[v, b, f] = linear("proj_in", normed[0].flatten(1).T)
     block = "transformer_blocks.0"
-    for k, slope in enumerate((0.15, 0.3)):
+    for k in range(2):
         name = f"{block}.attention_blocks.{k}"
         z = {at: norm(f"{block}.norms.{k}", value) for at, value in tokens.items()}
         updated = {}
         for (v, b, f), own in z.items():
             others = [order.index(p) for p in partners[order[v]]]
             seen = torch.cat([z[o, b, f] for o in others])
-            allowed = torch.cat([mask(order[v], order[o], f, slope) for o in others], -1)
+            allowed = torch.cat([mask(order[v], order[o], f, k) for o in others], -1)
             q, key, value = (
                 linear(f"{name}.to_{which}", source) for which, source in (("q", own), ("k", seen), ("v", seen))
             )
@@ -158,7 +166,7 @@ def talks(draw: st.DrawFn) -> dict[int, tuple[int, ...]]:
     st.integers(1, 2),
     st.integers(1, 3),
     st.tuples(st.integers(1, 5), st.integers(1, 5)),
-    st.sampled_from(["soft", "hard", None]),
+    st.sampled_from(["soft", "hard", "homographies", None]),
 )
 def test_the_module_is_its_definition(
     partners: dict[int, tuple[int, ...]],
@@ -170,7 +178,7 @@ def test_the_module_is_its_definition(
     band: Any,
 ) -> None:
     module = random_module(seed)
-    bias = None if band is None else rig_bias(6, frames, band=band)
+    bias = without_cameras(frames) if band == "homographies" else rig_bias(6, frames, band=band) if band else None
     x = features(seed, len(partners), branches, frames, size)
     found = synchronise(module, x, context_of(partners, bias, branches, layout))
     torch.testing.assert_close(found.double(), plain(module, x, partners, bias), rtol=0, atol=2e-4)
@@ -394,6 +402,8 @@ def test_pose_encoder_views_do_not_mix_and_frames_do() -> None:
     for old, new in zip(before, encoder(plucker), strict=True):
         assert torch.equal(old[1], new[1])
         assert ((old[0] - new[0]).abs().amax((0, 2, 3)) > 1e-5).all(), "temporal attention reaches every frame"
+    for forwards, backwards in zip(encoder(plucker), encoder(plucker.flip(1)), strict=True):
+        assert (forwards - backwards.flip(2)).abs().max() > 1e-3, "the order of the frames counts"
 
 
 def test_more_frames_than_positions_are_refused() -> None:

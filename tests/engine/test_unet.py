@@ -235,7 +235,8 @@ def test_a_failed_call_leaves_the_network_unsynchronised() -> None:
             None,
             SyncContext((0, 1, 2), groups_to_partners([(0, 1, 2)]), SeededDraws(0).slopes, _bias(3, 2)),
         )
-    assert torch.equal(call(golden_unet(), x, image), plain)
+    text = formula.noise("test_unet/text", (2, 77, 64)).repeat_interleave(2, 0)
+    assert torch.equal(golden_unet().unet(x, 500, text, return_dict=False)[0], plain), "nothing of the call is left"
 
 
 def _bias(views: int, frames: int) -> EpipolarBias:

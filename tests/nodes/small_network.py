@@ -30,6 +30,11 @@ TEXT_WIDTH = 64
 CPU = torch.device("cpu")
 
 
+@cache
+def _weights(part: str) -> dict[str, Tensor]:
+    return formula.tensors(formula.key_list("reduced")[part])
+
+
 def base_model() -> Any:
     """A MODEL: the host's UNet with formula weights, as a checkpoint loader would return it."""
     config = comfy.supported_models.SD15(
@@ -57,7 +62,7 @@ def base_model() -> Any:
     config.set_inference_dtype(torch.float32, None)
     model = comfy.model_base.BaseModel(config, comfy.model_base.ModelType.EPS)
     prefix = "model.diffusion_model."
-    state = original_layout(formula.tensors(formula.key_list("reduced")["base"]), {}, {})
+    state = original_layout(_weights("base"), {}, {})
     model.diffusion_model.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
     model.eval().requires_grad_(False)
     return comfy.model_patcher.ModelPatcher(model, load_device=CPU, offload_device=CPU)
@@ -66,8 +71,6 @@ def base_model() -> Any:
 def motion_model(host: Host, *, camera: bool = True, positions: int = 32) -> Any:
     """A MOTION_MODEL_ADE with formula weights, with CameraCtrl unless told otherwise."""
     ade = host.animatediff("motion_module_ad")
-    keys = formula.key_list("reduced")
-    state = formula.tensors(keys["mm"])
     info = ade.AnimateDiffInfo("SD1.5", ade.AnimateDiffFormat.ANIMATEDIFF, ade.AnimateDiffVersion.V3, "small")
     model = ade.AnimateDiffModel.__new__(ade.AnimateDiffModel)
     nn.Module.__init__(model)
@@ -103,7 +106,7 @@ def motion_model(host: Host, *, camera: bool = True, positions: int = 32) -> Any
     for name, kind, widths in (("down_blocks", "down", WIDTHS), ("up_blocks", "up", WIDTHS[::-1])):
         blocks = [ade.MotionModule(w, block_type=kind, block_idx=i, **shared) for i, w in enumerate(widths)]
         setattr(model, name, nn.ModuleList(blocks))
-    model.load_state_dict({k: v[:, :positions] if k.endswith(".pe") else v for k, v in state.items()})
+    model.load_state_dict({k: v[:, :positions] if k.endswith(".pe") else v for k, v in _weights("mm").items()})
     if camera:
         _add_camera_control(host, model)
     model.eval().requires_grad_(False)
@@ -112,13 +115,13 @@ def motion_model(host: Host, *, camera: bool = True, positions: int = 32) -> Any
 
 
 def _add_camera_control(host: Host, model: Any) -> None:
-    keys = formula.key_list("reduced")
     encoder = host.animatediff("adapter_cameractrl").CameraPoseEncoder(channels=WIDTHS, nums_rb=2, ops=model.ops)
-    state = formula.tensors(keys["pose_encoder"])
-    state |= {k: formula.sinusoids(*v.shape[1:]) for k, v in encoder.state_dict().items() if k.endswith(".pe")}
+    state = _weights("pose_encoder") | {
+        k: formula.sinusoids(*v.shape[1:]) for k, v in encoder.state_dict().items() if k.endswith(".pe")
+    }
     encoder.load_state_dict(state)
     model.set_camera_encoder(encoder)
-    merges = formula.tensors(keys["attention_processor"])
+    merges = _weights("attention_processor")
     for key in merges:
         if key.endswith("weight"):
             attention = model.get_submodule(key.split(".processor.")[0])
@@ -127,11 +130,10 @@ def _add_camera_control(host: Host, model: Any) -> None:
             attention.qkv_merge.load_state_dict({n: merges[base + n] for n in ("weight", "bias")})
 
 
-@cache
 def sync_modules(identity: bool = False) -> SyncModules:
     """The sync modules with formula weights; ``identity`` ones add nothing."""
     modules = SyncModules(WIDTHS, comfy.ops.manual_cast)
-    modules.load_state_dict(formula.tensors(formula.key_list("reduced")["epi"]))
+    modules.load_state_dict(_weights("epi"))
     if identity:
         modules.reset_parameters()
     return modules.eval().requires_grad_(False)

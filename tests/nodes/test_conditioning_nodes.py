@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageSequence
 from torch import Tensor
 
 from cvd_core.geometry.cameras import Cameras, prepare_cameras
@@ -70,7 +70,7 @@ class TestPlucker:
         }
         done = host.run(prompt, outputs=["2"])
         with Image.open(played(host, done.ui["2"])) as image:
-            assert image.n_frames == 6
+            assert len(ImageSequence.all_frames(image)) == 6
 
     @pytest.mark.parametrize(("width", "height"), [(65, 64), (64, 56)])
     def test_sizes(self, host: Host, width: int, height: int) -> None:
@@ -120,6 +120,12 @@ class TestEpipolar:
         marked = (query[0] - images[3, 0, 0]).abs().sum(-1)[40:].amax(0)
         assert (marked > 0.2).nonzero().float().mean() == pytest.approx(0.75 * 320, abs=16)
 
+    def test_the_room_is_closed_and_moves_past_the_cameras(self, host: Host) -> None:
+        _, preview = epipolar(host, make_rig("stereo", 2, 3))  # 213 rows: the middle one looks along the floor
+        room = panel(preview, 0, 2, 320, 213)
+        assert room[:, 40:, :100].amax(-1).min() > 0.15
+        assert (room[0] - room[2]).abs().mean() > 0.01
+
     def test_frames_without_a_baseline_say_so(self, host: Host) -> None:
         cameras = make_rig("circle", 2, 3)
         _, preview = epipolar(host, cameras)
@@ -136,7 +142,7 @@ class TestEpipolar:
         }
         done = host.run(prompt, outputs=["2"])
         with Image.open(played(host, done.ui["2"])) as image:
-            assert image.n_frames == 5
+            assert len(ImageSequence.all_frames(image)) == 5
 
     @pytest.mark.parametrize(
         ("inputs", "message"),

@@ -9,7 +9,7 @@ from typing import Any
 import av
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageSequence
 from torch import Tensor
 
 from cvd_core.video import read_video
@@ -56,12 +56,10 @@ def frames_of(path: Path) -> tuple[Tensor, float]:
         return pixels.float().mean(-1), rate
     pictures, seconds = [], 0.0
     with Image.open(path) as image:
-        for index in range(image.n_frames):
-            image.seek(index)
-            grey_image = image.convert("L")
-            pictures.append(
-                torch.frombuffer(bytearray(grey_image.tobytes()), dtype=torch.uint8).view(grey_image.size[::-1])
-            )
+        for frame in ImageSequence.Iterator(image):
+            grey_image = frame.convert("L")
+            pixels = torch.frombuffer(bytearray(grey_image.tobytes()), dtype=torch.uint8)
+            pictures.append(pixels.view(grey_image.size[::-1]))
             seconds += image.info["duration"] / 1000
     return torch.stack(pictures).float(), len(pictures) / seconds
 
