@@ -72,7 +72,9 @@ def peak_memory(prepare: Callable[..., Callable[[], object]], *args: object) -> 
     try:
         return int(receiver.recv())
     except EOFError:
-        raise RuntimeError(f"the process that measures {prepare.__name__} ended early; is there enough memory?") from None
+        raise RuntimeError(
+            f"the process that measures {prepare.__name__} ended early; is there enough memory?"
+        ) from None
     finally:
         process.join()
 
@@ -106,4 +108,6 @@ def write_report(path: Path | None, name: str, results: object) -> None:
     """The machine and the results as JSON, if a path is given."""
     if path is not None:
         with atomic_path(path) as temporary:
-            temporary.write_text(json.dumps({"benchmark": name, "machine": machine(), "results": results}, indent=2) + "\n")
+            temporary.write_text(
+                json.dumps({"benchmark": name, "machine": machine(), "results": results}, indent=2) + "\n"
+            )

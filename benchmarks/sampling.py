@@ -9,7 +9,7 @@ the tests, with random weights in float32: only its speed is of interest. 16 fra
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,14 +79,16 @@ def random_network(size: formula.Size) -> CollaborativeUNet:
     widths = tuple(config["block_out_channels"])
     with torch.device("meta"):
         base = UNet2DConditionModel.from_config(config)
-        parts = PoseEncoder(widths), CameraMerges(widths), SyncModules(widths)
+        encoder, merges, sync = PoseEncoder(widths), CameraMerges(widths), SyncModules(widths)
     base.to_empty(device="cpu")
     motion = {
         key: formula.sinusoids(*shape[1:]) if key.endswith(".pe") else torch.empty(shape)
         for key, shape in keys["mm"].items()
     }
     unet = build_motion_unet(base, motion, file="random motion module")
-    network = CollaborativeUNet(unet, *(part.to_empty(device="cpu") for part in parts)).eval().requires_grad_(False)
+    for part in (encoder, merges, sync):
+        part.to_empty(device="cpu")
+    network = CollaborativeUNet(unet, encoder, merges, sync).eval().requires_grad_(False)
     generator = torch.Generator().manual_seed(0)
     for name, weight in network.named_parameters():
         if weight.dim() > 1:
@@ -131,12 +133,46 @@ class Step:
 def watch_all(network: CollaborativeUNet) -> Clock:
     clock = Clock()
     assert network.sync is not None
-    assert network.merges is not None
     places = sites(network.widths)
     clock.watch(MOTION, (network.motion_module(site) for site in places))
-    clock.watch(MERGE, (network.merges.at(site) for site in places))
     clock.watch(SYNC, (network.sync.at(site) for site in places))
     blocks = [*network.unet.down_blocks, network.unet.mid_block, *network.unet.up_blocks]
     clock.watch("spatial attention", (a for block in blocks for a in getattr(block, "attentions", [])))
     clock.watch("resnets", (resnet for block in blocks for resnet in block.resnets))
     return clock
+
+
+def main() -> None:
+    parser = arguments((__doc__ or "").split("\n")[0], repeats=2)
+    parser.add_argument("--size", choices=("reduced", "full"), default="full", help="widths of the network")
+    parser.add_argument("--views", type=int, default=2, help="even number of views (default 2)")
+    parser.add_argument("--resolution", type=int, default=128, help="pixels of a side (default 128)")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    print(", ".join(f"{key}: {value}" for key, value in machine().items()))
+    network = random_network(options.size)
+    step = Step(network, options.views, options.resolution)
+    step()  # builds the biases, as the first call of a run does
+    clock = watch_all(network)
+    totals = []
+    for _ in range(options.repeats):
+        start = time.perf_counter()
+        step()
+        totals.append(time.perf_counter() - start)
+    seconds = {kind: clock.fastest(kind) for kind in clock.seconds}
+    seconds["everything else"] = max(min(totals) - sum(seconds.values()), 0.0)
+    whole = sum(seconds.values())
+    print(
+        f"one network call, {options.views} views x {FRAMES} frames, guidance, {options.resolution} px, {options.size}"
+    )
+    print_table(
+        [["part", "seconds", "share"], *([kind, f"{s:.2f}", f"{s / whole:.0%}"] for kind, s in seconds.items())]
+    )
+    ratio = seconds[SYNC] / seconds[MOTION]
+    print(f"sync modules / motion modules: {ratio:.2f}")
+    settings = {name: getattr(options, name) for name in ("size", "views", "resolution")}
+    write_report(options.json, "sampling", {**settings, "seconds": seconds, "sync / motion": ratio})
+
+
+if __name__ == "__main__":
+    main()

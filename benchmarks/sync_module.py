@@ -11,13 +11,12 @@ branch, frame), copied for each of the 8 heads, and added in an explicit baddbmm
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from statistics import median
 from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from benchmarks.measure import arguments, interleaved, machine, peak_memory, print_table, write_report
 from cvd_core.geometry.epipolar import feature_pixels, pair_geometry
@@ -82,10 +81,6 @@ class Ours:
     def _slopes(self, shape: tuple[int, ...]) -> Tensor:
         return self.case.slope.expand(shape)
 
-    def forget(self) -> None:
-        """Start a new run: no bias is kept."""
-        self.bias = EpipolarBias.from_cameras(self.case.cameras, IMAGE, IMAGE, threshold=THRESHOLD)
-
     def mask_bytes(self) -> int:
         return self.bias.cached_bytes
 
@@ -96,7 +91,8 @@ class Plain:
     def __init__(self, views: int) -> None:
         self.case = case = Case(views)
         self.bias_bytes = 0
-        geometry = [pair_geometry(case.cameras, view, partner, IMAGE, IMAGE) for view, partner in enumerate(case.partners)]
+        pairs = enumerate(case.partners)
+        geometry = [pair_geometry(case.cameras, view, partner, IMAGE, IMAGE) for view, partner in pairs]
         self.fundamental = torch.stack([g.fundamental for g in geometry])  # (V, F, 3, 3)
         rows = torch.arange(views * BRANCHES * FRAMES).view(views, -1)
         self.partner_rows = rows[case.partners].flatten()
@@ -151,3 +147,53 @@ class Plain:
 def _heads_first(x: Tensor) -> Tensor:
     """``(rows, N, C)`` -> ``(rows * heads, N, C / heads)``."""
     return x.unflatten(-1, (HEADS, -1)).transpose(1, 2).flatten(0, 1)
+
+
+def measure(views: int, repeats: int) -> dict[str, float]:
+    """Seconds (fastest and median call), mask bytes and peak memory of both evaluations, which must agree."""
+    ours, plain = Ours(views), Plain(views)
+    difference = float((ours() - plain()).abs().max())
+    if difference > TOLERANCE:
+        raise RuntimeError(f"{views} views: the two evaluations differ by {difference:.1e}, more than {TOLERANCE}")
+    seconds = interleaved({"ours": ours, "plain": plain}, repeats)
+    result = {"views": views, "difference": difference}
+    for name, evaluation in (("ours", ours), ("plain", plain)):
+        result |= {
+            f"{name} fastest s": min(seconds[name]),
+            f"{name} median s": median(seconds[name]),
+            f"{name} mask bytes": evaluation.mask_bytes(),
+            f"{name} peak bytes": peak_memory(type(evaluation), views),
+        }
+    return result
+
+
+def main() -> None:
+    parser = arguments((__doc__ or "").split("\n")[0], repeats=5)
+    parser.add_argument("--views", type=int, nargs="+", default=[2, 6], help="even numbers of views (default 2 6)")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    print(", ".join(f"{key}: {value}" for key, value in machine().items()))
+    results = [measure(views, options.repeats) for views in options.views]
+    table = [["views", "evaluation", "fastest s", "median s", "mask MB", "peak MB"]]
+    for result in results:
+        table += [
+            [
+                f"{result['views']:.0f}",
+                name,
+                f"{result[f'{name} fastest s']:.2f}",
+                f"{result[f'{name} median s']:.2f}",
+                f"{result[f'{name} mask bytes'] / 1e6:.0f}",
+                f"{result[f'{name} peak bytes'] / 1e6:.0f}",
+            ]
+            for name in ("plain", "ours")
+        ]
+    print_table(table)
+    for result in results:
+        speed = result["plain median s"] / result["ours median s"]
+        mask = result["plain mask bytes"] / result["ours mask bytes"]
+        print(f"{result['views']:.0f} views: {speed:.2f}x faster, masks 1/{mask:.0f}")
+    write_report(options.json, "sync_module", results)
+
+
+if __name__ == "__main__":
+    main()

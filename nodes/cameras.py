@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal, cast
 
 from comfy_api.latest import io
 
@@ -155,7 +156,7 @@ class CamerasFromPoses(io.ComfyNode):
 
     @classmethod
     def execute(cls, poses: list[Sequence[Sequence[float]]], matrix: list[str]) -> io.NodeOutput:
-        return io.NodeOutput(rows_to_cameras(poses, matrix[0]))
+        return io.NodeOutput(rows_to_cameras(poses, cast(Literal["w2c", "c2w"], matrix[0])))
 
 
 CAMERA_NODES: list[type[io.ComfyNode]] = [

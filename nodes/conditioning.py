@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from comfy_api.latest import io, ui
 from einops import rearrange
 from torch import Tensor
 
 from cvd_core.geometry.cameras import Cameras, prepare_cameras
+from cvd_core.geometry.epipolar import Band
 from cvd_core.geometry.plucker import plucker_embedding
 
 from .inputs import check_size, side_input
@@ -147,7 +150,7 @@ class EpipolarMask(io.ComfyNode):
                 f"query_view is {query_view}, but the cameras have {cameras.views} views; expected 0 to "
                 f"{cameras.views - 1}"
             )
-        spec = EpipolarSpec(prepare_cameras(cameras, width, height), width, height, band, threshold)
+        spec = EpipolarSpec(prepare_cameras(cameras, width, height), width, height, cast(Band, band), threshold)
         spec.bias()  # checks band and threshold
         backdrop = None if image is None else _backdrop(image, cameras, width, height)
         preview = draw_band(spec, query_view, (query_x, query_y), backdrop)

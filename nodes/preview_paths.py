@@ -150,7 +150,7 @@ class _Panel:
                 self._mark(x, y, 2.2, fill=color)
         (x, y), r = pixels[-1], 5 * FINE
         self.draw.rectangle((x - r, y - r, x + r, y + r), fill=color)
-        self._mark(*pixels[0], 6, fill=PANEL, outline=color)
+        self._mark(pixels[0][0], pixels[0][1], 6, fill=PANEL, outline=color)
 
     def _mark(self, x: float, y: float, radius: float, *, fill: str, outline: str | None = None) -> None:
         r = radius * FINE

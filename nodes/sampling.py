@@ -12,110 +12,19 @@ import latent_preview  # type: ignore[import-not-found]
 import torch
 from comfy_api.latest import io
 
-from cvd_core.sampling.pairs import STRATEGIES, Strategy
+from cvd_core.sampling.pairs import Strategy
 from cvd_core.sampling.recurrence import Recurrence
 
+from .host.checks import LATENT_CHANNELS, LATENT_STRIDE
 from .host.guider import CollaborativeGuider
 from .host.recurrence import recurrent_sampler
-from .host.run import LATENT_STRIDE
+from .inputs import check_size, side_input
+from .sampling_inputs import cfg_input, model_inputs, pairing_inputs, recurrence_inputs, views_per_pass_input
 from .sync import CATEGORY
-from .types import PluckerRays, PluckerType
+from .types import PluckerRays
 
 MAX_SEED = 0xFFFFFFFFFFFFFFFF
-MAX_SIDE = 16384
-
-
-def _model_inputs() -> list[io.Input]:
-    return [
-        io.Model.Input(
-            "model",
-            tooltip="A Stable Diffusion 1.5 model with AnimateDiff+CameraCtrl (through Use Evolved Sampling) and "
-            "Apply Sync Module.",
-        ),
-        PluckerType.Input(
-            "plucker", tooltip="The cameras of all views, from Pluecker Embed; decides views, frames and size."
-        ),
-        io.Conditioning.Input(
-            "positive",
-            tooltip="What the scene shows. One prompt serves all views and frames; a batch of one per view, per "
-            "frame or per view and frame is taken too.",
-        ),
-        io.Conditioning.Input("negative", tooltip="What the scene should not show; batches as for positive."),
-    ]
-
-
-def _cfg_input() -> io.Input:
-    return io.Float.Input(
-        "cfg",
-        default=8.5,
-        min=0.0,
-        max=100.0,
-        step=0.1,
-        round=0.01,
-        tooltip="Guidance scale: higher follows the prompt more closely, 1 turns guidance off. Published: 8.5 for "
-        "two views, 14 for more.",
-    )
-
-
-def _pairing_inputs() -> list[io.Input]:
-    return [
-        io.Combo.Input(
-            "pair_strategy",
-            options=list(STRATEGIES),
-            default=STRATEGIES[0],
-            tooltip="Who talks to whom in a step. partition: one random matching into pairs. multi-partition: several, "
-            "averaged. exhaustive: all pairs, averaged. joint: every view to all others in one call.",
-        ),
-        io.Int.Input(
-            "partitions",
-            default=1,
-            min=1,
-            max=64,
-            tooltip="Random matchings per step of multi-partition (Q in the paper, which uses 2 for six views); "
-            "every one is a network call for all views. 1 with the other strategies.",
-        ),
-    ]
-
-
-def _views_per_pass_input() -> io.Input:
-    return io.Int.Input(
-        "views_per_pass",
-        default=0,
-        min=0,
-        max=64,
-        tooltip="At most so many views in one network call, to save memory: 2 needs the memory of two videos. 0 runs "
-        "all at once. A pair is never split; the result does not depend on it.",
-    )
-
-
-def _recurrence_inputs() -> list[io.Input]:
-    return [
-        io.Int.Input(
-            "recurrence",
-            default=1,
-            min=1,
-            max=64,
-            tooltip="How often each step is denoised, with fresh noise in between (R in the paper: 4 for four views, "
-            "6 for six); more makes many views agree and takes that many times longer. Multistep samplers lose their "
-            "history.",
-        ),
-        io.Float.Input(
-            "recurrence_start",
-            default=0.0,
-            min=0.0,
-            max=1.0,
-            step=0.01,
-            tooltip="Share of the steps after which steps are repeated; 0 is the first step.",
-        ),
-        io.Float.Input(
-            "recurrence_end",
-            default=1.0,
-            min=0.0,
-            max=1.0,
-            step=0.01,
-            tooltip="Share of the steps until which steps are repeated; 1 is the end. The last step never is.",
-        ),
-    ]
+_TRAINED_SIZE = "AnimateDiff-Evolved's CameraCtrl takes multiples of 64; the networks were trained at 256."
 
 
 def _guider(
@@ -134,14 +43,17 @@ def _guider(
     return guider
 
 
+def _check_choice(name: str, value: str | None, options: list[str]) -> None:
+    """The host takes its first scheduler for a name that it does not know, without a word."""
+    if value is not None and value not in options:
+        raise ValueError(f"{name} is {value!r}; expected one of {', '.join(options)}")
+
+
 class EmptyMultiViewLatent(io.ComfyNode):
     """Empty latents of several views."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        side = (
-            "pixels, a multiple of 8 (of 64 with AnimateDiff-Evolved's CameraCtrl). The networks were trained at 256."
-        )
         return io.Schema(
             node_id="CVD_EmptyMultiViewLatent",
             display_name="Empty Multi-View Latent",
@@ -154,22 +66,16 @@ class EmptyMultiViewLatent(io.ComfyNode):
                 io.Int.Input(
                     "frames", default=16, min=1, max=4096, tooltip="Frames of each video, as the cameras have."
                 ),
-                io.Int.Input(
-                    "width", default=256, min=64, max=MAX_SIDE, step=8, tooltip=f"Width of the videos in {side}"
-                ),
-                io.Int.Input(
-                    "height", default=256, min=64, max=MAX_SIDE, step=8, tooltip=f"Height of the videos in {side}"
-                ),
+                side_input("width", more=_TRAINED_SIZE),
+                side_input("height", more=_TRAINED_SIZE),
             ],
             outputs=[io.Latent.Output(display_name="latent", tooltip="views x frames empty latents.")],
         )
 
     @classmethod
     def execute(cls, views: int, frames: int, width: int, height: int) -> io.NodeOutput:
-        for name, side in (("width", width), ("height", height)):
-            if side % LATENT_STRIDE:
-                raise ValueError(f"{name} is {side} pixels; expected a multiple of {LATENT_STRIDE}")
-        shape = (views * frames, 4, height // LATENT_STRIDE, width // LATENT_STRIDE)
+        check_size(width, height)
+        shape = (views * frames, LATENT_CHANNELS, height // LATENT_STRIDE, width // LATENT_STRIDE)
         return io.NodeOutput({"samples": torch.zeros(shape, device=comfy.model_management.intermediate_device())})
 
 
@@ -187,7 +93,7 @@ class CollaborativeKSampler(io.ComfyNode):
                 "each other through the sync modules, in pairs that are drawn anew at every network call."
             ),
             inputs=[
-                *_model_inputs(),
+                *model_inputs(),
                 io.Latent.Input(
                     "latent_image",
                     tooltip="views x frames latents, all frames of the first view first: Empty Multi-View Latent, or "
@@ -204,7 +110,7 @@ class CollaborativeKSampler(io.ComfyNode):
                 io.Int.Input(
                     "steps", default=25, min=1, max=10000, tooltip="Number of denoising steps; published: 25."
                 ),
-                _cfg_input(),
+                cfg_input(),
                 io.Combo.Input(
                     "sampler_name",
                     options=comfy.samplers.KSampler.SAMPLERS,
@@ -226,9 +132,9 @@ class CollaborativeKSampler(io.ComfyNode):
                     tooltip="Share of the noise schedule that is run: 1 makes new videos, less keeps more of the "
                     "latents given.",
                 ),
-                *_pairing_inputs(),
-                *_recurrence_inputs(),
-                _views_per_pass_input(),
+                *pairing_inputs(),
+                *recurrence_inputs(),
+                views_per_pass_input(),
             ],
             outputs=[
                 io.Latent.Output(
@@ -236,6 +142,16 @@ class CollaborativeKSampler(io.ComfyNode):
                 )
             ],
         )
+
+    @classmethod
+    def validate_inputs(cls, sampler_name: str | None = None, scheduler: str | None = None) -> bool | str:
+        """Refuse names that this host does not have; None is a linked value, which is not known yet."""
+        try:
+            _check_choice("sampler_name", sampler_name, comfy.samplers.KSampler.SAMPLERS)
+            _check_choice("scheduler", scheduler, comfy.samplers.KSampler.SCHEDULERS)
+        except ValueError as error:
+            return str(error)
+        return True
 
     @classmethod
     def execute(
@@ -258,6 +174,8 @@ class CollaborativeKSampler(io.ComfyNode):
         recurrence_end: float,
         views_per_pass: int,
     ) -> io.NodeOutput:
+        _check_choice("sampler_name", sampler_name, comfy.samplers.KSampler.SAMPLERS)
+        _check_choice("scheduler", scheduler, comfy.samplers.KSampler.SCHEDULERS)
         guider = _guider(model, plucker, positive, negative, cfg, pair_strategy, partitions, views_per_pass)
         repeats = Recurrence(recurrence, recurrence_start, recurrence_end)
         sampler = recurrent_sampler(comfy.samplers.sampler_object(sampler_name), repeats)
@@ -286,7 +204,7 @@ class CollaborativeGuiderNode(io.ComfyNode):
             display_name="Collaborative Guider",
             category=CATEGORY,
             description="What Collaborative KSampler does in each step, as a guider for SamplerCustomAdvanced.",
-            inputs=[*_model_inputs(), _cfg_input(), *_pairing_inputs(), _views_per_pass_input()],
+            inputs=[*model_inputs(), cfg_input(), *pairing_inputs(), views_per_pass_input()],
             outputs=[io.Guider.Output(display_name="guider", tooltip="For SamplerCustomAdvanced.")],
         )
 
@@ -322,7 +240,7 @@ class RecurrentSampler(io.ComfyNode):
             ),
             inputs=[
                 io.Sampler.Input("sampler", tooltip="The sampler to repeat, from KSamplerSelect or a sampler node."),
-                *_recurrence_inputs(),
+                *recurrence_inputs(),
             ],
             outputs=[io.Sampler.Output(display_name="recurrent sampler", tooltip="For SamplerCustomAdvanced.")],
         )

@@ -25,6 +25,14 @@ def _register_folder() -> None:
 _register_folder()
 
 
+def _path(name: str) -> str:
+    path: str | None = folder_paths.get_full_path(FOLDER, name)
+    if path is None:
+        folders = " or ".join(folder_paths.get_folder_paths(FOLDER))
+        raise ValueError(f"there is no {name} in {folders}; put CVD.ckpt there and refresh (R), or pick another file")
+    return path
+
+
 class SyncModuleLoader(io.ComfyNode):
     """Read CVD.ckpt."""
 
@@ -46,14 +54,22 @@ class SyncModuleLoader(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, sync_name: str | None = None) -> bool | str:
+        """Refuse a file that is gone; None is a linked value, which is not known yet."""
+        try:
+            return sync_name is None or bool(_path(sync_name))
+        except ValueError as error:
+            return str(error)
+
+    @classmethod
     def fingerprint_inputs(cls, sync_name: str) -> str:
         """Reload when another file takes the name."""
-        found = os.stat(folder_paths.get_full_path_or_raise(FOLDER, sync_name))
+        found = os.stat(_path(sync_name))
         return f"{found.st_mtime_ns} {found.st_size}"
 
     @classmethod
     def execute(cls, sync_name: str) -> io.NodeOutput:
-        return io.NodeOutput(load_sync(folder_paths.get_full_path_or_raise(FOLDER, sync_name)))
+        return io.NodeOutput(load_sync(_path(sync_name)))
 
 
 class ApplySync(io.ComfyNode):

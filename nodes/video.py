@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import folder_paths
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from cvd_core.video import frame_rate, grid
 from cvd_core.video_formats import BEST, VIDEO_FORMATS, write_animation
-from cvd_core.video_timing import PLAY_MODES, play_order, view_switch
+from cvd_core.video_timing import PLAY_MODES, PlayMode, play_order, view_switch
 
 from .files import save_place
 from .preview import label_views
@@ -186,7 +187,7 @@ class MultiViewVideoCombine(io.ComfyNode):
             at = videos.shape[1] // 2 if switch_frame < 0 else switch_frame
             shown = view_switch(len(order), videos.shape[1], at, switch_hold)
             videos = torch.stack([videos[view, frame] for view, frame in shown])[None]
-        videos = videos[:, play_order(videos.shape[1], mode, repeats)]
+        videos = videos[:, play_order(videos.shape[1], cast(PlayMode, mode), repeats)]
         together = grid(videos, {"row": len(videos), "column": 1}.get(layout))
         clips = list(videos) if layout == APART else [together]
 

@@ -108,18 +108,6 @@ def _map_tensors(conds: Conds | None, change: Callable[[str, Tensor], tuple[str,
     return mapped
 
 
-def check_mask(mask: Tensor | None, views: int, frames: int) -> None:
-    """Raise ValueError for a noise mask that the host would repeat over the wrong rows."""
-    if mask is None:
-        return
-    batch = mask.shape[0] if mask.ndim > 2 else 1
-    if batch not in (1, frames, views * frames):
-        raise ValueError(
-            f"the noise mask has a batch of {batch}; expected 1, one per frame ({frames}, the same in all views), or "
-            f"one per view and frame ({views * frames})"
-        )
-
-
 def shared_rows(timestep: Tensor, rows: int) -> Tensor:
     """A timestep for ``rows`` rows: all rows of a sampler's call are at one noise level."""
     return torch.cat([timestep[:1]] * rows)

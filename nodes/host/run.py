@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import comfy.model_management
 import comfy.model_patcher
 from comfy.patcher_extension import WrappersMP
 from torch import Tensor
@@ -18,10 +19,12 @@ from cvd_core.sync.context import SyncContext, groups_to_partners
 
 from ..types import PluckerRays
 from .animatediff import AnimateDiff, Frames
+from .checks import LATENT_STRIDE
 from .injection import KEY, SyncSettings
 from .packing import pack, pack_conds, shared_rows, unpack, unpack_conds
 
-LATENT_STRIDE = 8
+BIAS_SHARE = 8
+"""Biases may stay in this part of the memory that loaded models leave; the rest is rebuilt where it is used."""
 
 
 class Run:
@@ -95,9 +98,12 @@ class Run:
         return options
 
     def _cap_memory(self, executor: Any, model: Any, noise_shape: Any, *args: Any, **kwargs: Any) -> Any:
-        """Have memory estimated for the views and frames that are in one network call."""
+        """Have memory estimated for the views and frames that are in one network call, and keep biases in the rest."""
         rows = self.views_together * self.window
-        return executor(model, [rows, *noise_shape[1:]], *args, **kwargs)
+        loaded = executor(model, [rows, *noise_shape[1:]], *args, **kwargs)
+        free = int(comfy.model_management.get_free_memory(model.load_device))
+        self._bias.cache_bytes = min(self._bias.cache_bytes, free // BIAS_SHARE)
+        return loaded
 
     def _pack(self, executor: Any, model: Any, conds: Any, x: Any, timestep: Any, model_options: Any) -> Any:
         views = len(self.batch.views)

@@ -41,7 +41,7 @@ class _CaseDraws(RecordedDraws):
 
 def replay_unet(host: Host, case: Case) -> Outcome | None:
     """One network call; None if the host has no such call (training batches without cameras, activations)."""
-    if case.path.stem.endswith("_activations") or "c2w" not in case or "partners" in case:
+    if case.path.stem.endswith("_activations") or "c2w" not in case or "H_mats" in case:
         return None
     cameras, expected = case.cameras(), case.tensor("output")
     branches = expected.shape[0] // cameras.views
@@ -62,7 +62,7 @@ def replay_unet(host: Host, case: Case) -> Outcome | None:
         out: Tensor = model(seen, sigmas[0].expand(len(seen)), **extra_args)
         return out
 
-    handle = base.model.diffusion_model.register_forward_hook(_record_kwargs(keep), with_kwargs=True)
+    handle = base.model.diffusion_model.register_forward_hook(keep, with_kwargs=True)
     try:
         _sample(guider, call_once, torch.stack([sigma, torch.zeros(())]), torch.zeros_like(latents))
     finally:
@@ -102,11 +102,6 @@ def replay_sample(host: Host, case: Case) -> Outcome:
 
 
 CHECKS: dict[str, Callable[[Host, Case], Outcome | None]] = {"unet": replay_unet, "sample": replay_sample}
-
-
-def _record_kwargs(keep: Callable[..., None]) -> Callable[..., None]:
-    """The hook's options are the caller's; those that the wrappers made are seen by the UNet's inner forward only."""
-    return keep
 
 
 def _guider(host: Host, case: Case, text: Tensor, *, cfg: float, **pairing: Any) -> tuple[Any, Any]:

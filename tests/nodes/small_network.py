@@ -9,6 +9,8 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+import comfy.cldm.cldm
+import comfy.controlnet
 import comfy.model_base
 import comfy.model_patcher
 import comfy.ops
@@ -137,6 +139,29 @@ def sync_modules(identity: bool = False) -> SyncModules:
     if identity:
         modules.reset_parameters()
     return modules.eval().requires_grad_(False)
+
+
+def control_net(hints: Tensor, strength: float = 0.5) -> Any:
+    """A ControlNet of the host with formula weights, showing ``hints`` ``(N, 3, H, W)``."""
+    network = comfy.cldm.cldm.ControlNet(
+        image_size=32,
+        in_channels=4,
+        model_channels=WIDTHS[0],
+        hint_channels=3,
+        num_res_blocks=[2, 2, 2, 2],
+        channel_mult=[width // WIDTHS[0] for width in WIDTHS],
+        num_heads=8,
+        use_spatial_transformer=True,
+        transformer_depth=[1, 1, 1, 1, 1, 1, 0, 0],
+        transformer_depth_middle=1,
+        context_dim=TEXT_WIDTH,
+        legacy=False,
+        dtype=torch.float32,
+        operations=comfy.ops.disable_weight_init,
+    )
+    network.load_state_dict({k: formula.weight(f"control.{k}", v.shape) for k, v in network.state_dict().items()})
+    control = comfy.controlnet.ControlNet(network.eval().requires_grad_(False), load_device=CPU)
+    return control.set_cond_hint(hints, strength)
 
 
 def rig(views: int, frames: int) -> Cameras:

@@ -154,6 +154,12 @@ def test_several_gpus(scene: Scene) -> None:
     assert_fails(execute(scene, model=model), "several GPUs", "remove the MultiGPU node")
 
 
+def test_context_windows_of_the_host(scene: Scene) -> None:
+    model = scene.synced()
+    model.model_options["context_handler"] = object()
+    assert_fails(execute(scene, model=model), "cut through the views", "AnimateDiff-Evolved's context options")
+
+
 def test_injected_images(scene: Scene) -> None:
     model = scene.synced()
     settings = scene.host.animatediff("sample_settings").SampleSettings()
@@ -175,6 +181,12 @@ def test_prompts_for_views_or_frames(scene: Scene) -> None:
 def test_conditioning_of_an_area(scene: Scene) -> None:
     area = [[scene.positive[0][0], {"area": (4, 4, 0, 0), "strength": 1.0}]]
     assert_fails(execute(scene, positive=area), "a part of 32x32 pixels", "Conditioning (Set Area)")
+
+
+def test_control_hints_for_other_frames(scene: Scene) -> None:
+    control = small.control_net(torch.ones(3, 3, PIXELS, PIXELS))
+    done = execute(scene, positive=[[scene.positive[0][0], {"control": control}]])
+    assert_fails(done, "ControlNet has 3 hint images", "per frame (2", "per view and frame (4")
 
 
 def test_mask_for_other_frames(scene: Scene) -> None:
@@ -266,5 +278,12 @@ def test_loader_names_a_damaged_file(host: Host, cvd_folder: Path) -> None:
 
 
 def test_loader_offers_only_what_is_there(host: Host, cvd_folder: Path) -> None:
-    print(load(host, "missing.ckpt"))
-    assert "Value not in list" in load(host, "missing.ckpt").validation["sampler"][0]
+    done = load(host, "missing.ckpt")
+    assert "there is no missing.ckpt" in done.validation["sampler"][0]
+    assert str(cvd_folder) in done.validation["sampler"][0]
+
+
+@pytest.mark.parametrize("name", ["sampler_name", "scheduler"])
+def test_sampler_that_this_host_has_not(scene: Scene, name: str) -> None:
+    done = execute(scene, **{name: "magic"})
+    assert f"{name} is 'magic'; expected one of" in done.validation["sampler"][0]

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from cvd_core.sync.module import SyncModule, SyncModules
+from tests import formula
 from tests.nodes import small_network as small
 from tests.nodes.host_process import Host
 from tests.nodes.runs import Scene, relative
@@ -105,6 +106,22 @@ def test_half_precision_modules_compute_in_the_unets(scene: Scene) -> None:
     out = scene.together(half)
     assert out.isfinite().all()
     assert next(modules.parameters()).dtype == torch.float16
+
+
+def test_weight_patches_meet_their_layers(host: Host) -> None:
+    """A LoRA on an upsampler, whose place in its block the injected modules shift."""
+    scene = Scene(host, steps=1)
+    key = "diffusion_model.output_blocks.5.2.conv.weight"
+    weight = scene.base.model.state_dict()[key].clone()
+    unpatched = scene.apart()
+    patched = scene.base.clone()
+    patched.add_patches({key: ("diff", (0.3 * formula.noise("lora", tuple(weight.shape)),))})
+    scene.base = patched
+    together = scene.together(scene.synced(identity=True))
+    assert relative(together, scene.apart()) < 1e-5
+    assert relative(together, unpatched) > 1e-3
+    patched.detach()
+    assert torch.equal(scene.base.model.state_dict()[key], weight)
 
 
 def cancel(*_: Any) -> None:

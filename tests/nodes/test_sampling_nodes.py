@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 import comfy.samplers
-import comfy_extras.nodes_custom_sampler as custom
+import comfy_extras.nodes_custom_sampler as custom  # type: ignore[import-not-found]
 import pytest
 import torch
 from torch import Tensor
@@ -72,7 +72,7 @@ def test_seed_decides(scene: Scene) -> None:
 def test_custom_sampler_is_the_same_run(host: Host) -> None:
     """SamplerCustomAdvanced with our guider and sampler, recurrence included, against the all-in-one node."""
     scene = Scene(host, views=4, size=64)
-    settings = {"pair_strategy": "multi-partition", "partitions": 2}
+    settings: dict[str, Any] = {"pair_strategy": "multi-partition", "partitions": 2}
     model = scene.synced()
     expected = ksampler(scene, model, recurrence=2, steps=3, **settings)
     shared = {"positive": scene.positive, "negative": scene.negative, "cfg": DEFAULTS["cfg"], "views_per_pass": 0}
@@ -137,7 +137,12 @@ def test_one_branch_at_a_time_sees_the_same_slopes(host: Host, monkeypatch: pyte
     calls: list[int] = []
     run = host.pack("nodes.host.run").Run
     original = run._context
-    monkeypatch.setattr(run, "_context", lambda self, frames, b: calls.append(b) or original(self, frames, b))
+
+    def record(self: Any, frames: Any, branches: int) -> Any:
+        calls.append(branches)
+        return original(self, frames, branches)
+
+    monkeypatch.setattr(run, "_context", record)
 
     def none_free(_device: Any = None, torch_free_too: bool = False) -> Any:
         return (0, 0) if torch_free_too else 0
@@ -244,6 +249,30 @@ def test_prompts_of_their_own(host: Host, batch: str, context: tuple[int, int] |
         scene.positive = [[own, {}]]
         apart.append(scene.plain(scene.evolved(view), view))
     assert relative(found, torch.cat(apart)) < 1e-5
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_control_hints_of_their_own(host: Host, count: int) -> None:
+    """Hints for everything, for every frame, for every view and frame; chained, and with views run one by one."""
+    scene = Scene(host, steps=1)
+    hints = formula.noise("hints", (count, 3, 128, 128)).sigmoid()
+    text = scene.positive[0][0]
+
+    def conditioned(rows: slice) -> Any:
+        control = small.control_net(hints[rows] if count == 4 else hints)
+        control.set_previous_controlnet(small.control_net(hints[:1], 0.2))
+        return [[text, {"control": control, "control_apply_to_uncond": True}]]
+
+    scene.positive = conditioned(slice(None))
+    model = scene.synced(identity=True)
+    found = scene.together(model)
+    apart = []
+    for view in range(2):
+        scene.positive = conditioned(slice(view * 2, view * 2 + 2))
+        apart.append(scene.plain(scene.evolved(view), view))
+    assert relative(found, torch.cat(apart)) < 1e-5
+    scene.positive = [[text, {}]]
+    assert relative(found, scene.together(model)) > 1e-3
 
 
 def test_previews_and_progress_get_whole_videos(scene: Scene) -> None:

@@ -1,0 +1,92 @@
+"""What a graph may connect: each mistake is told before the host would stumble over it, or silently adapt."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import comfy.model_sampling
+
+from ..types import EpipolarSpec, PluckerRays
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+LATENT_CHANNELS = 4
+LATENT_STRIDE = 8
+
+
+def check_latent(latent: Tensor, rays: PluckerRays) -> None:
+    """Raise ValueError if a latent batch is not of the cameras' views, frames and size."""
+    views, frames = rays.cameras.views, rays.cameras.frames
+    if latent.ndim != 4:
+        raise ValueError(
+            f"the latent has shape {tuple(latent.shape)}; expected (views x frames, 4, height / 8, width / 8) - use "
+            "Empty Multi-View Latent, or images encoded with a Stable Diffusion 1.5 VAE"
+        )
+    if latent.shape[1] != LATENT_CHANNELS:
+        raise ValueError(
+            f"the latent has {latent.shape[1]} channels; expected {LATENT_CHANNELS} - use Empty Multi-View Latent, or "
+            "images encoded with a Stable Diffusion 1.5 VAE"
+        )
+    if len(latent) != views * frames:
+        raise ValueError(
+            f"the latent holds {len(latent)} frames; the cameras are {views} views x {frames} frames = "
+            f"{views * frames}. Give Empty Multi-View Latent the cameras' counts, or resample the trajectories"
+        )
+    width, height = latent.shape[-1] * LATENT_STRIDE, latent.shape[-2] * LATENT_STRIDE
+    if (width, height) != (rays.width, rays.height):
+        raise ValueError(
+            f"the latent is for {width}x{height} pixels, the Pluecker embedding for {rays.width}x{rays.height}; make "
+            "both for one size"
+        )
+
+
+def check_model(model: Any) -> None:
+    """Raise ValueError for a model whose sampling, devices or windows do not allow several views at once."""
+    if isinstance(model.get_model_object("model_sampling"), comfy.model_sampling.CONST):
+        raise ValueError(
+            "the model's sampling is a rectified flow (CONST); collaborative sampling needs the diffusion of Stable "
+            "Diffusion 1.5 - remove the ModelSampling node that changed it, or load another checkpoint"
+        )
+    if "multigpu_clones" in model.model_options or model.get_additional_models_with_key("multigpu"):
+        raise ValueError(
+            "the model is spread over several GPUs, which would split views that attend to each other; remove the "
+            "MultiGPU node"
+        )
+    if model.model_options.get("context_handler") is not None:
+        raise ValueError(
+            "the model has ComfyUI's own context windows, which would cut through the views; remove Context Windows "
+            "and connect AnimateDiff-Evolved's context options to Use Evolved Sampling"
+        )
+
+
+def check_epipolar(rays: PluckerRays, mask: EpipolarSpec) -> None:
+    """Raise ValueError if an epipolar mask was made for other views, frames, sizes or cameras."""
+    cameras = rays.cameras
+    if (mask.cameras.views, mask.cameras.frames) != (cameras.views, cameras.frames):
+        raise ValueError(
+            f"the epipolar mask is for {mask.cameras.views} views x {mask.cameras.frames} frames, the Pluecker "
+            f"embedding for {cameras.views} x {cameras.frames}; make both from the same cameras"
+        )
+    if (mask.width, mask.height) != (rays.width, rays.height):
+        raise ValueError(
+            f"the epipolar mask is for {mask.width}x{mask.height} pixels, the Pluecker embedding for {rays.width}x"
+            f"{rays.height}; make both for one size"
+        )
+    if not mask.cameras.c2w.allclose(cameras.c2w) or not mask.cameras.intrinsics.allclose(cameras.intrinsics):
+        raise ValueError(
+            "the epipolar mask and the Pluecker embedding are made from different cameras; connect both nodes to the "
+            "same ones"
+        )
+
+
+def check_mask(mask: Tensor | None, views: int, frames: int) -> None:
+    """Raise ValueError for a noise mask that the host would repeat over the wrong rows."""
+    if mask is None:
+        return
+    batch = mask.shape[0] if mask.ndim > 2 else 1
+    if batch not in (1, frames, views * frames):
+        raise ValueError(
+            f"the noise mask has a batch of {batch}; expected 1, one per frame ({frames}, the same in all views), or "
+            f"one per view and frame ({views * frames})"
+        )
