@@ -29,7 +29,7 @@ def arguments(description: str, repeats: int) -> argparse.ArgumentParser:
 
 
 def machine() -> dict[str, Any]:
-    """What the numbers depend on. A load well above 0 at the start means that something else ran at the same time."""
+    """What the numbers depend on; ask before measuring. A load well above 0 means that something else is running."""
     return {
         "cpu": _cpu_model(),
         "cores": os.cpu_count(),
@@ -62,7 +62,7 @@ def peak_memory(prepare: Callable[..., Callable[[], object]], *args: object) -> 
     """Bytes by which the resident memory of a fresh process grows at most while it runs ``prepare(*args)()``.
 
     Args:
-        prepare: a module-level function; what it holds when it returns does not count.
+        prepare: a module-level function or class; what it holds when it returns does not count.
     """
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
@@ -104,10 +104,9 @@ def print_table(rows: Sequence[Sequence[str]]) -> None:
             print("  ".join("-" * w for w in widths))
 
 
-def write_report(path: Path | None, name: str, results: object) -> None:
+def write_report(path: Path | None, name: str, about: Mapping[str, Any], results: object) -> None:
     """The machine and the results as JSON, if a path is given."""
     if path is not None:
         with atomic_path(path) as temporary:
-            temporary.write_text(
-                json.dumps({"benchmark": name, "machine": machine(), "results": results}, indent=2) + "\n"
-            )
+            report = {"benchmark": name, "machine": about, "results": results}
+            temporary.write_text(json.dumps(report, indent=2) + "\n")

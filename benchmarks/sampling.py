@@ -61,11 +61,6 @@ class Clock:
         module.register_forward_pre_hook(begin)
         module.register_forward_hook(end, prepend=True)
 
-    def clear(self) -> None:
-        for modules in self.seconds.values():
-            for calls in modules:
-                calls.clear()
-
     def fastest(self, kind: str) -> float:
         """Each module's fastest call, summed: the figure that other programs on the machine disturb least."""
         return sum(min(calls) for calls in self.seconds[kind])
@@ -79,15 +74,15 @@ def random_network(size: formula.Size) -> CollaborativeUNet:
     widths = tuple(config["block_out_channels"])
     with torch.device("meta"):
         base = UNet2DConditionModel.from_config(config)
-        encoder, merges, sync = PoseEncoder(widths), CameraMerges(widths), SyncModules(widths)
-    base.to_empty(device="cpu")
+        merges, sync = CameraMerges(widths), SyncModules(widths)
+    encoder = PoseEncoder(widths)  # not empty: its position tables are no parameters
+    for part in (base, merges, sync):
+        part.to_empty(device="cpu")
     motion = {
         key: formula.sinusoids(*shape[1:]) if key.endswith(".pe") else torch.empty(shape)
         for key, shape in keys["mm"].items()
     }
     unet = build_motion_unet(base, motion, file="random motion module")
-    for part in (encoder, merges, sync):
-        part.to_empty(device="cpu")
     network = CollaborativeUNet(unet, encoder, merges, sync).eval().requires_grad_(False)
     generator = torch.Generator().manual_seed(0)
     for name, weight in network.named_parameters():
@@ -149,10 +144,12 @@ def main() -> None:
     parser.add_argument("--resolution", type=int, default=128, help="pixels of a side (default 128)")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    print(", ".join(f"{key}: {value}" for key, value in machine().items()))
+    about = machine()
+    print(", ".join(f"{key}: {value}" for key, value in about.items()), flush=True)
     network = random_network(options.size)
     step = Step(network, options.views, options.resolution)
-    step()  # builds the biases, as the first call of a run does
+    if not step().isfinite().all():  # this call also builds the biases, as the first one of a run does
+        raise RuntimeError("the random network's output is not finite; its speed would mean nothing")
     clock = watch_all(network)
     totals = []
     for _ in range(options.repeats):
@@ -171,7 +168,7 @@ def main() -> None:
     ratio = seconds[SYNC] / seconds[MOTION]
     print(f"sync modules / motion modules: {ratio:.2f}")
     settings = {name: getattr(options, name) for name in ("size", "views", "resolution")}
-    write_report(options.json, "sampling", {**settings, "seconds": seconds, "sync / motion": ratio})
+    write_report(options.json, "sampling", about, {**settings, "seconds": seconds, "sync / motion": ratio})
 
 
 if __name__ == "__main__":
