@@ -14,7 +14,7 @@ from cvd_core.geometry.trajectory_json import DEFAULT_TEXT, build_trajectories, 
 from .camera_files import LoadCameraPoses, SaveCameraPoses
 from .inputs import CONVENTION, check_size, side_input
 from .preview_paths import draw_paths
-from .types import CameraCtrlPoses, CamerasType
+from .types import CameraCtrlPoses, CamerasType, RowOfView
 
 MOST_SETS = 6
 
@@ -65,8 +65,8 @@ class CameraTrajectoryBuilder(io.ComfyNode):
                     "poses",
                     display_name="poses",
                     is_output_list=True,
-                    tooltip="One list of poses per view, for nodes that take CAMERACTRL_POSES: a node after this one "
-                    "runs once per view.",
+                    tooltip="One list of poses per view, for separate runs: a node after this one runs once per view. "
+                    "For the collaborative samplers take the poses of Pluecker Embed.",
                 ),
                 io.Image.Output(
                     "preview",
@@ -92,7 +92,8 @@ class CameraTrajectoryBuilder(io.ComfyNode):
         built = build_trajectories(
             parse_trajectories(trajectory), views=views, frames=frames, width=width, height=height
         )
-        poses = cameras_to_rows(built.cameras, width, height)
+        rows = cameras_to_rows(built.cameras, width, height)
+        poses = [[RowOfView(row, len(rows)) for row in view] for view in rows]
         return io.NodeOutput(built.cameras, poses, draw_paths(built.cameras, built.colors))
 
 

@@ -10,12 +10,13 @@ from torch import Tensor
 
 from cvd_core.geometry.cameras import Cameras, prepare_cameras
 from cvd_core.geometry.epipolar import Band
+from cvd_core.geometry.formats import cameras_to_rows
 from cvd_core.geometry.plucker import plucker_embedding
 
 from .inputs import check_size, side_input
 from .preview_band import draw_band
 from .preview_rays import draw_rays
-from .types import CamerasType, EpipolarSpec, EpipolarType, PluckerRays, PluckerType
+from .types import CameraCtrlPoses, CamerasType, EpipolarSpec, EpipolarType, PluckerRays, PluckerType
 
 PREVIEW_FPS = 8.0
 _SAME = "The same as in the empty latent; the published networks were trained at 256."
@@ -47,6 +48,12 @@ class PluckerEmbed(io.ComfyNode):
                     display_name="preview",
                     tooltip="One picture per frame: directions of the rays above, their moments below, for every view.",
                 ),
+                CameraCtrlPoses.Output(
+                    "poses",
+                    display_name="poses",
+                    tooltip="The first view's poses, for Apply AnimateDiff+CameraCtrl Model, which asks for some. The "
+                    "collaborative samplers then give each view its own.",
+                ),
             ],
         )
 
@@ -56,7 +63,8 @@ class PluckerEmbed(io.ComfyNode):
         prepared = prepare_cameras(cameras, width, height)
         rays = PluckerRays(prepared, width, height, plucker_embedding(prepared, width, height))
         preview = draw_rays(rays)
-        return io.NodeOutput(rays, preview, ui=_playing(preview, cls))
+        (poses,) = cameras_to_rows(prepared.select([0]), width, height)
+        return io.NodeOutput(rays, preview, poses, ui=_playing(preview, cls))
 
 
 class EpipolarMask(io.ComfyNode):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,17 @@ SyncType = io.Custom("CVD_SYNC")
 """Carries the loaded sync modules, a model patcher of the host."""
 CameraCtrlPoses = io.Custom("CAMERACTRL_POSES")
 """AnimateDiff-Evolved's camera path: a flat list of rows of 19 numbers, one video."""
+
+
+class RowOfView(list[float]):
+    """A CAMERACTRL_POSES row of one of several views. AnimateDiff-Evolved keeps copies of the rows it is given."""
+
+    def __init__(self, row: Iterable[float], views: int) -> None:
+        super().__init__(row)
+        self.views = views
+
+    def copy(self) -> RowOfView:
+        return RowOfView(self, self.views)
 
 
 @dataclass(frozen=True, eq=False)

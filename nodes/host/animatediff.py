@@ -52,12 +52,8 @@ class AnimateDiff:
         if not self.models:
             raise ValueError(f"the model's motion module is without CameraCtrl: {_MISSING}")
         for patcher in patchers:
-            if patcher.model in self.models and not patcher.get_attachment(_KEY).orig_camera_entries:
-                raise ValueError(
-                    "the motion module carries CameraCtrl but was applied without poses: use Apply "
-                    "AnimateDiff+CameraCtrl Model instead of Apply AnimateDiff Model; any poses will do, each view's "
-                    "come from the Pluecker embedding"
-                )
+            if patcher.model in self.models:
+                _check_poses(patcher.get_attachment(_KEY).orig_camera_entries)
         if rays.width % _SIZE_STEP or rays.height % _SIZE_STEP:
             raise ValueError(
                 f"the pictures are {rays.width}x{rays.height} pixels; AnimateDiff-Evolved's CameraCtrl takes "
@@ -138,3 +134,18 @@ class AnimateDiff:
         cameras, index = self.rays.cameras, list(frames)
         seen = Cameras(cameras.c2w[view : view + 1, index], cameras.intrinsics[view : view + 1, index])
         return plucker_embedding(seen.relative_to_first(), self.rays.width, self.rays.height)[0]
+
+
+def _check_poses(entries: Sequence[Any] | None) -> None:
+    """Refuse what Apply AnimateDiff+CameraCtrl Model was given, as long as a mistake there costs no network call."""
+    if not entries:
+        raise ValueError(
+            "the motion module carries CameraCtrl but was applied without poses: use Apply AnimateDiff+CameraCtrl "
+            "Model instead of Apply AnimateDiff Model, with the poses of Pluecker Embed"
+        )
+    views = getattr(entries[0].entry, "views", 1)
+    if views > 1:
+        raise ValueError(
+            f"Apply AnimateDiff+CameraCtrl Model is connected to Camera Trajectory Builder's list of {views} poses, "
+            f"which makes every node after it run {views} times; connect the poses of Pluecker Embed instead"
+        )

@@ -83,6 +83,14 @@ def test_camera_control_without_poses(scene: Scene) -> None:
     assert_fails(execute(scene, model=scene.synced(model=model)), "without poses", "instead of Apply AnimateDiff Model")
 
 
+def test_the_poses_of_all_views_at_once(scene: Scene) -> None:
+    """A list of poses makes the host run everything after it once per view, for hours."""
+    host, types = scene.host, scene.host.pack("nodes.types")
+    rows = [types.RowOfView(row, 2) for row in small.pose_rows(scene.cameras, 0, PIXELS)]
+    model = scene.synced(model=small.evolved(host, scene.base, scene.motion, rows))
+    assert_fails(execute(scene, model=model), "list of 2 poses", "connect the poses of Pluecker Embed")
+
+
 def test_no_sync_modules(scene: Scene) -> None:
     assert_fails(execute(scene, model=scene.evolved()), "no sync modules", "Apply Sync Module")
 

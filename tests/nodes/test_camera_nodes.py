@@ -58,6 +58,7 @@ class TestBuilder:
         assert_same(cameras, make_rig("circle", 4, 8, aspect=2), 0)
         assert len(poses) == 4
         assert all(len(view) == 8 and len(row) == 19 for view in poses for row in view)
+        assert poses[3][0].copy().views == 4
         assert preview.shape[0] == 1
         assert preview.shape[1] % 2 == preview.shape[2] % 2 == 0
 

@@ -12,6 +12,7 @@ from PIL import Image, ImageSequence
 from torch import Tensor
 
 from cvd_core.geometry.cameras import Cameras, prepare_cameras
+from cvd_core.geometry.formats import cameras_to_rows
 from cvd_core.geometry.moves import make_move
 from cvd_core.geometry.plucker import plucker_embedding
 from cvd_core.geometry.rigs import make_rig
@@ -43,16 +44,18 @@ def played(host: Host, shown: dict[str, Any]) -> Path:
 class TestPlucker:
     def test_rays_of_prepared_cameras(self, host: Host) -> None:
         cameras = make_rig("orbit", 3, 5, focal=1.1)
-        rays, preview = host.call("CVD_PluckerEmbed", cameras=cameras, width=WIDTH, height=HEIGHT)
+        rays, preview, poses = host.call("CVD_PluckerEmbed", cameras=cameras, width=WIDTH, height=HEIGHT)
         prepared = prepare_cameras(cameras, WIDTH, HEIGHT)
         assert torch.equal(rays.embedding, plucker_embedding(prepared, WIDTH, HEIGHT))
         assert torch.equal(rays.cameras.intrinsics, prepared.intrinsics)
         assert (rays.width, rays.height, len(preview)) == (WIDTH, HEIGHT, 5)
+        (first,) = cameras_to_rows(prepared.select([0]), WIDTH, HEIGHT)
+        assert poses == first
         assert preview.shape[1] % 2 == preview.shape[2] % 2 == 0
 
     def test_picture_of_a_truck_and_of_a_pan(self, host: Host) -> None:
         moves = [make_move("truck", 4, amount=1).cameras(), make_move("pan", 4, amount=30).cameras()]
-        _, preview = host.call("CVD_PluckerEmbed", cameras=Cameras.concatenate(moves), width=64, height=64)
+        _, preview, _ = host.call("CVD_PluckerEmbed", cameras=Cameras.concatenate(moves), width=64, height=64)
         truck, pan = (panel(preview, i, 2, 240, 482) for i in (0, 1))
         below_label = slice(40, 240)
         assert torch.equal(truck[0, below_label], truck[3, below_label])  # a truck does not turn the rays
@@ -172,7 +175,7 @@ def test_previews_of_unusual_rigs(host: Host) -> None:
     assert picture.std() > 0
     sets = [cameras, make_rig("circle", 1, 1), *(make_rig("circle", 2, 2, distance=d) for d in (1e-3, 1e3))]
     for given in sets:
-        _, preview = host.call("CVD_PluckerEmbed", cameras=given, width=64, height=128)
+        _, preview, _ = host.call("CVD_PluckerEmbed", cameras=given, width=64, height=128)
         assert preview.isfinite().all()
         _, preview = epipolar(host, given, query_view=given.views - 1)
         assert preview.isfinite().all()
