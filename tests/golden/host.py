@@ -1,15 +1,11 @@
 """Replay of unet_* and sample_* files through ComfyUI's UNet and AnimateDiff-Evolved's motion and camera modules.
 
-Runs in the Python that ComfyUI runs with: ``python -m tests.golden.host DIR``. The network is called by the nodes' own
-sampler path; only weights, cameras and random numbers are the recorded ones.
+The network is called by the nodes' own sampler path; only weights, cameras and random numbers are the recorded ones.
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,7 +17,7 @@ from cvd_core.sampling.recurrence import Recurrence
 from tests import formula
 from tests.golden.case import Case, Outcome, RecordedDraws, deviation
 from tests.golden.geometry import recorded_partners
-from tests.nodes.host_process import Host, host_folder, why_no_host
+from tests.nodes.host_process import Host
 
 UNET_TOLERANCE = 2e-3
 SAMPLE_TOLERANCE = 5e-3
@@ -101,9 +97,6 @@ def replay_sample(host: Host, case: Case) -> Outcome:
     return Outcome(deviation(latents, final), SAMPLE_TOLERANCE * float(final.std()), latents)
 
 
-CHECKS: dict[str, Callable[[Host, Case], Outcome | None]] = {"unet": replay_unet, "sample": replay_sample}
-
-
 def _guider(host: Host, case: Case, text: Tensor, *, cfg: float, **pairing: Any) -> tuple[Any, Any]:
     """A model as the usual graph makes it, and the guider on it with the recorded draws."""
     from tests.nodes import small_network as small
@@ -131,29 +124,3 @@ def _sample(guider: Any, function: Callable[..., Tensor], sigmas: Tensor, latent
     sampler = comfy.samplers.KSAMPLER(function)
     with torch.inference_mode():
         guider.sample(torch.zeros_like(latents), latents, sampler, sigmas, disable_pbar=True, seed=0)
-
-
-def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.golden.host", description=__doc__.split("\n")[0])
-    parser.add_argument("folder", type=Path, metavar="DIR", help="folder with golden .npz files")
-    folder = parser.parse_args(argv).folder
-    if why := why_no_host():
-        print(why, file=sys.stderr)
-        return 2
-    host = Host(host_folder())
-    failed = count = 0
-    print(f"{'file':36} {'max abs error':>13} {'tolerance':>10}")
-    for path in sorted(folder.glob("*.npz")):
-        case = Case(path)
-        outcome = CHECKS[case.kind](host, case) if case.kind in CHECKS else None
-        if outcome is not None:
-            count += 1
-            failed += not outcome.ok
-            verdict = "ok" if outcome.ok else "FAIL"
-            print(f"{path.stem:36} {outcome.error:13.2e} {outcome.tolerance:10.1e} {verdict}", flush=True)
-    print(f"{count - failed} of {count} within tolerance")
-    return 1 if failed else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

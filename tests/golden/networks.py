@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -49,25 +47,6 @@ def golden_unet() -> CollaborativeUNet:
     merges.load_state_dict({merge_key(key): value for key, value in merge.items()})
     sync.load_state_dict(formula.tensors(keys["epi"]))
     return CollaborativeUNet(unet, encoder, merges, sync).eval().requires_grad_(False)
-
-
-@contextmanager
-def one_pass_group_norm() -> Iterator[None]:
-    """Let GroupNorm of 4-D tensors run PyTorch's channels-last kernel, which takes the variance as E[x^2] - E[x]^2."""
-    plain = torch.nn.functional.group_norm
-
-    def channels_last(x: Tensor, groups: int, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
-        if x.ndim == 4:
-            n, c, h, w = x.shape
-            # empty_strided because memory_format leaves a 1x1 map as it is
-            x = torch.empty_strided((n, c, h, w), (c * h * w, 1, c * w, c), dtype=x.dtype).copy_(x)
-        return plain(x, groups, weight, bias, eps)
-
-    torch.nn.functional.group_norm = channels_last  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        torch.nn.functional.group_norm = plain
 
 
 def replay_unet(case: Case) -> Outcome:

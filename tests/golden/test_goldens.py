@@ -25,14 +25,16 @@ def test_golden(path: Path) -> None:
     variance keeps few digits of their difference, and what is left depends on the processor: the reference code run on
     another one misses its own recording by 1.2e-2 (unet_pair_8x8). ``python -m tests.golden.replay`` stays strict.
     """
-    outcome = replay.replay(path)
+    checks = replay.engine_checks()
+    outcome = replay.replay(path, checks)
+    assert outcome is not None
     if not outcome.ok:
-        uncertainty = replay.float32_reproducibility(path)
+        uncertainty = replay.float32_reproducibility(path, checks)
         assert uncertainty is not None, f"off by {outcome.error:.2e}, tolerance {outcome.tolerance:.1e}"
         assert uncertainty > outcome.tolerance, (
             f"off by {outcome.error:.2e} where float32 is exact to {uncertainty:.1e}"
         )
-        assert outcome.error <= uncertainty
+        assert outcome.error <= 2 * uncertainty  # which is one sample of what rounding does
 
 
 def test_replay_reports_and_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
