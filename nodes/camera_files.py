@@ -12,7 +12,7 @@ from cvd_core.geometry.formats import FORMATS, read_cameras, write_cameras
 from cvd_core.geometry.trajectories import resample
 
 from .files import find_input, save_place, stamp
-from .inputs import CONVENTION, side_input
+from .inputs import CONVENTION, check_choices, side_input, verdict
 from .types import CamerasType
 
 AUTO = "auto"
@@ -72,13 +72,13 @@ class LoadCameraPoses(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, files: str | None = None) -> bool | str:
-        try:
+    def validate_inputs(cls, files: str | None = None, format: str | None = None) -> bool | str:
+        def check() -> None:
+            check_choices(cls, format=format)
             for name in _names(files) if files is not None else ():
                 find_input(name)
-        except ValueError as error:
-            return str(error)
-        return True
+
+        return verdict(check)
 
     @classmethod
     def fingerprint_inputs(cls, files: str | None = None, **others: object) -> object:
@@ -89,6 +89,7 @@ class LoadCameraPoses(io.ComfyNode):
 
     @classmethod
     def execute(cls, files: str, format: str, frames: int, start: int, step: int, intrinsics: str) -> io.NodeOutput:
+        check_choices(cls, format=format)
         lens = _intrinsics(intrinsics)
         parts = []
         for name in _names(files):
@@ -135,7 +136,12 @@ class SaveCameraPoses(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, format: str | None = None) -> bool | str:
+        return verdict(check_choices, cls, format=format)
+
+    @classmethod
     def execute(cls, cameras: Cameras, format: str, filename_prefix: str, width: int, height: int) -> io.NodeOutput:
+        check_choices(cls, format=format)
         folder, name, _ = save_place(filename_prefix, folder_paths.get_output_directory(), width, height)
         suffix = (*FORMATS[format].extensions, "")[0]
         target = folder / f"{name}{suffix}"

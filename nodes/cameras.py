@@ -12,7 +12,7 @@ from cvd_core.geometry.formats import cameras_to_rows, rows_to_cameras
 from cvd_core.geometry.trajectory_json import DEFAULT_TEXT, build_trajectories, parse_trajectories
 
 from .camera_files import LoadCameraPoses, SaveCameraPoses
-from .inputs import CONVENTION, check_size, side_input
+from .inputs import CONVENTION, check_choices, check_size, side_input, verdict
 from .preview_paths import draw_paths
 from .types import CameraCtrlPoses, CamerasType, RowOfView
 
@@ -79,12 +79,7 @@ class CameraTrajectoryBuilder(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, trajectory: str | None = None) -> bool | str:
-        try:
-            if trajectory is not None:
-                parse_trajectories(trajectory)
-        except ValueError as error:
-            return str(error)
-        return True
+        return True if trajectory is None else verdict(parse_trajectories, trajectory)
 
     @classmethod
     def execute(cls, views: int, frames: int, width: int, height: int, trajectory: str) -> io.NodeOutput:
@@ -156,7 +151,12 @@ class CamerasFromPoses(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, matrix: list[str] | None = None) -> bool | str:
+        return verdict(check_choices, cls, matrix=matrix[0] if matrix else None)
+
+    @classmethod
     def execute(cls, poses: list[Sequence[Sequence[float]]], matrix: list[str]) -> io.NodeOutput:
+        check_choices(cls, matrix=matrix[0])
         return io.NodeOutput(rows_to_cameras(poses, cast(Literal["w2c", "c2w"], matrix[0])))
 
 

@@ -13,7 +13,7 @@ from cvd_core.geometry.epipolar import Band
 from cvd_core.geometry.formats import cameras_to_rows
 from cvd_core.geometry.plucker import plucker_embedding
 
-from .inputs import check_size, side_input
+from .inputs import check_choices, check_size, side_input, verdict
 from .preview_band import draw_band
 from .preview_rays import draw_rays
 from .types import CameraCtrlPoses, CamerasType, EpipolarSpec, EpipolarType, PluckerRays, PluckerType
@@ -140,6 +140,10 @@ class EpipolarMask(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, band: str | None = None) -> bool | str:
+        return verdict(check_choices, cls, band=band)
+
+    @classmethod
     def execute(
         cls,
         cameras: Cameras,
@@ -152,6 +156,7 @@ class EpipolarMask(io.ComfyNode):
         query_y: float,
         image: Tensor | None = None,
     ) -> io.NodeOutput:
+        check_choices(cls, band=band)
         check_size(width, height)
         if not 0 <= query_view < cameras.views:
             raise ValueError(
@@ -159,7 +164,7 @@ class EpipolarMask(io.ComfyNode):
                 f"{cameras.views - 1}"
             )
         spec = EpipolarSpec(prepare_cameras(cameras, width, height), width, height, cast(Band, band), threshold)
-        spec.bias()  # checks band and threshold
+        spec.bias()  # checks the threshold
         backdrop = None if image is None else _backdrop(image, cameras, width, height)
         preview = draw_band(spec, query_view, (query_x, query_y), backdrop)
         return io.NodeOutput(spec, preview, ui=_playing(preview, cls))

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import ParamSpec
+
 from comfy_api.latest import io
+
+P = ParamSpec("P")
 
 CONVENTION = "OpenCV axes: x right, y down, z forward."
 SMALLEST, STEP = 64, 8
@@ -29,3 +34,27 @@ def check_size(width: int, height: int) -> None:
     for name, side in (("width", width), ("height", height)):
         if side < SMALLEST or side % STEP:
             raise ValueError(f"{name} is {side} pixels; expected a multiple of {STEP}, at least {SMALLEST}")
+
+
+def check_choices(node: type[io.ComfyNode], **chosen: str | None) -> None:
+    """Refuse values that a node's combos do not offer; hosts like 0.3.64 take anything for a V3 combo.
+
+    Args:
+        chosen: by input id; None is a linked value, which a validation hook does not know yet.
+
+    Raises:
+        ValueError: a value that is not on offer.
+    """
+    offered = {given.id: given.options for given in node.define_schema().inputs if isinstance(given, io.Combo.Input)}
+    for name, value in chosen.items():
+        if value is not None and value not in offered[name]:
+            raise ValueError(f"{name} is {value!r}; expected one of {', '.join(offered[name])}")
+
+
+def verdict(check: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> bool | str:
+    """What a validation hook answers: True, or the message of the ValueError that ``check`` raises."""
+    try:
+        check(*args, **kwargs)
+    except ValueError as error:
+        return str(error)
+    return True

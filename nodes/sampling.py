@@ -18,7 +18,7 @@ from cvd_core.sampling.recurrence import Recurrence
 from .host.checks import LATENT_CHANNELS, LATENT_STRIDE
 from .host.guider import CollaborativeGuider
 from .host.recurrence import recurrent_sampler
-from .inputs import check_size, side_input
+from .inputs import check_choices, check_size, side_input, verdict
 from .sampling_inputs import cfg_input, model_inputs, pairing_inputs, recurrence_inputs, views_per_pass_input
 from .sync import CATEGORY
 from .types import PluckerRays
@@ -41,12 +41,6 @@ def _guider(
     guider.set_conds(positive, negative)
     guider.set_cfg(cfg)
     return guider
-
-
-def _check_choice(name: str, value: str | None, options: list[str]) -> None:
-    """The host takes its first scheduler for a name that it does not know, without a word."""
-    if value is not None and value not in options:
-        raise ValueError(f"{name} is {value!r}; expected one of {', '.join(options)}")
 
 
 class EmptyMultiViewLatent(io.ComfyNode):
@@ -144,14 +138,10 @@ class CollaborativeKSampler(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, sampler_name: str | None = None, scheduler: str | None = None) -> bool | str:
-        """Refuse names that this host does not have; None is a linked value, which is not known yet."""
-        try:
-            _check_choice("sampler_name", sampler_name, comfy.samplers.KSampler.SAMPLERS)
-            _check_choice("scheduler", scheduler, comfy.samplers.KSampler.SCHEDULERS)
-        except ValueError as error:
-            return str(error)
-        return True
+    def validate_inputs(
+        cls, sampler_name: str | None = None, scheduler: str | None = None, pair_strategy: str | None = None
+    ) -> bool | str:
+        return verdict(check_choices, cls, sampler_name=sampler_name, scheduler=scheduler, pair_strategy=pair_strategy)
 
     @classmethod
     def execute(
@@ -174,8 +164,7 @@ class CollaborativeKSampler(io.ComfyNode):
         recurrence_end: float,
         views_per_pass: int,
     ) -> io.NodeOutput:
-        _check_choice("sampler_name", sampler_name, comfy.samplers.KSampler.SAMPLERS)
-        _check_choice("scheduler", scheduler, comfy.samplers.KSampler.SCHEDULERS)
+        check_choices(cls, sampler_name=sampler_name, scheduler=scheduler, pair_strategy=pair_strategy)
         guider = _guider(model, plucker, positive, negative, cfg, pair_strategy, partitions, views_per_pass)
         repeats = Recurrence(recurrence, recurrence_start, recurrence_end)
         sampler = recurrent_sampler(comfy.samplers.sampler_object(sampler_name), repeats)
@@ -209,6 +198,10 @@ class CollaborativeGuiderNode(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, pair_strategy: str | None = None) -> bool | str:
+        return verdict(check_choices, cls, pair_strategy=pair_strategy)
+
+    @classmethod
     def execute(
         cls,
         model: Any,
@@ -220,6 +213,7 @@ class CollaborativeGuiderNode(io.ComfyNode):
         partitions: int,
         views_per_pass: int,
     ) -> io.NodeOutput:
+        check_choices(cls, pair_strategy=pair_strategy)
         return io.NodeOutput(
             _guider(model, plucker, positive, negative, cfg, pair_strategy, partitions, views_per_pass)
         )

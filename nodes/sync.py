@@ -9,6 +9,7 @@ import folder_paths
 from comfy_api.latest import io
 
 from .host.injection import SyncSettings, apply_sync, load_sync
+from .inputs import verdict
 from .types import EpipolarSpec, EpipolarType, SyncType
 
 FOLDER = "cvd"
@@ -56,10 +57,7 @@ class SyncModuleLoader(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, sync_name: str | None = None) -> bool | str:
         """Refuse a file that is gone; None is a linked value, which is not known yet."""
-        try:
-            return sync_name is None or bool(_path(sync_name))
-        except ValueError as error:
-            return str(error)
+        return True if sync_name is None else verdict(_path, sync_name)
 
     @classmethod
     def fingerprint_inputs(cls, sync_name: str) -> str:

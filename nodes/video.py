@@ -19,6 +19,7 @@ from cvd_core.video_formats import BEST, VIDEO_FORMATS, write_animation
 from cvd_core.video_timing import PLAY_MODES, PlayMode, play_order, view_switch
 
 from .files import save_place
+from .inputs import check_choices, verdict
 from .preview import label_views
 
 APART, SWITCH = "one file per view", "view switch"
@@ -162,6 +163,12 @@ class MultiViewVideoCombine(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(
+        cls, layout: str | None = None, mode: str | None = None, format: str | None = None
+    ) -> bool | str:
+        return verdict(check_choices, cls, layout=layout, mode=mode, format=format)
+
+    @classmethod
     def execute(
         cls,
         images: Tensor,
@@ -179,6 +186,7 @@ class MultiViewVideoCombine(io.ComfyNode):
         filename_prefix: str,
         save: bool,
     ) -> io.NodeOutput:
+        check_choices(cls, layout=layout, mode=mode, format=format)
         rate = frame_rate(fps)
         videos = _per_view(images, views)
         order = _order(view_order, views)

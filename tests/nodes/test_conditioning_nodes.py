@@ -152,7 +152,7 @@ class TestEpipolar:
         [
             ({"query_view": 2}, "query_view is 2, but the cameras have 2 views"),
             ({"threshold": 0.0}, "epipolar threshold is 0.0"),
-            ({"band": "firm"}, "epipolar band is 'firm'"),
+            ({"band": "firm"}, "band is 'firm'; expected one of soft, hard"),
             ({"width": 60}, "width is 60 pixels"),
             (
                 {"image": torch.zeros(3, HEIGHT, WIDTH, 3)},
