@@ -144,7 +144,7 @@ def write_base(folder: Path, single_file: Path, size: Size, dtype: torch.dtype =
         "up_block_types": ["UpDecoderBlock2D"] * 4,
     }
     with torch.device("meta"):
-        vae_shapes = _shapes(AutoencoderKL.from_config(vae_config))
+        vae_shapes = shapes_of(AutoencoderKL.from_config(vae_config))
     vae = _prefixed_weights("vae", vae_shapes, dtype)
     _write_component(folder / "vae", vae_config, vae, "diffusion_pytorch_model.safetensors")
     text_config, text = _text_encoder(size, dtype)
@@ -248,7 +248,7 @@ def _text_encoder(size: Size, dtype: torch.dtype) -> tuple[dict[str, Any], dict[
         eos_token_id=513,
     )
     with torch.device("meta"):
-        shapes = _shapes(CLIPTextModel(config))
+        shapes = shapes_of(CLIPTextModel(config))
     text = _prefixed_weights("text_encoder", shapes, dtype)
     return config.to_dict(), {f"text_model.{key.removeprefix('text_model.')}": value for key, value in text.items()}
 
@@ -258,7 +258,8 @@ def _prefixed_weights(prefix: str, shapes: Shapes, dtype: torch.dtype) -> dict[s
     return {key: weight(f"{prefix}.{key}", shape).to(dtype) for key, shape in shapes.items()}
 
 
-def _shapes(module: torch.nn.Module) -> Shapes:
+def shapes_of(module: torch.nn.Module) -> Shapes:
+    """Keys and shapes of a module, which may be on the meta device."""
     return {key: list(value.shape) for key, value in module.state_dict().items()}
 
 

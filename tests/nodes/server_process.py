@@ -12,7 +12,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -27,12 +27,14 @@ class Server:
 
     Args:
         folder: where ComfyUI is.
+        prepare: called with the server's base directory (models, input, output) before it starts.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, prepare: Callable[[Path], object] = lambda base: None) -> None:
         self.base = Path(tempfile.mkdtemp(prefix="comfyui-server-"))
         packs = self.base / "custom_nodes"
         packs.mkdir()
+        prepare(self.base)
         (packs / "collaborative-video-diffusion").symlink_to(PACK)
         for name in OTHER_PACKS:
             for place in (folder / "custom_nodes" / name, folder.parent / "packs" / name):
@@ -100,11 +102,11 @@ class Server:
         except urllib.error.HTTPError as refused:
             return refused.code, json.load(refused)
 
-    def execute(self, prompt: Mapping[str, Any]) -> dict[str, Any]:
-        """Post a prompt, wait for it and return its entry of ``/history``."""
+    def execute(self, prompt: Mapping[str, Any], patience: float = _PATIENCE) -> dict[str, Any]:
+        """Post a prompt, wait for it at most ``patience`` seconds and return its entry of ``/history``."""
         status, answer = self.post(prompt)
         assert status == 200, answer
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
             history = self.get(f"/history/{answer['prompt_id']}")
             if history:
