@@ -63,7 +63,7 @@ def to_prompt(workflow: Json, nodes: Json) -> Json:
 
 
 def _widget_values(node: Json, described: Json) -> Json:
-    """Values by input name. Saved are either a dict, or the values in order with a "control after generate" of seeds."""
+    """Values by input name, from a dict or from the values in order, where a seed is followed by its successor."""
     saved = node.get("widgets_values", [])
     if isinstance(saved, dict):
         return {name: value for name, value in saved.items() if name not in _VIEW_ONLY}
