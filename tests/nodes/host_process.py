@@ -62,7 +62,8 @@ class Host:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.base = Path(tempfile.mkdtemp(prefix="comfyui-tests-"))
+        self._temporary = tempfile.TemporaryDirectory(prefix="comfyui-tests-", ignore_cleanup_errors=True)
+        self.base = Path(self._temporary.name)
         self.loop = asyncio.new_event_loop()
         sys.path.insert(0, str(folder))
         arguments, sys.argv = sys.argv, sys.argv[:1]

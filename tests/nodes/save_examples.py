@@ -68,7 +68,7 @@ def main() -> None:
 def _host() -> Host:
     host = Host(host_folder())
     for file in (_FOLDER / "poses").iterdir():
-        shutil.copy(file, Path(host.base) / "input")
+        shutil.copy(file, host.base / "input")
     return host
 
 

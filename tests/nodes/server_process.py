@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -71,6 +72,7 @@ class Server:
     def _stop(self) -> None:
         self._process.kill()
         self._process.wait()
+        shutil.rmtree(self.base, ignore_errors=True)
 
     def _answers(self) -> bool:
         try:
