@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.geometry.trajectory_json import VIEW_COLORS
@@ -29,6 +29,8 @@ CLIPS = ("left.mp4", "right.mp4")
 _FOLDER = ROOT / "example_workflows"
 SCREENSHOTS = {"Four_views_on_a_circle_with_a_style": "workflow.png"}
 _OWN = "CVD_"
+_PERSPECTIVE = (12, 56, 880, 724)
+"""The largest panel of the picture of paths, without its title."""
 _SETTINGS = {
     "Comfy.TutorialCompleted": True,
     "Comfy.Minimap.Visible": False,
@@ -78,7 +80,8 @@ def _draw_cameras(prompt: Json) -> Image.Image:
     ((source, _),) = {tuple(n["inputs"]["cameras"]) for n in prompt.values() if n["class_type"] == "CVD_PluckerEmbed"}
     cameras: Cameras = host.run({source: prompt[source]}, outputs=[source]).outputs[source][0]
     (picture,) = host.pack("nodes.preview_paths").draw_paths(cameras.relative_to_first(), VIEW_COLORS[: cameras.views])
-    return Image.fromarray((picture * 255).byte().numpy()).resize((672, 456), Image.Resampling.LANCZOS)
+    sheet = Image.fromarray((picture * 255).byte().numpy()).crop(_PERSPECTIVE)
+    return ImageOps.pad(sheet, (512, 512), color=sheet.getpixel((0, 0)))  # the cards that show it are square
 
 
 def _prepare(base: Path) -> None:
