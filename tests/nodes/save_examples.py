@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from PIL import Image, ImageOps
 
@@ -81,7 +81,8 @@ def _draw_cameras(prompt: Json) -> Image.Image:
     cameras: Cameras = host.run({source: prompt[source]}, outputs=[source]).outputs[source][0]
     (picture,) = host.pack("nodes.preview_paths").draw_paths(cameras.relative_to_first(), VIEW_COLORS[: cameras.views])
     sheet = Image.fromarray((picture * 255).byte().numpy()).crop(_PERSPECTIVE)
-    return ImageOps.pad(sheet, (512, 512), color=sheet.getpixel((0, 0)))  # the cards that show it are square
+    corner = cast(tuple[int, ...], sheet.getpixel((0, 0)))
+    return ImageOps.pad(sheet, (512, 512), color=corner)  # the cards that show it are square
 
 
 def _prepare(base: Path) -> None:
