@@ -24,7 +24,7 @@ from .sync import CATEGORY
 from .types import PluckerRays
 
 MAX_SEED = 0xFFFFFFFFFFFFFFFF
-_TRAINED_SIZE = "AnimateDiff-Evolved's CameraCtrl takes multiples of 64; the networks were trained at 256."
+_TRAINED_SIZE = "The networks were trained at 256."
 
 
 def _guider(

@@ -1,18 +1,22 @@
 """What the collaborative guider needs of AnimateDiff-Evolved, asked for by shape: nothing of it is imported.
 
-Everything that knows that pack's insides is in this file; another source of motion modules would offer the methods of
-:class:`AnimateDiff`.
+Everything that knows that pack's insides is in this file and ``animatediff_settings.py``; another source of motion
+modules would offer the methods of :class:`AnimateDiff`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.nn import AvgPool2d
 
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.geometry.plucker import plucker_embedding
+
+from .animatediff_settings import check_context, check_motion_model, check_sample_settings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,9 +28,6 @@ _MISSING = (
     "put Apply AnimateDiff+CameraCtrl Model and Use Evolved Sampling (both of AnimateDiff-Evolved) before this node, "
     "with a motion model from Load AnimateDiff+CameraCtrl Model"
 )
-
-_SIZE_STEP = 64
-"""Its pose encoder halves sizes rounding down, the UNet rounding up: they meet in multiples of this."""
 
 Frames = tuple[int, ...]
 """The frames of the clip that one network call sees, in its order."""
@@ -54,31 +55,18 @@ class AnimateDiff:
         for patcher in patchers:
             if patcher.model in self.models:
                 _check_poses(patcher.get_attachment(_KEY).orig_camera_entries)
-        if rays.width % _SIZE_STEP or rays.height % _SIZE_STEP:
-            raise ValueError(
-                f"the pictures are {rays.width}x{rays.height} pixels; AnimateDiff-Evolved's CameraCtrl takes "
-                f"multiples of {_SIZE_STEP}: set width and height of the cameras and latents so"
-            )
-        settings = model.get_attachment("ADE_sample_settings")
-        injection = getattr(settings, "image_injection", None)
-        if injection is not None and not injection.is_empty():
-            raise ValueError(
-                "the sample settings inject images, which works on one video only; disconnect Image Injection from "
-                "Sample Settings"
-            )
-        self.rays = rays
         self._options = model.get_attachment("ADE_params").context_options
+        check_context(self._options)
+        check_sample_settings(model.get_attachment("ADE_sample_settings"), rays.cameras.frames)
+        for patcher in patchers:
+            check_motion_model(patcher, patcher.get_attachment(_KEY), rays.cameras.frames)
+        self.rays = rays
         self._features: dict[tuple[object, ...], list[Tensor]] = {}
         self._joined: dict[int, tuple[tuple[object, ...], list[Tensor]]] = {}
 
     def window(self, frames: int) -> int:
-        """Frames that one network call sees of a clip of ``frames``."""
-        length = self._options.context_length
-        if self._options.context_schedule == "view_as_context":  # windows inside the motion modules only
-            return frames
-        if length is None or length > frames or (length == frames and not self._options.use_on_equal_length):
-            return frames
-        return int(length)
+        """Most frames that one network call sees of a clip of ``frames``; options may change from step to step."""
+        return max(_window(options, frames) for options in self._options.contexts)
 
     def check_frames(self, frames: int) -> None:
         """Raise ValueError if a position table is too short for a network call on a clip of ``frames``."""
@@ -124,7 +112,8 @@ class AnimateDiff:
         if key not in self._features:
             rays = self._window_rays(view, frames).to(like.device, torch.float32)
             encoder = self.models[index].camera_encoder
-            self._features[key] = encoder(rays.transpose(0, 1), video_length=len(rays))
+            with _rounding_up(encoder):
+                self._features[key] = encoder(rays.transpose(0, 1), video_length=len(rays))
         return self._features[key]
 
     def _window_rays(self, view: int, frames: Frames | None) -> Tensor:
@@ -134,6 +123,30 @@ class AnimateDiff:
         cameras, index = self.rays.cameras, list(frames)
         seen = Cameras(cameras.c2w[view : view + 1, index], cameras.intrinsics[view : view + 1, index])
         return plucker_embedding(seen.relative_to_first(), self.rays.width, self.rays.height)[0]
+
+
+def _window(options: Any, frames: int) -> int:
+    """Frames that one network call sees under one of the context options."""
+    length = options.context_length
+    if options.context_schedule == "view_as_context":  # windows inside the motion modules only
+        return frames
+    if length is None or length > frames or (length == frames and not options.use_on_equal_length):
+        return frames
+    return int(length)
+
+
+@contextmanager
+def _rounding_up(encoder: Any) -> Iterator[None]:
+    """Have the pose encoder halve odd sizes as the UNet does; its rounding down fits at multiples of 64 pixels only."""
+    pools = [layer for layer in encoder.modules() if isinstance(layer, AvgPool2d)]
+    before = [(pool.ceil_mode, pool.count_include_pad) for pool in pools]
+    for pool in pools:
+        pool.ceil_mode, pool.count_include_pad = True, False
+    try:
+        yield
+    finally:
+        for pool, (ceil_mode, count_include_pad) in zip(pools, before, strict=True):
+            pool.ceil_mode, pool.count_include_pad = ceil_mode, count_include_pad
 
 
 def _check_poses(entries: Sequence[Any] | None) -> None:

@@ -15,6 +15,8 @@ from torch import Tensor
 from cvd_core.sampling.draws import Draws, SeededDraws
 from cvd_core.sampling.recurrence import NoiseLevel, Recurrence, renoise
 
+from .animatediff_settings import repeats_its_noise
+
 _SEED_STEP = 0x9E3779B97F4A7C15
 """Odd, so that the seeds of successive calls never meet; 2**64 divided by the golden ratio spreads them."""
 
@@ -52,6 +54,11 @@ def _sample(
         raise ValueError(
             "recurrent sampling adds the noise of a diffusion, but this model is a rectified flow (CONST); set "
             "recurrence to 1 or use another model"
+        )
+    if repeats_its_noise(guider.model_patcher):
+        raise ValueError(
+            "the sample settings have Ancestral Options, which would draw the same noise in every repetition; "
+            "disconnect them or set recurrence to 1"
         )
     extra_args = extra_args or {}
     seed = extra_args.get("seed") or 0

@@ -135,11 +135,6 @@ def test_epipolar_mask_of_another_size(scene: Scene) -> None:
     assert_fails(execute(scene, model=other.synced()), "mask is for 128x128 pixels", "64x64", "for one size")
 
 
-def test_size_that_camera_control_cannot_take(host: Host) -> None:
-    scene = Scene(host, size=96)
-    assert_fails(execute(scene), "96x96 pixels", "multiples of 64")
-
-
 def test_more_frames_than_positions(host: Host) -> None:
     scene = Scene(host, frames=20, size=PIXELS)
     assert_fails(execute(scene), "20 frames without windows", "holds positions for 16", "context length of at most 16")

@@ -6,11 +6,14 @@ from typing import Any
 
 import comfy.samplers
 import pytest
+import torch
 from comfy.k_diffusion import sampling as k_diffusion
 
+from cvd_core.camera_control.pose_encoder import PoseEncoder
 from tests import formula
 from tests.golden import host as golden
 from tests.golden.case import Case
+from tests.nodes import small_network as small
 from tests.nodes.host_process import Host
 from tests.nodes.runs import Scene, relative
 
@@ -60,6 +63,32 @@ def test_windows_see_their_own_frames(host: Host) -> None:
         synced = scene.together(scene.synced())
     assert set(seen) == {(0, 1), (2, 3)}
     assert relative(synced, scene.together(scene.synced(identity=True))) > 1e-2
+
+
+@pytest.mark.parametrize("size", [(128, 128), (136, 72), (96, 200)])
+def test_camera_features_of_any_size(host: Host, size: tuple[int, int]) -> None:
+    """Through AnimateDiff-Evolved's pose encoder as through the core's, which is held to the goldens."""
+    scene = Scene(host, frames=4, size=size)
+    core = PoseEncoder(small.WIDTHS)
+    core.load_state_dict(formula.tensors(formula.key_list("reduced")["pose_encoder"]))
+    video = host.pack("nodes.host.animatediff").AnimateDiff(scene.evolved(), scene.rays)
+    with torch.inference_mode():
+        expected = [level.permute(0, 3, 4, 2, 1).flatten(0, 2) for level in core.eval()(scene.rays.embedding)]
+        video.set_cameras((0, 1), 1, None, scene.latent)
+    found = video.models[0].down_blocks[0].motion_modules[0].camera_features
+    assert all(relative(a, b) < 1e-5 for a, b in zip(found, expected, strict=True))
+
+
+def test_any_multiple_of_8(host: Host) -> None:
+    """Sizes at which the network rounds, where AnimateDiff-Evolved alone fails: views agree with runs of one view."""
+    scene = Scene(host, size=(136, 200))
+    with pytest.raises(RuntimeError):
+        scene.apart()
+    together = scene.together(scene.synced(identity=True))
+    alone = Scene(host, views=1, size=(136, 200))
+    alone.noise = scene.noise[:2]
+    assert relative(together[:2], alone.together(alone.synced(identity=True))) < 1e-5
+    assert relative(scene.together(scene.synced()), together) > 1e-2
 
 
 GOLDENS = [*sorted(formula.DATA.glob("*128_*.npz")), formula.DATA / "unet_pair_cfg_16x16.npz"]
