@@ -1,0 +1,193 @@
+"""Whether the views show one scene: exact measures on the tracks of objects with known colours."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import torch
+from torch import Tensor
+
+from cvd_core.evaluation.objects import ObjectTracks
+from cvd_core.geometry.cameras import Cameras
+from cvd_core.geometry.epipolar import epipolar_lines, pair_geometry, smallest_baseline
+
+SMALLEST_ANGLE = 1e-4
+"""Radians between the rays of two views, a hundredth of a pixel; flatter ones count as parallel."""
+
+
+def check_match(tracks: ObjectTracks, cameras: Cameras) -> None:
+    """Raise ValueError unless there is one camera per picture."""
+    if tracks.whole.shape[:2] != (cameras.views, cameras.frames):
+        views, frames = tracks.whole.shape[:2]
+        raise ValueError(
+            f"{views} views of {frames} frames with cameras for {cameras.views} views of {cameras.frames} frames; "
+            "expected one camera per picture"
+        )
+
+
+def epipolar_distances(tracks: ObjectTracks, cameras: Cameras) -> Tensor:
+    """Distance of every object from the epipolar line of its partner, for all pairs of views.
+
+    Args:
+        tracks: of V views, F frames and M objects.
+        cameras: of the same views, in one world (``relative_to_first()`` where views share their first pose).
+
+    Returns:
+        ``(P, F, M)`` pixels, pairs ``(0, 1), (0, 2) ... (V-2, V-1)``, the mean of both directions. NaN where an object
+        is not whole in both views or the views have no baseline, as in common first frames.
+    """
+    check_match(tracks, cameras)
+    rows = []
+    points = torch.cat([tracks.centers, torch.ones_like(tracks.centers[..., :1])], -1)
+    for a, b in combinations(range(cameras.views), 2):
+        geometry = pair_geometry(cameras, a, b, tracks.width, tracks.height)
+        forth = _line_distance(geometry.fundamental, points[a], points[b])
+        back = _line_distance(geometry.fundamental.mT, points[b], points[a])
+        valid = tracks.whole[a] & tracks.whole[b] & ~geometry.degenerate[:, None]
+        rows.append(torch.where(valid, (forth + back) / 2, math.nan))
+    return torch.stack(rows) if rows else torch.empty(0, *tracks.whole.shape[1:], dtype=torch.float64)
+
+
+def _line_distance(fundamental: Tensor, points: Tensor, others: Tensor) -> Tensor:
+    """``(F, M)`` distance of ``others`` from the lines of ``points``, both ``(F, M, 3)`` homogeneous."""
+    lines = torch.stack([epipolar_lines(F, x.nan_to_num()) for F, x in zip(fundamental, points, strict=True)])
+    return (lines * others).sum(-1).abs()
+
+
+@dataclass(frozen=True, eq=False)
+class Triangulation:
+    """Objects in space, from all views of each frame.
+
+    Attributes:
+        points: ``(F, M, 3)`` world units; NaN where fewer than two views at different places see the whole object, or
+            ``apart``.
+        errors: ``(V, F, M)`` distance in pixels between the centroid seen and the image of the point, or of the mean
+            direction where ``apart``; NaN where neither exists.
+        radii: ``(V, F, M)`` world units: radius of a disc of the object's area at the point's depth; NaN without point.
+        apart: ``(F, M)`` bool: the rays do not meet in front of all cameras that see the object, so that the best place
+            is infinitely far away.
+    """
+
+    points: Tensor
+    errors: Tensor
+    radii: Tensor
+    apart: Tensor
+
+
+def triangulate(tracks: ObjectTracks, cameras: Cameras) -> Triangulation:
+    """The points nearest to all rays (least squares over the views in which the object is whole)."""
+    check_match(tracks, cameras)
+    K = cameras.K(tracks.width, tracks.height)
+    seen = tracks.whole
+    pixels = torch.cat([tracks.centers, torch.ones_like(tracks.centers[..., :1])], -1).nan_to_num()
+    rays = torch.einsum("vfij,vfmj->vfmi", cameras.c2w[..., :3, :3] @ torch.linalg.inv(K), pixels)
+    rays = torch.nn.functional.normalize(rays, dim=-1) * seen[..., None]
+    across = (torch.eye(3, dtype=rays.dtype) - rays[..., :, None] * rays[..., None, :]) * seen[..., None, None]
+    normal = across.sum(0)  # (F, M, 3, 3)
+    offset = torch.einsum("vfmij,vfj->fmi", across, cameras.centers)
+    known = _baselines(cameras, seen)
+    spread = torch.linalg.eigvalsh(normal)
+    flat = spread[..., 0] <= SMALLEST_ANGLE**2 * spread[..., 2]
+    identity = torch.eye(3, dtype=rays.dtype).expand_as(normal)
+    points = torch.linalg.solve(torch.where((known & ~flat)[..., None, None], normal, identity), offset)
+    apart = known & (flat | (seen & (_local(cameras, points)[..., 2] <= 0)).any(0))
+    points = torch.where((known & ~apart)[..., None], points, math.nan)
+    local = _local(cameras, points)
+    direction = torch.einsum("vfij,fmj->vfmi", cameras.w2c[..., :3, :3], rays.sum(0))
+    image = torch.einsum("vfij,vfmj->vfmi", K, torch.where(apart[..., None], direction, local))
+    usable = seen & (image[..., 2] > 0)
+    errors = (image[..., :2] / image[..., 2:] - tracks.centers).norm(dim=-1)
+    focal = (K[..., 0, 0] * K[..., 1, 1]).sqrt()
+    radii = (tracks.areas / math.pi).sqrt() * local[..., 2] / focal[..., None]
+    return Triangulation(points, torch.where(usable, errors, math.nan), torch.where(seen, radii, math.nan), apart)
+
+
+def _local(cameras: Cameras, points: Tensor) -> Tensor:
+    """``(V, F, M, 3)`` points ``(F, M, 3)`` in every camera's coordinates."""
+    return torch.einsum("vfij,fmj->vfmi", cameras.w2c[..., :3, :3], points) + cameras.w2c[..., None, :3, 3]
+
+
+def _baselines(cameras: Cameras, seen: Tensor) -> Tensor:
+    """``(F, M)`` bool: whether the cameras that see an object stand at different places."""
+    centers = cameras.centers[:, :, None].expand(*seen.shape, 3)
+    highest = torch.where(seen[..., None], centers, -math.inf).amax(0)
+    lowest = torch.where(seen[..., None], centers, math.inf).amin(0)
+    return (highest - lowest).norm(dim=-1).nan_to_num(0, 0, 0) > smallest_baseline(cameras)
+
+
+def one_moment(tracks: ObjectTracks, cameras: Cameras) -> tuple[ObjectTracks, Cameras]:
+    """All V x F pictures as views of a single frame: what rests is at one place in all of them."""
+    check_match(tracks, cameras)
+    names = ("centers", "areas", "roundness", "rgb", "whole")
+    merged = {name: getattr(tracks, name).flatten(0, 1)[:, None] for name in names}
+    return replace(tracks, **merged), Cameras(
+        cameras.c2w.flatten(0, 1)[:, None], cameras.intrinsics.flatten(0, 1)[:, None]
+    )
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Measures of a set of views, averages over all pairs, frames and objects that can be compared.
+
+    Attributes:
+        epipolar: mean distance from the epipolar line, pixels (:func:`epipolar_distances`).
+        reprojection: mean reprojection error of points triangulated in each frame, pixels (:func:`triangulate`).
+        apart: share of them whose rays do not meet in front of the cameras.
+        resting: mean reprojection error of points triangulated from all frames of all views, pixels: for objects at
+            rest. It sees what ``epipolar`` cannot, errors along the epipolar lines.
+        colour: mean distance between the colours of an object in two views, RGB in [0, 1].
+        size: mean of ``|log(r / r')|`` for the radii in two views: 0.1 is 10%.
+        shape: mean difference of roundness between two views.
+        compared: share of pairs, frames and objects with the object found in both views: 1 where every view shows
+            every object.
+    """
+
+    epipolar: float
+    reprojection: float
+    apart: float
+    resting: float
+    colour: float
+    size: float
+    shape: float
+    compared: float
+
+
+def agreement(tracks: ObjectTracks, cameras: Cameras) -> Agreement:
+    """All exact measures of agreement; NaN where there is nothing to compare.
+
+    Raises:
+        ValueError: a single view, or cameras of other numbers of views or frames.
+    """
+    check_match(tracks, cameras)
+    if cameras.views < 2:
+        raise ValueError("agreement needs two views or more; found one")
+    found = triangulate(tracks, cameras)
+    a, b = (torch.tensor(side) for side in zip(*combinations(range(cameras.views), 2), strict=True))
+    both = (tracks.whole[a] & tracks.whole[b]).to(torch.float64)
+    both = torch.where(both > 0, 0.0, math.nan)  # added: turns what cannot be compared into NaN
+    tried = found.apart | found.points.isfinite().all(-1)
+    return Agreement(
+        epipolar=nanmean(epipolar_distances(tracks, cameras)),
+        reprojection=nanmean(found.errors),
+        apart=float(found.apart.sum() / tried.sum()) if bool(tried.any()) else math.nan,
+        resting=nanmean(triangulate(*one_moment(tracks, cameras)).errors),
+        colour=nanmean((tracks.rgb[a] - tracks.rgb[b]).norm(dim=-1) + both),
+        size=nanmean((found.radii[a] / found.radii[b]).log().abs()),
+        shape=nanmean((tracks.roundness[a] - tracks.roundness[b]).abs() + both),
+        compared=float(((tracks.areas[a] > 0) & (tracks.areas[b] > 0)).double().mean()),
+    )
+
+
+def copy_control(tracks: ObjectTracks, cameras: Cameras, view: int = 0) -> Agreement:
+    """:func:`agreement` of one view shown as all views: what a model would reach that repeats a video.
+
+    It keeps colours, and lines where the cameras move alike; claims of agreement must beat it clearly.
+    """
+    return agreement(tracks.select([view] * cameras.views), cameras)
+
+
+def nanmean(values: Tensor) -> float:
+    """Mean of the numbers that are no NaN; NaN if there are none."""
+    return float(values.nanmean())
