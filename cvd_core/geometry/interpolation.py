@@ -7,7 +7,7 @@ numpy, float64, OpenCV axes, camera-to-world.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -25,6 +25,9 @@ EASINGS: dict[str, Callable[[Array], Array]] = {
     "ease-in-out": lambda u: u**2 * (3 - 2 * u),
 }
 """Monotone maps of [0, 1] onto itself, from the share of time gone by to the share of the way done."""
+
+Easing = str | Sequence[Sequence[float]]
+"""A name of :data:`EASINGS`, or the points ``(time, way)`` of a curve of one's own: see :func:`easing_curve`."""
 
 TURN_RATE = 20.0
 """Radians per path length above which a stretch of path counts as a turn on the spot."""
@@ -106,14 +109,43 @@ class CameraPath:
         return c2w, calibration
 
 
-def clip_times(frames: int, easing: str = "linear") -> Array:
+def clip_times(frames: int, easing: Easing = "linear") -> Array:
     """``(frames,)`` shares of the way done at each frame: 0 at the first, 1 at the last; a single frame is the first.
 
     Raises:
-        ValueError: fewer than one frame, or an unknown easing.
+        ValueError: fewer than one frame, or as :func:`easing_curve`.
     """
-    curve = pick("easing", easing, EASINGS)
+    curve = easing_curve(easing)
     return curve(np.linspace(0.0, 1.0, count("frames", frames)))
+
+
+def easing_curve(easing: Easing) -> Callable[[Array], Array]:
+    """The map from the share of time gone by to the share of the way done, both from 0 to 1.
+
+    Points are joined by a smooth curve from (0, 0) through all of them to (1, 1) that never goes back or overshoots
+    (PCHIP); its slope is the camera's speed, and two points of the same way are a pause.
+
+    Raises:
+        ValueError: an unknown name; no points, or points whose times do not increase strictly between 0 and 1 or whose
+            ways go back or leave [0, 1].
+    """
+    if isinstance(easing, str):
+        return pick("easing", easing, EASINGS)
+    if not len(easing):
+        raise ValueError("an easing curve needs at least one point (time, way); found none")
+    if any(isinstance(point, str) or len(point) != 2 for point in easing):
+        raise ValueError("an easing curve is a list of points (time, way), two numbers each")
+    points = np.array([[number("easing point", value) for value in point] for point in easing])
+    time, way = np.concatenate([[[0.0, 0.0]], points, [[1.0, 1.0]]]).T
+    if not (np.diff(time) > 0).all():
+        raise ValueError(
+            f"the times of an easing curve are {points[:, 0].tolist()}; expected numbers that increase between 0 and 1"
+        )
+    if not (np.diff(way) >= 0).all():
+        raise ValueError(
+            f"the ways of an easing curve are {points[:, 1].tolist()}; expected numbers from 0 to 1 that never decrease"
+        )
+    return PchipInterpolator(time, way)
 
 
 def pick(kind: str, name: str, choices: Mapping[str, T]) -> T:

@@ -18,7 +18,7 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from cvd_core.geometry.cameras import Cameras
-from cvd_core.geometry.interpolation import Array, clip_times, number, pick
+from cvd_core.geometry.interpolation import Array, Easing, clip_times, number, pick
 
 DEFAULT_FOCAL = 223.578 / 256
 """Focal length divided by the image width: the camera of CVD's own rigs, 60 degrees wide."""
@@ -79,12 +79,12 @@ MOVES: dict[str, Move] = {}
 Build = TypeVar("Build", bound=Callable[..., Motion])
 
 
-def make_move(name: str, frames: int = 16, easing: str = "linear", **parameters: float) -> Motion:
+def make_move(name: str, frames: int = 16, easing: Easing = "linear", **parameters: float) -> Motion:
     """The move ``name`` of :data:`MOVES`, e.g. ``make_move("pan", 16, amount=30)``.
 
     Args:
         frames: F, at least 1.
-        easing: a name of :data:`~cvd_core.geometry.interpolation.EASINGS`.
+        easing: an :data:`~cvd_core.geometry.interpolation.Easing`.
         parameters: numbers by the names that :data:`MOVES` lists; those left out have their defaults.
 
     Raises:
@@ -151,43 +151,43 @@ def _move(description: str, **units: str) -> Callable[[Build], Build]:
 
 
 @_move("The camera does not move")
-def static(frames: int = 16, easing: str = "linear") -> Motion:
+def static(frames: int = 16, easing: Easing = "linear") -> Motion:
     """The camera does not move."""
     return _motion(clip_times(frames, easing))
 
 
 @_move("Translate sideways", amount="world units, positive moves right")
-def truck(amount: float = 0.5, frames: int = 16, easing: str = "linear") -> Motion:
+def truck(amount: float = 0.5, frames: int = 16, easing: Easing = "linear") -> Motion:
     """Translate along x by ``amount`` world units; positive moves right."""
     return _translate(RIGHT, amount, frames, easing)
 
 
 @_move("Translate vertically", amount="world units, positive moves up")
-def pedestal(amount: float = 0.5, frames: int = 16, easing: str = "linear") -> Motion:
+def pedestal(amount: float = 0.5, frames: int = 16, easing: Easing = "linear") -> Motion:
     """Translate vertically by ``amount`` world units; positive moves UP, which is along -y."""
     return _translate(-DOWN, amount, frames, easing)
 
 
 @_move("Translate along the view", amount="world units, positive moves forward")
-def dolly(amount: float = 0.5, frames: int = 16, easing: str = "linear") -> Motion:
+def dolly(amount: float = 0.5, frames: int = 16, easing: Easing = "linear") -> Motion:
     """Translate along z by ``amount`` world units; positive moves forward."""
     return _translate(FORWARD, amount, frames, easing)
 
 
 @_move("Turn sideways on the spot", amount="degrees, positive looks right")
-def pan(amount: float = 30.0, frames: int = 16, easing: str = "linear") -> Motion:
+def pan(amount: float = 30.0, frames: int = 16, easing: Easing = "linear") -> Motion:
     """Turn about the vertical by ``amount`` degrees; positive looks right."""
     return _rotate(DOWN, amount, frames, easing)
 
 
 @_move("Turn up or down on the spot", amount="degrees, positive looks up")
-def tilt(amount: float = 15.0, frames: int = 16, easing: str = "linear") -> Motion:
+def tilt(amount: float = 15.0, frames: int = 16, easing: Easing = "linear") -> Motion:
     """Turn about the camera's x axis by ``amount`` degrees; positive looks up."""
     return _rotate(RIGHT, amount, frames, easing)
 
 
 @_move("Turn about the view", amount="degrees, positive turns the camera clockwise")
-def roll(amount: float = 15.0, frames: int = 16, easing: str = "linear") -> Motion:
+def roll(amount: float = 15.0, frames: int = 16, easing: Easing = "linear") -> Motion:
     """Turn about the viewing axis by ``amount`` degrees.
 
     Positive turns the camera clockwise as its operator sees it, so the picture's content turns counter-clockwise.
@@ -202,7 +202,7 @@ def roll(amount: float = 15.0, frames: int = 16, easing: str = "linear") -> Moti
     distance="world units to the target",
 )
 def orbit(
-    amount: float = 45.0, frames: int = 16, easing: str = "linear", *, elevation: float = 0.0, distance: float = 1.0
+    amount: float = 45.0, frames: int = 16, easing: Easing = "linear", *, elevation: float = 0.0, distance: float = 1.0
 ) -> Motion:
     """Move on a sphere around the target ``distance`` straight ahead of the first camera, always looking at it.
 
@@ -220,7 +220,7 @@ def orbit(
 
 
 @_move("Change the focal length", amount="factor, above 1 zooms in")
-def zoom(amount: float = 2.0, frames: int = 16, easing: str = "linear") -> Motion:
+def zoom(amount: float = 2.0, frames: int = 16, easing: Easing = "linear") -> Motion:
     """Change the focal length to ``amount`` times itself, by the same factor per frame; above 1 zooms in."""
     u = clip_times(frames, easing)
     return Motion(_motion(u).poses, number("amount", amount, positive=True) ** u)
@@ -236,7 +236,7 @@ def zoom(amount: float = 2.0, frames: int = 16, easing: str = "linear") -> Motio
 def handheld(
     amount: float = 0.02,
     frames: int = 16,
-    easing: str = "linear",
+    easing: Easing = "linear",
     *,
     rotation: float = 0.5,
     cycles: float = 3.0,
@@ -276,11 +276,11 @@ def _motion(u: Array, positions: Array | None = None, rotations: Rotation | None
     return Motion(poses, np.ones(len(u)))
 
 
-def _translate(direction: Array, amount: float, frames: int, easing: str) -> Motion:
+def _translate(direction: Array, amount: float, frames: int, easing: Easing) -> Motion:
     u = clip_times(frames, easing)
     return _motion(u, np.outer(number("amount", amount) * u, direction))
 
 
-def _rotate(axis: Array, amount: float, frames: int, easing: str) -> Motion:
+def _rotate(axis: Array, amount: float, frames: int, easing: Easing) -> Motion:
     u = clip_times(frames, easing)
     return _motion(u, None, Rotation.from_rotvec(np.outer(number("amount", amount) * u, axis), degrees=True))

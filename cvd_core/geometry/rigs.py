@@ -15,7 +15,7 @@ import numpy as np
 
 from cvd_core.geometry import moves
 from cvd_core.geometry.cameras import Cameras
-from cvd_core.geometry.interpolation import Array, CameraPath, clip_times, count, number, pick
+from cvd_core.geometry.interpolation import Array, CameraPath, Easing, clip_times, count, number, pick
 from cvd_core.geometry.moves import DEFAULT_FOCAL, FORWARD, RIGHT, Motion, Parameter
 
 SUBJECT = FORWARD
@@ -43,7 +43,7 @@ def make_rig(
     views: int,
     frames: int = 16,
     *,
-    easing: str = "linear",
+    easing: Easing = "linear",
     focal: float = DEFAULT_FOCAL,
     aspect: float = 1.0,
     **parameters: float,
@@ -53,7 +53,7 @@ def make_rig(
     Args:
         views: V, at least 1; odd numbers are welcome.
         frames: F, at least 1; a single frame is the common first pose.
-        easing: a name of :data:`~cvd_core.geometry.interpolation.EASINGS`.
+        easing: an :data:`~cvd_core.geometry.interpolation.Easing`.
         focal: focal length divided by the image width; pixels are square.
         aspect: image width divided by height.
         parameters: numbers by the names that :data:`RIGS` lists; those left out have their defaults.
@@ -79,21 +79,21 @@ def _rig(description: str, **units: str) -> Callable[[Build], Build]:
 
 
 @_rig("Out to the points of a circle around the start, turning to the subject", distance="world units, radius")
-def circle(views: int, frames: int, easing: str, distance: float = 0.5) -> list[Motion]:
+def circle(views: int, frames: int, easing: Easing, distance: float = 0.5) -> list[Motion]:
     """View i ends at angle 2 pi i / V of the circle, counted from the right."""
     a = 2 * np.pi * np.arange(views) / views
     return _depart(np.stack([np.cos(a), np.sin(a), np.zeros(views)], -1), distance, frames, easing)
 
 
 @_rig("Out to the points of the upper half circle, turning to the subject", distance="world units, radius")
-def upper_hemi(views: int, frames: int, easing: str, distance: float = 0.5) -> list[Motion]:
+def upper_hemi(views: int, frames: int, easing: Easing, distance: float = 0.5) -> list[Motion]:
     """View i ends at angle pi i / (V - 1) of the half circle from the left over the top to the right."""
     a = np.pi + np.linspace(0, np.pi, views)  # a single view takes the first point, on the left
     return _depart(np.stack([np.cos(a), np.sin(a), np.zeros(views)], -1), distance, frames, easing)
 
 
 @_rig("Out to points that sweep from right to left, bent and tilted", distance="world units, half the sweep's width")
-def interpolate(views: int, frames: int, easing: str, distance: float = 0.5) -> list[Motion]:
+def interpolate(views: int, frames: int, easing: Easing, distance: float = 0.5) -> list[Motion]:
     """View i ends at a = pi i / (V - 1) of (cos a, 0.3 cos(a + 0.5), -0.2 sin a) x distance."""
     a = np.linspace(0, np.pi, views)  # a single view takes the first point, on the right
     return _depart(np.stack([np.cos(a), 0.3 * np.cos(a + 0.5), -0.2 * np.sin(a)], -1), distance, frames, easing)
@@ -104,7 +104,7 @@ def interpolate(views: int, frames: int, easing: str, distance: float = 0.5) -> 
     angle="degrees between the outermost views",
     distance="world units to the subject",
 )
-def orbit(views: int, frames: int, easing: str, angle: float = 60.0, distance: float = 1.0) -> list[Motion]:
+def orbit(views: int, frames: int, easing: Easing, angle: float = 60.0, distance: float = 1.0) -> list[Motion]:
     """View i ends at an azimuth between -angle / 2, left, and angle / 2, right."""
     half = number("angle", angle, positive=True) / 2
     return [moves.orbit(half * side, frames, easing, distance=distance) for side in _sides(views)]
@@ -114,7 +114,7 @@ def orbit(views: int, frames: int, easing: str, angle: float = 60.0, distance: f
     "Side by side, looking straight ahead, moving apart to the full baseline",
     baseline="world units between the outermost views",
 )
-def stereo(views: int, frames: int, easing: str, baseline: float = 0.5) -> list[Motion]:
+def stereo(views: int, frames: int, easing: Easing, baseline: float = 0.5) -> list[Motion]:
     """View i ends at an x between -baseline / 2 and baseline / 2, having started with the others at 0."""
     half = number("baseline", baseline, positive=True) / 2
     return [moves.truck(half * side, frames, easing) for side in _sides(views)]
@@ -125,7 +125,7 @@ def _sides(views: int) -> Array:
     return np.linspace(-1.0, 1.0, views) if views > 1 else np.ones(1)
 
 
-def _depart(directions: Array, distance: float, frames: int, easing: str) -> list[Motion]:
+def _depart(directions: Array, distance: float, frames: int, easing: Easing) -> list[Motion]:
     """Straight lines from the start to ``directions`` ``(V, 3)`` x ``distance``, slerping to look at the subject."""
     centers = number("distance", distance, positive=True) * directions
     ends = np.tile(np.eye(4), (len(centers), 1, 1))

@@ -13,7 +13,7 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from cvd_core.geometry.cameras import Cameras
-from cvd_core.geometry.interpolation import EASINGS, Array, CameraPath, clip_times, count, number, pick
+from cvd_core.geometry.interpolation import Array, CameraPath, Easing, clip_times, count, easing_curve, number
 from cvd_core.geometry.moves import DEFAULT_FOCAL, DOWN, RIGHT, square_pixels
 
 
@@ -32,12 +32,11 @@ class Keyframe:
         focal: focal length divided by the image width.
         time: when the camera is here, in any unit. Give it for all keyframes of a path or for none: without times the
             camera moves at constant speed.
-        easing: of the way from here to the next keyframe, a name of
-            :data:`~cvd_core.geometry.interpolation.EASINGS`.
+        easing: of the way from here to the next keyframe, an :data:`~cvd_core.geometry.interpolation.Easing`.
 
     Raises:
         ValueError: numbers that are missing or not finite, a zero quaternion, both rotation and look_at, a target at
-            the camera's own position, a focal length that is not positive, or an unknown easing.
+            the camera's own position, a focal length that is not positive, or no easing.
     """
 
     position: tuple[float, float, float]
@@ -45,7 +44,7 @@ class Keyframe:
     look_at: tuple[float, float, float] | None = None
     focal: float = DEFAULT_FOCAL
     time: float | None = None
-    easing: str = "linear"
+    easing: Easing = "linear"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "position", _numbers("position", self.position, 3))
@@ -60,7 +59,7 @@ class Keyframe:
         number("keyframe focal", self.focal, positive=True)
         if self.time is not None:
             number("keyframe time", self.time)
-        pick("easing", self.easing, EASINGS)
+        easing_curve(self.easing)
         self.pose()  # finds a look_at target at the camera's own position
 
     def pose(self) -> Array:
@@ -75,7 +74,7 @@ class Keyframe:
 
 
 def from_keyframes(
-    keyframes: Sequence[Keyframe], frames: int = 16, *, easing: str = "linear", aspect: float = 1.0, name: str = ""
+    keyframes: Sequence[Keyframe], frames: int = 16, *, easing: Easing = "linear", aspect: float = 1.0, name: str = ""
 ) -> Cameras:
     """One view along a smooth path through ``keyframes``, from the first of them to the last.
 
@@ -85,7 +84,7 @@ def from_keyframes(
     Args:
         keyframes: at least one.
         frames: F, at least 1, spread evenly over the path's time.
-        easing: of the path as a whole, on top of that of its keyframes.
+        easing: of the path as a whole, on top of that of its keyframes; a curve of points is the path's speed graph.
         aspect: image width divided by height; pixels are square.
         name: label of the view; empty for ``view0``.
 
@@ -107,7 +106,7 @@ def from_keyframes(
     start, duration = path.times[segment], path.times[following] - path.times[segment]
     share = np.divide(t - start, duration, out=np.zeros_like(t), where=duration > 0)
     for k in np.unique(segment):
-        share[segment == k] = EASINGS[keyframes[k].easing](share[segment == k])
+        share[segment == k] = easing_curve(keyframes[k].easing)(share[segment == k])
     c2w, intrinsics = path.at(start + duration * share)
 
     aimed = np.array([key.look_at is not None for key in keyframes])

@@ -3,17 +3,23 @@
 A text holds either a rig or a list of views; lengths are world units, angles degrees, axes OpenCV (x right, y down,
 z forward)::
 
-    {"version": 1, "rig": {"name": "circle", "distance": 0.5, "easing": "ease-in-out"}}
+    {"version": 2, "rig": {"name": "circle", "distance": 0.5, "easing": "ease-in-out"}}
 
-    {"version": 1, "views": [
+    {"version": 2, "views": [
         {"name": "left", "color": "#D55E00", "moves": [{"name": "truck", "amount": -0.5}, {"name": "pan"}]},
-        {"name": "hero", "keyframes": [
+        {"name": "hero", "easing": [[0.4, 0.1], [0.6, 0.9]], "keyframes": [
             {"position": [0, 0, 0], "look_at": [0, 0, 1]},
             {"position": [0.5, -0.2, 0.1], "look_at": [0, 0, 1], "easing": "ease-out", "focal": 1.2}]}]}
 
 Rigs and moves take the parameters that :data:`~cvd_core.geometry.rigs.RIGS` and
 :data:`~cvd_core.geometry.moves.MOVES` list, keyframes the fields of
-:class:`~cvd_core.geometry.trajectories.Keyframe`. Everything is in :data:`SCHEMA`, which is also what checks a text.
+:class:`~cvd_core.geometry.trajectories.Keyframe`. Everything is in :data:`SCHEMA`, which is also what checks a text; it
+is exported to ``web/trajectory.schema.json``. ``web/js/trajectory`` reads and builds the same texts in the browser, to
+the same poses.
+
+Speed is shaped by ``easing``, of a rig, a move, a view's whole path or the way to the next keyframe: a name of
+:data:`~cvd_core.geometry.interpolation.EASINGS`, or since version 2 a curve of points ``[time, way]``
+(:func:`~cvd_core.geometry.interpolation.easing_curve`). Version 1 had names only and is otherwise the same.
 """
 
 from __future__ import annotations
@@ -34,15 +40,15 @@ from cvd_core.geometry.trajectories import Keyframe, from_keyframes
 
 Json = dict[str, Any]
 
-VERSION = 1
-MIGRATIONS: dict[int, Callable[[Json], Json]] = {}
+VERSION = 2
+MIGRATIONS: dict[int, Callable[[Json], Json]] = {1: lambda document: document}
 """``MIGRATIONS[n]`` turns a document of version n into one of version n + 1 and may change it in place."""
 
 VIEW_COLORS = ("#3B9EFF", "#FF7A33", "#2CC295", "#E58BC0", "#FFC233", "#7FD4FF", "#B98AE8", "#C9CDD3")
 """Colours of views that state none, in turn: bright enough for a dark editor."""
 
 DEFAULT_TEXT = """{
-  "version": 1,
+  "version": 2,
   "rig": {"name": "circle", "distance": 0.5, "easing": "linear"}
 }"""
 """The rig of CVD's released code; a good start for any number of views."""
@@ -53,7 +59,12 @@ def _array(length: int, *, optional: bool = False) -> Json:
     return {"type": kind, "items": {"type": "number"}, "minItems": length, "maxItems": length}
 
 
-_EASING: Json = {"type": "string", "enum": list(EASINGS)}
+_EASING: Json = {
+    "anyOf": [
+        {"type": "string", "enum": list(EASINGS)},
+        {"type": "array", "minItems": 1, "items": _array(2)},
+    ]
+}
 _FOCAL: Json = {"type": "number", "exclusiveMinimum": 0}
 
 
@@ -134,7 +145,7 @@ def parse_trajectories(text: str) -> Json:
             place, what was found and what was expected.
     """
     try:
-        document = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
+        document = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant, parse_int=_whole_number)
     except json.JSONDecodeError as error:
         raise ValueError(
             f"trajectory JSON cannot be read: {error.msg} at line {error.lineno}, column {error.colno}"
@@ -153,15 +164,16 @@ def migrate(document: Json, migrations: Mapping[int, Callable[[Json], Json]], ta
     Raises:
         ValueError: a newer version.
     """
-    version = document.get("version")
-    if isinstance(version, bool) or not isinstance(version, int):
+    version: Any = document.get("version")
+    if not _KINDS["integer"](version):
         return document
+    version = int(version)
     if version > target:
         raise ValueError(f"trajectory JSON is version {version}; this pack reads up to version {target}, so update it")
     while version in migrations and version < target:
-        document = {**migrations[version](document), "version": version + 1}
+        document = migrations[version](document)
         version += 1
-    return document
+    return {**document, "version": version}
 
 
 def build_trajectories(document: Json, *, views: int, frames: int, width: int, height: int) -> Trajectories:
@@ -238,21 +250,29 @@ def _refuse_constant(name: str) -> float:
     raise ValueError(f"trajectory JSON holds {name}; every number must be finite")
 
 
+def _whole_number(digits: str) -> int | float:
+    """As precise as in JavaScript, and never too long for a float."""
+    return int(digits) if len(digits) < 16 else float(digits)
+
+
 _KINDS: dict[str, Callable[[Any], bool]] = {
     "object": lambda value: isinstance(value, dict),
     "array": lambda value: isinstance(value, list),
     "string": lambda value: isinstance(value, str),
     "null": lambda value: value is None,
-    "integer": lambda value: isinstance(value, int) and not isinstance(value, bool),
+    "integer": lambda value: _KINDS["number"](value) and value == int(value),
     "number": lambda value: isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value),
 }
 
 
 def _check(value: Any, schema: Json, path: str) -> None:
     """Compare ``value`` with the part of JSON Schema that :data:`SCHEMA` uses; ``path`` is where it stands."""
-    kinds = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
-    if not any(_KINDS[kind](value) for kind in kinds):
-        _fail(path, _show(value), " or ".join(_article(kind) for kind in kinds if kind != "null"))
+    options = schema.get("anyOf", [schema])
+    fitting = [option for option in options if any(_KINDS[kind](value) for kind in _kinds(option))]
+    if not fitting:
+        kinds = [kind for option in options for kind in _kinds(option) if kind != "null"]
+        _fail(path, _show(value), " or ".join(map(_article, kinds)))
+    schema = fitting[0]
     if "enum" in schema and value not in schema["enum"]:
         _fail(path, _show(value), f"one of {', '.join(map(str, schema['enum']))}")
     if "exclusiveMinimum" in schema and value <= schema["exclusiveMinimum"]:
@@ -270,6 +290,10 @@ def _check(value: Any, schema: Json, path: str) -> None:
             _check(item, schema["items"], f"{path}[{i}]")
     elif isinstance(value, dict):
         _check_object(value, schema, path)
+
+
+def _kinds(schema: Json) -> list[str]:
+    return [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
 
 
 def _check_object(value: Json, schema: Json, path: str) -> None:

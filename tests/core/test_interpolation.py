@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.spatial.transform import Rotation, Slerp
 
-from cvd_core.geometry.interpolation import EASINGS, Array, CameraPath, clip_times, count, number
+from cvd_core.geometry.interpolation import EASINGS, Array, CameraPath, clip_times, count, easing_curve, number
 
 coordinate = st.floats(-10, 10, allow_subnormal=False).map(lambda x: round(x, 6))
 seeds = st.integers(0, 2**32 - 1)
@@ -223,3 +223,29 @@ def test_bad_numbers_are_refused_by_name() -> None:
     with pytest.raises(ValueError, match="width is 0; expected a positive number"):
         number("width", 0, positive=True)
     assert count("views", np.int64(3)) == 3  # type: ignore[arg-type]
+
+
+@given(st.lists(st.floats(0.01, 0.99).map(lambda x: round(x, 3)), min_size=1, max_size=8, unique=True), seeds)
+def test_an_easing_curve_meets_its_points_and_never_goes_back(times: list[float], seed: int) -> None:
+    ways = np.sort(np.random.default_rng(seed).uniform(0, 1, len(times))).tolist()
+    curve = easing_curve(list(zip(sorted(times), ways, strict=True)))
+    np.testing.assert_allclose(curve(np.array([0, *sorted(times), 1])), [0, *ways, 1], atol=1e-15)
+    assert (np.diff(curve(np.linspace(0, 1, 500))) >= -1e-15).all()
+
+
+@pytest.mark.parametrize(
+    ("curve", "message"),
+    [
+        ([], "at least one point"),
+        ([[0.5]], "two numbers each"),
+        (["ab"], "two numbers each"),
+        ([[0, 0.5]], r"times of an easing curve are \[0.0\]"),
+        ([[0.5, 0.1], [0.5, 0.2]], "expected numbers that increase between 0 and 1"),
+        ([[0.2, 0.5], [0.5, 0.4]], "numbers from 0 to 1 that never decrease"),
+        ([[0.2, 1.5]], r"ways of an easing curve are \[1.5\]"),
+        ([[0.2, float("nan")]], "easing point is nan"),
+    ],
+)
+def test_broken_easing_curves(curve: list[list[float]], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        clip_times(4, curve)

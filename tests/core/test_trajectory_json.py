@@ -130,8 +130,9 @@ def test_anything_else_is_refused_with_a_sentence(document: object) -> None:
         ('{"version": 1, "rig": {"name": "circle", "distance": 1e999}}', "rig.distance: found Infinity"),
         ('{"rig": {"name": "circle"}}', "found no 'version'"),
         ('{"version": "1", "rig": {"name": "circle"}}', 'version: found "1"; expected an integer'),
-        ('{"version": 0, "rig": {"name": "circle"}}', "version: found 0; expected one of 1"),
-        ('{"version": 2, "rig": {"name": "circle"}}', "is version 2; this pack reads up to version 1"),
+        ('{"version": 0, "rig": {"name": "circle"}}', "version: found 0; expected one of 2"),
+        ('{"version": 3, "rig": {"name": "circle"}}', "is version 3; this pack reads up to version 2"),
+        ('{"version": 2, "rig": {"name": "circle", "distance": 1' + "0" * 5000 + "}}", "rig.distance: found Infinity"),
         ('{"version": 1}', "found no 'rig' or 'views'; expected exactly one"),
     ],
 )
@@ -150,6 +151,9 @@ def test_broken_text(text: str, message: str) -> None:
         ({**PAN, "name": ""}, r"views\[1\].name: found an empty text"),
         ({**PAN, "focal": 0}, r"views\[1\].focal: found 0; expected a number above 0"),
         ({**PAN, "easing": "bounce"}, r'easing: found "bounce"; expected one of linear'),
+        ({**PAN, "easing": 1}, r"views\[1\].easing: found 1; expected a string or an array"),
+        ({**PAN, "easing": [0.5, 0.2]}, r"views\[1\].easing\[0\]: found 0.5; expected an array"),
+        ({**PAN, "easing": [[0.5]]}, r"views\[1\].easing\[0\]: found 1 items; expected 2"),
         ({"moves": []}, r"views\[1\].moves: found 0 items; expected at least 1"),
         ({"moves": [{"name": "pann"}]}, r'views\[1\].moves\[0\].name: found "pann"; expected one of static'),
         ({"moves": [{"name": "pan", "amount": "30"}]}, r'moves\[0\].amount: found "30"; expected a number'),
@@ -171,6 +175,11 @@ def test_broken_views(view: dict[str, Any], message: str) -> None:
         ({"version": 1, "rig": {"name": "circle"}}, 0, "views is 0; the trajectory JSON holds a rig"),
         ({"version": 1, "rig": {"name": "circle", "angle": 3}}, 2, "rig: rig 'circle' has no parameter 'angle'"),
         ({"version": 1, "rig": {"name": "circle", "distance": -1}}, 2, "rig: distance is -1"),
+        (
+            listed({**PAN, "easing": [[0.5, 0.2], [0.4, 0.3]]}),
+            0,
+            r"views\[0\].moves\[0\]: the times of an easing curve are \[0.5, 0.4\]",
+        ),
         (listed(PAN), 2, "views is 2, but the trajectory JSON lists 1 views"),
         (listed({"name": "view1", **PAN}, PAN), 0, r"views\[1\]: the name 'view1' is already that of views\[0\]"),
         (listed({"moves": [{"name": "pan", "cycles": 1}]}), 0, r"views\[0\].moves\[0\]: move 'pan' has no parameter"),
@@ -189,6 +198,29 @@ def test_broken_views(view: dict[str, Any], message: str) -> None:
 def test_what_cannot_be_built(document: dict[str, Any], views: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build(document, views=views)
+
+
+def test_a_text_of_version_1_is_built_as_it_was() -> None:
+    for described in ({"rig": {"name": "orbit", "easing": "ease-in"}}, {"views": [{**PAN, "easing": "ease-out"}]}):
+        views = 3 if "rig" in described else 1
+        old, new = (build({"version": version, **described}, views) for version in (1, VERSION))
+        assert_same(old.cameras, new.cameras)
+    assert parse_trajectories('{"version": 1.0, "rig": {"name": "circle"}}')["version"] == VERSION
+
+
+def test_a_speed_curve_shapes_rigs_moves_paths_and_ways_between_keyframes() -> None:
+    curve = [[0.25, 0.75], [0.5, 0.75]]
+    keys = [{"position": [0, 0, 0]}, {"position": [1, 0, 0]}]
+    for described in (
+        {"rig": {"name": "stereo", "baseline": 2, "easing": curve}},
+        {"views": [{"moves": [{"name": "truck", "amount": 1, "easing": curve}]}]},
+        {"views": [{"easing": curve, "moves": [{"name": "truck", "amount": 1}]}]},
+        {"views": [{"easing": curve, "keyframes": keys}]},
+        {"views": [{"keyframes": [{**keys[0], "easing": curve}, keys[1]]}]},
+    ):
+        made = build({"version": VERSION, **described}, 1, frames=5).cameras.centers[0, :, 0]
+        assert made[[0, 1, 2, 4]].tolist() == pytest.approx([0, 0.75, 0.75, 1])
+        assert 0.75 < made[3] < 1
 
 
 def test_migration_runs_every_step_up_to_the_wanted_version() -> None:
