@@ -1,0 +1,208 @@
+/**
+ * The trajectory editor as one element. It edits a text that belongs to someone else: `setText` tells it the text, and
+ * `changed` is called with each new one.
+ */
+
+import { button, fill, h, icon, keyboardSink } from './dom.js';
+import { FrameLoop } from './frame_loop.js';
+import { Files, attachFiles } from './files.js';
+import { attachKeyboard } from './keyboard.js';
+import { Menu } from './menu.js';
+import { Pane } from './pane.js';
+import { Panel } from './panel.js';
+import { EditorState } from './state.js';
+import { readTheme, watchTheme } from './theme.js';
+import { Timeline } from './timeline.js';
+import { Toolbar } from './toolbar.js';
+
+const TOAST_TIME = 3500;
+
+/** The style sheet, once for all editors. */
+function addStyle() {
+  const href = new URL('./editor.css', import.meta.url).href;
+  if ([...document.styleSheets].some((sheet) => sheet.href === href)) return;
+  if (document.head.querySelector(`link[href="${CSS.escape(href)}"]`)) return;
+  document.head.append(h('link', { rel: 'stylesheet', href }));
+}
+
+export class TrajectoryEditor {
+  #gone = new AbortController();
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #toastTimer;
+  /** @type {HTMLDialogElement | null} */
+  #window = null;
+  #place = h('div', { class: 'cvd-place' }, 'The editor fills the window');
+
+  /**
+   * @param {HTMLElement} parent  takes the editor; it fills it
+   * @param {{
+   *   text: string,
+   *   settings: import('./state.js').Settings,
+   *   changed: (text: string, views: number | null) => void,
+   * }} host  `changed` also gets the number of views the text lists, null for a rig
+   */
+  constructor(parent, { text, settings, changed }) {
+    addStyle();
+    this.parent = parent;
+    const signal = this.#gone.signal;
+    this.root = h('div', { class: 'cvd-editor' });
+    this.state = new EditorState({
+      text, settings, changed,
+      redraw: () => this.loop?.invalidate(),
+      notify: (message) => this.toast(message),
+      hasFocus: () => this.root.contains(document.activeElement),
+    });
+    this.files = new Files(this);
+    this.menu = new Menu(this.root, signal);
+    this.timeline = new Timeline(this.state, { signal, play: (on) => { this.loop.playing = on; } });
+    this.toolbar = new Toolbar(this);
+    this.panel = new Panel(this, signal);
+    this.panes = ['free', 'plan', 'side', 'lens'].map((kind) =>
+      new Pane(this.state, kind, { signal, maximise: (pane) => this.maximise(pane) }));
+    this.grid = h('div', { class: 'cvd-panes' }, ...this.panes.map((pane) => pane.element));
+    this.message = h('div', { class: 'cvd-message', role: 'alert', hidden: true });
+    this.keys = keyboardSink('Camera trajectory editor');
+    this.toastBox = h('div', { class: 'cvd-toast', role: 'status', hidden: true });
+    fill(this.root, this.keys, this.toolbar.element, this.message,
+      h('div', { class: 'cvd-body' },
+        h('div', { class: 'cvd-stage' }, this.grid, this.timeline.element),
+        this.panel.element),
+      this.toastBox);
+    parent.append(this.root);
+    this.loop = new FrameLoop(this.root, (now) => this.#draw(now));
+    this.#stopTheme = watchTheme(() => {
+      this.theme = null;
+      this.loop.invalidate();
+    });
+    attachKeyboard(this);
+    attachFiles(this);
+    this.root.addEventListener('click', (/** @type {MouseEvent} */ event) => {
+      const pressed = /** @type {HTMLElement} */ (event.target).closest('button');
+      if (pressed && event.detail > 0 && document.activeElement === pressed) this.keys.focus({ preventScroll: true });
+    });
+    for (const kind of ['pointerdown', 'dblclick']) {
+      this.root.addEventListener(kind, (/** @type {MouseEvent} */ event) => {
+        if (event.button !== 1) event.stopPropagation();
+      });
+    }
+  }
+
+  /** @type {import('./theme.js').Theme | null} */
+  theme = null;
+  #stopTheme;
+
+  /** @param {string} text */
+  setText(text) {
+    this.state.setText(text);
+  }
+
+  /** @param {import('./state.js').Settings} settings */
+  setSettings(settings) {
+    this.state.setSettings(settings);
+  }
+
+  /** @param {HTMLImageElement | ImageBitmap | null} image  shown through the lens in place of the reference scene */
+  setImage(image) {
+    if (this.state.image === image) return;
+    this.state.image = image;
+    this.state.redraw();
+  }
+
+  /** Show one pane alone, or all again. @param {Pane} pane */
+  maximise(pane) {
+    const alone = !this.grid.classList.contains('cvd-single');
+    this.grid.classList.toggle('cvd-single', alone);
+    for (const other of this.panes) other.element.hidden = alone && other !== pane;
+    for (const other of this.panes) other.fit();
+  }
+
+  get fillsWindow() {
+    return this.#window !== null;
+  }
+
+  /** Fill the window, or go back into the node. */
+  toggleWindow() {
+    if (this.#window) {
+      this.#window.close();
+      return;
+    }
+    const dialog = /** @type {HTMLDialogElement} */ (h('dialog', { class: 'cvd-window', 'aria-label': 'Camera trajectories' }));
+    dialog.addEventListener('close', () => this.#leaveWindow());
+    dialog.addEventListener('cancel', (event) => { if (event.target !== dialog) event.preventDefault(); });
+    this.#window = dialog;
+    document.body.append(dialog);
+    this.parent.append(this.#place);
+    dialog.append(this.root);
+    dialog.showModal();
+    this.keys.focus();
+    this.#refit();
+  }
+
+  #leaveWindow() {
+    const dialog = this.#window;
+    if (!dialog) return;
+    this.#window = null;
+    this.#place.remove();
+    this.parent.append(this.root);
+    dialog.remove();
+    this.#refit();
+  }
+
+  #refit() {
+    this.menu.close();
+    for (const pane of this.panes) pane.fit();
+  }
+
+  /** A word to the user that goes away by itself. @param {string} message */
+  toast(message) {
+    clearTimeout(this.#toastTimer);
+    fill(this.toastBox, message);
+    this.toastBox.hidden = false;
+    this.#toastTimer = setTimeout(() => { this.toastBox.hidden = true; }, TOAST_TIME);
+  }
+
+  #draw(/** @type {number} */ now) {
+    if (!this.theme) {
+      this.theme = readTheme(this.root);
+      this.root.classList.toggle('cvd-light', !this.theme.dark);
+    }
+    this.timeline.advance(now);
+    this.state.build();
+    this.toolbar.update();
+    this.#showError();
+    for (const pane of this.panes) if (!pane.element.hidden) pane.draw(this.theme);
+    this.timeline.draw(this.theme);
+    this.panel.update();
+  }
+
+  #shown = '';
+  #showError() {
+    const { error } = this.state;
+    if (error === this.#shown) return;
+    this.#shown = error;
+    this.message.hidden = !error;
+    if (!error) return;
+    fill(this.message, icon('warning'), h('span', {}, error),
+      button({ text: 'Show', title: 'Show the text', class: 'cvd-outlined', run: () => this.panel.show('json') }),
+      this.state.history.canUndo
+        && button({ text: 'Undo', title: 'Back to the text before', class: 'cvd-outlined', run: () => this.state.undo() }));
+  }
+
+  /** Take it away with everything it listens to. */
+  destroy() {
+    this.timeline.toggle(false);
+    this.#gone.abort();
+    clearTimeout(this.#toastTimer);
+    this.loop.destroy();
+    this.#stopTheme();
+    for (const pane of this.panes) pane.destroy();
+    this.timeline.destroy();
+    if (this.#window) {
+      const dialog = this.#window;
+      this.#window = null;
+      dialog.remove();
+    }
+    this.#place.remove();
+    this.root.remove();
+  }
+}

@@ -1,0 +1,34 @@
+/**
+ * The text itself, editable. A broken text is kept as it is, with what is wrong with it above.
+ */
+
+import { button, h } from './dom.js';
+
+/**
+ * @param {import('./editor.js').TrajectoryEditor} editor
+ * @returns {import('./panel.js').Sheet}
+ */
+export function jsonSheet(editor) {
+  const { state } = editor;
+  /** @type {HTMLTextAreaElement | null} */
+  let area = null;
+  let shown = '';
+  return {
+    signature: () => {
+      // What is typed in here is not put in again under the cursor.
+      if (!area?.isConnected || area.value !== state.text) shown = state.text;
+      return shown;
+    },
+    content: () => {
+      area = h('textarea', {
+        spellcheck: false, value: state.text, 'aria-label': 'Trajectory JSON',
+        oninput: () => state.typeText(/** @type {HTMLTextAreaElement} */ (area).value),
+        onchange: () => state.endTyping(),
+      });
+      return h('div', { class: 'cvd-json' }, area, h('div', { class: 'cvd-row' },
+        button({ icon: 'copy', text: 'Copy', title: 'Copy the text', class: 'cvd-outlined', run: () => editor.files.copy() }),
+        button({ text: 'Tidy', title: 'Write it with even spaces', class: 'cvd-outlined', run: () => state.tidy() }),
+        h('span', { class: 'cvd-note' }, 'This text is all that is saved; the help page of the node explains it.')));
+    },
+  };
+}

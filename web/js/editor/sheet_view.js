@@ -1,0 +1,61 @@
+/**
+ * The selected view as a whole: its name, colour, easing and lens, and what turns one path into another.
+ */
+
+import { button, h } from './dom.js';
+import { choice, numberField, row } from './fields.js';
+import { EASINGS } from '../trajectory/interpolation.js';
+
+const AXES = ['x', 'y', 'z'];
+const MIRRORS = ['left and right', 'up and down', 'forward and back'];
+
+/**
+ * @param {import('./editor.js').TrajectoryEditor} editor
+ * @param {AbortSignal} signal
+ * @returns {import('./panel.js').Sheet}
+ */
+export function viewSheet(editor, signal) {
+  const { state } = editor;
+  const offset = [0, 0, 0];
+  const content = () => {
+    const v = state.selection.view;
+    const view = state.built?.views[v];
+    if (!view || !state.document) return h('div');
+    const listed = state.document.views?.[v];
+    const others = state.built.views.map((other, i) => /** @type {[string, string]} */ ([String(i), other.name]))
+      .filter(([i]) => Number(i) !== v);
+    const name = h('input', {
+      type: 'text', value: view.name, title: 'Name', 'aria-label': 'Name', disabled: !state.editable,
+      onchange: () => state.setView(v, { name: name.value.trim() || undefined }),
+    });
+    const color = h('input', {
+      type: 'color', value: view.color, title: 'Colour', 'aria-label': 'Colour', disabled: !state.editable,
+      onchange: () => state.setView(v, { color: color.value }),
+    });
+    return h('div', { class: 'cvd-rows' },
+      row('View', name, color,
+        button({ icon: 'copy', title: 'Duplicate this view', class: 'cvd-outlined', run: () => state.addView(v) }),
+        button({ icon: 'trash', title: 'Delete this view', class: 'cvd-outlined', run: () => state.deleteView(v) })),
+      listed && row('Motion', choice({
+        label: 'easing', title: 'Easing of the whole path', value: listed.easing ?? 'linear', choices: Object.keys(EASINGS),
+        change: (easing) => state.setView(v, { easing }),
+      })),
+      row('Mirror', ...AXES.map((axis, i) => button({
+        text: axis, title: `Swap ${MIRRORS[i]}`, class: 'cvd-outlined', run: () => state.mirror(v, i),
+      })), h('span', { class: 'cvd-note' }, 'the path, about its start')),
+      row('Offset', ...AXES.map((label, axis) => numberField({
+        label, axis, title: `Offset along ${label}`, value: offset[axis], signal, change: (value) => { offset[axis] = value ?? 0; },
+      })), button({ text: 'Move', title: 'Move the whole path by this much', class: 'cvd-outlined', run: () => state.offset(v, [...offset]) })),
+      others.length > 0 && row('Copy', choice({
+        title: 'Take the path of another view', value: '', choices: [['', 'path of ...'], ...others],
+        change: (from) => from !== '' && state.copyPath(Number(from), v),
+      }), h('span', { class: 'cvd-note' }, 'into this view; then mirror or offset it')));
+  };
+  return {
+    signature: () => JSON.stringify([
+      state.editable, state.selection.view, state.document?.views?.[state.selection.view] ?? state.document?.rig,
+      state.built?.views.map((view) => [view.name, view.color]),
+    ]),
+    content,
+  };
+}
