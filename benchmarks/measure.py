@@ -8,22 +8,25 @@ import multiprocessing
 import os
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from cvd_core.files import atomic_path
 
 
-def arguments(description: str, repeats: int) -> argparse.ArgumentParser:
-    """A parser with the options every benchmark has."""
+def arguments(description: str, repeats: int | None) -> argparse.ArgumentParser:
+    """A parser with the options every benchmark has; ``repeats`` is None where calls are not repeated."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--threads", type=int, default=2, help="threads of torch (default 2)")
-    parser.add_argument("--repeats", type=int, default=repeats, help=f"measured calls of each kind (default {repeats})")
+    if repeats is not None:
+        words = f"measured calls of each kind (default {repeats})"
+        parser.add_argument("--repeats", type=int, default=repeats, help=words)
     parser.add_argument("--json", type=Path, metavar="PATH", help="also write the numbers to this file")
     return parser
 
@@ -59,10 +62,18 @@ def interleaved(variants: Mapping[str, Callable[[], object]], repeats: int) -> d
 
 
 def peak_memory(prepare: Callable[..., Callable[[], object]], *args: object) -> int:
-    """Bytes by which the resident memory of a fresh process grows at most while it runs ``prepare(*args)()``.
+    """Bytes by which the resident memory of a fresh process grows at most while it runs ``prepare(*args)()``."""
+    return in_fresh_process(prepare, *args)[0]
+
+
+def in_fresh_process(prepare: Callable[..., Callable[[], object]], *args: object) -> tuple[int, Any]:
+    """Run ``prepare(*args)()`` in a fresh process.
 
     Args:
-        prepare: a module-level function or class; what it holds when it returns does not count.
+        prepare: a module-level function or class; what it holds when it returns does not count as memory of the run.
+
+    Returns:
+        bytes by which the resident memory grows at most during the run, and what the run returns.
     """
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
@@ -70,7 +81,8 @@ def peak_memory(prepare: Callable[..., Callable[[], object]], *args: object) -> 
     process.start()
     sender.close()
     try:
-        return int(receiver.recv())
+        peak, result = receiver.recv()
+        return int(peak), result
     except EOFError:
         raise RuntimeError(
             f"the process that measures {prepare.__name__} ended early; is there enough memory?"
@@ -86,13 +98,44 @@ def _report_peak(
     run = prepare(*args)
     Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts again from here
     before = _resident("VmRSS")
-    run()
-    sender.send(_resident("VmHWM") - before)
+    result = run()
+    sender.send((_resident("VmHWM") - before, result))
 
 
 def _resident(field: str) -> int:
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) << 10 for line in lines if line.startswith(field + ":"))
+
+
+class Clock:
+    """Seconds spent in each watched module, call by call."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, list[list[float]]] = {}
+
+    def watch(self, kind: str, modules: Iterable[nn.Module]) -> None:
+        """Clock what the modules compute themselves; hooks that others put on them do not count."""
+        for module in modules:
+            calls: list[float] = []
+            self.seconds.setdefault(kind, []).append(calls)
+            self._hook(module, calls)
+
+    def _hook(self, module: nn.Module, calls: list[float]) -> None:
+        start = 0.0
+
+        def begin(_module: nn.Module, _inputs: Any) -> None:
+            nonlocal start
+            start = time.perf_counter()
+
+        def end(_module: nn.Module, _inputs: Any, _output: Any) -> None:
+            calls.append(time.perf_counter() - start)
+
+        module.register_forward_pre_hook(begin)
+        module.register_forward_hook(end, prepend=True)
+
+    def fastest(self, kind: str) -> float:
+        """Each module's fastest call, summed: the figure that other programs on the machine disturb least."""
+        return sum(min(calls) for calls in self.seconds[kind])
 
 
 def print_table(rows: Sequence[Sequence[str]]) -> None:

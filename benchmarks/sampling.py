@@ -9,14 +9,12 @@ the tests, with random weights in float32: only its speed is of interest. 16 fra
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from benchmarks.measure import arguments, machine, print_table, write_report
+from benchmarks.measure import Clock, arguments, machine, print_table, write_report
 from cvd_core.camera_control.injection import CameraMerges
 from cvd_core.camera_control.pose_encoder import PoseEncoder
 from cvd_core.engine.motion import build_motion_unet
@@ -33,37 +31,6 @@ FRAMES = 16
 BRANCHES = 2
 TEXT_TOKENS = 77
 MOTION, SYNC = "motion modules", "sync modules"
-
-
-class Clock:
-    """Seconds spent in each watched module, call by call."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, list[list[float]]] = {}
-
-    def watch(self, kind: str, modules: Iterable[nn.Module]) -> None:
-        """Clock what the modules compute themselves; hooks that others put on them do not count."""
-        for module in modules:
-            calls: list[float] = []
-            self.seconds.setdefault(kind, []).append(calls)
-            self._hook(module, calls)
-
-    def _hook(self, module: nn.Module, calls: list[float]) -> None:
-        start = 0.0
-
-        def begin(_module: nn.Module, _inputs: Any) -> None:
-            nonlocal start
-            start = time.perf_counter()
-
-        def end(_module: nn.Module, _inputs: Any, _output: Any) -> None:
-            calls.append(time.perf_counter() - start)
-
-        module.register_forward_pre_hook(begin)
-        module.register_forward_hook(end, prepend=True)
-
-    def fastest(self, kind: str) -> float:
-        """Each module's fastest call, summed: the figure that other programs on the machine disturb least."""
-        return sum(min(calls) for calls in self.seconds[kind])
 
 
 def random_network(size: formula.Size) -> CollaborativeUNet:

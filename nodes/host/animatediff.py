@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 _KEY = "ADE"
 _MISSING = (
-    "put Apply AnimateDiff+CameraCtrl Model and Use Evolved Sampling (both of AnimateDiff-Evolved) before this node, "
-    "with a motion model from Load AnimateDiff+CameraCtrl Model"
+    "put Apply AnimateDiff+CameraCtrl Model and Use Evolved Sampling before this node, with a motion model from Load "
+    "AnimateDiff+CameraCtrl Model; all three are in the pack AnimateDiff-Evolved, install it if they are not there"
 )
 
 Frames = tuple[int, ...]

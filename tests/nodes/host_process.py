@@ -9,7 +9,7 @@ import os
 import sys
 import tempfile
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,9 +58,14 @@ class Executed:
 
 
 class Host:
-    """A running ComfyUI without its HTTP port."""
+    """A running ComfyUI without its HTTP port.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: where ComfyUI is.
+        others: packs to load before this one.
+    """
+
+    def __init__(self, folder: Path, others: Sequence[str] = OTHER_PACKS) -> None:
         self.folder = folder
         self._temporary = tempfile.TemporaryDirectory(prefix="comfyui-tests-", ignore_cleanup_errors=True)
         self.base = Path(self._temporary.name)
@@ -80,20 +85,20 @@ class Host:
             self.server = importlib.import_module("server").PromptServer(self.loop)
         finally:
             sys.argv = arguments
-        self.loop.run_until_complete(self._load())
+        self.loop.run_until_complete(self._load(others))
 
-    async def _load(self) -> None:
+    async def _load(self, others: Sequence[str]) -> None:
         await self.nodes.init_extra_nodes(init_custom_nodes=False, init_api_nodes=False)
-        self.has_animatediff = await self._load_pack(OTHER_PACKS[0])
-        self.has_video_helper = await self._load_pack(OTHER_PACKS[1])
+        for name in others:
+            await self._load_pack(name)
         if not await self.nodes.load_custom_node(str(PACK), module_parent="custom_nodes"):
             raise RuntimeError("the pack does not load; the log above says why")
 
-    async def _load_pack(self, name: str) -> bool:
+    async def _load_pack(self, name: str) -> None:
         for folder in (self.folder / "custom_nodes" / name, self.folder.parent / "packs" / name):
             if folder.is_dir():
-                return bool(await self.nodes.load_custom_node(str(folder.resolve()), module_parent="custom_nodes"))
-        return False
+                await self.nodes.load_custom_node(str(folder.resolve()), module_parent="custom_nodes")
+                return
 
     def pack(self, module: str) -> Any:
         """A module of this pack as the host imported it: ``pack("nodes.host.guider")``."""

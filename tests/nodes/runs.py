@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import comfy.sample
@@ -43,11 +44,14 @@ class Scene:
     def __post_init__(self) -> None:
         self.cameras = small.rig(self.views, self.frames)
         self.base = small.base_model()
-        self.motion = small.motion_model(self.host)
         self.rays = small.rays(self.host, self.cameras, self.size)
         self.latent = small.latent(self.views, self.frames, self.size)["samples"]
         self.noise = comfy.sample.prepare_noise(self.latent, self.seed)
         self.positive, self.negative = small.prompt("castle"), small.prompt("blurry")
+
+    @cached_property
+    def motion(self) -> Any:
+        return small.motion_model(self.host)
 
     def evolved(self, view: int = 0, model: Any = None) -> Any:
         """The base model with AnimateDiff and one view's cameras."""
@@ -105,6 +109,11 @@ class Scene:
                 **options,
             )
         return out
+
+
+def plain_results(scene: Scene) -> dict[str, Tensor]:
+    """What the host's own sampler makes of the first view: with AnimateDiff+CameraCtrl, and without anything."""
+    return {"animatediff": scene.plain(scene.evolved(), 0), "checkpoint": scene.plain(scene.base, 0)}
 
 
 def relative(found: Tensor, expected: Tensor) -> float:

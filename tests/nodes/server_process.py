@@ -13,7 +13,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -29,15 +29,21 @@ class Server:
     Args:
         folder: where ComfyUI is.
         prepare: called with the server's base directory (models, input, output) before it starts.
+        others: packs to run with besides this one.
     """
 
-    def __init__(self, folder: Path, prepare: Callable[[Path], object] = lambda base: None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        prepare: Callable[[Path], object] = lambda base: None,
+        others: Sequence[str] = OTHER_PACKS,
+    ) -> None:
         self.base = Path(tempfile.mkdtemp(prefix="comfyui-server-"))
         packs = self.base / "custom_nodes"
         packs.mkdir()
         prepare(self.base)
         (packs / "collaborative-video-diffusion").symlink_to(PACK)
-        for name in OTHER_PACKS:
+        for name in others:
             for place in (folder / "custom_nodes" / name, folder.parent / "packs" / name):
                 if place.is_dir() and not (packs / name).exists():
                     (packs / name).symlink_to(place.resolve())

@@ -77,6 +77,12 @@ def keyframes(host: Host, frames: int) -> dict[str, Any]:
     return {"ad_keyframes": both}
 
 
+@pytest.fixture(scope="module")
+def plain(host: Host) -> Tensor:
+    """Separate runs of :func:`scene` with default settings."""
+    return Scene(host, frames=4).apart()
+
+
 @pytest.fixture
 def scene(host: Host) -> Scene:
     return Scene(host, frames=4)  # with 3, AnimateDiff-Evolved's own rays are wrong: a cross product over frames
@@ -124,8 +130,7 @@ MOTION: dict[str, Motion] = {
 
 
 @pytest.mark.parametrize("name", [*SETTINGS, *MOTION])
-def test_as_in_separate_runs(scene: Scene, name: str) -> None:
-    plain = scene.apart()
+def test_as_in_separate_runs(scene: Scene, plain: Tensor, name: str) -> None:
     settings = SETTINGS[name](scene.host, scene.frames) if name in SETTINGS else {}
     motion = MOTION[name](scene.host, scene.frames) if name in MOTION else {}
     evolve(scene, settings, motion)

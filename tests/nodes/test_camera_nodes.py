@@ -78,7 +78,7 @@ class TestBuilder:
             assert ((preview[0] - color).abs().sum(-1) < 0.1).sum() > 500
 
     def test_poses_go_through_animatediff_and_back(self, host: Host) -> None:
-        if not host.has_animatediff:
+        if "ADE_UseEvolvedSampling" not in host.nodes.NODE_CLASS_MAPPINGS:
             pytest.skip("AnimateDiff-Evolved is not installed")
         prompt = {
             "1": builder(),

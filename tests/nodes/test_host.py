@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from tests.nodes.fresh_process import run_fresh
 from tests.nodes.host_process import Host, why_no_host
 
 if WHY := why_no_host():
@@ -30,6 +33,22 @@ def test_every_input_explains_itself(host: Host) -> None:
         assert schema.display_name, name
         for given in schema.inputs:
             assert given.tooltip, f"{name}.{given.id}"
+
+
+def test_sampling_without_animatediff(host: Host, tmp_path: Path) -> None:
+    """In a host that never had it: the nodes are there, and the sampler says what to install."""
+    alone = run_fresh("without_animatediff", tmp_path)
+    ours = {name for name in host.nodes.NODE_CLASS_MAPPINGS if name.startswith("CVD_")}
+    assert {name for name in alone["nodes"] if name.startswith("CVD_")} == ours
+    assert alone["failed"] == "sampler"
+    assert "no motion module" in alone["error"]
+    assert "in the pack AnimateDiff-Evolved, install it" in alone["error"]
+
+
+def test_nothing_compiled_in_torchvision_is_needed(host: Host, tmp_path: Path) -> None:
+    found = run_fresh("with_little_torchvision", tmp_path)
+    assert found["nodes"] == sorted(name for name in host.nodes.NODE_CLASS_MAPPINGS if name.startswith("CVD_"))
+    assert set(found["imported"]) <= {"torchvision", "torchvision.transforms"}
 
 
 @pytest.mark.parametrize("node_id", ["EmptyImage"])

@@ -37,6 +37,19 @@ def test_the_pack_loads_without_a_word(server: Server) -> None:
     )
 
 
+def test_the_pack_loads_alone(server: Server) -> None:
+    """Without AnimateDiff-Evolved the same nodes are there, and those for cameras run."""
+    with Server(host_folder(), others=()) as alone:
+        log = alone.log.read_text(errors="replace")
+        assert "Traceback" not in "".join(line for line in log.splitlines() if "cvd" in line.lower())
+        infos = {name: running.get("/object_info") for name, running in (("both", server), ("alone", alone))}
+        ours = {name: {node for node in info if node.startswith("CVD_")} for name, info in infos.items()}
+        assert ours["alone"] == ours["both"] != set()
+        assert not any(node.startswith("ADE_") for node in infos["alone"])
+        done = alone.execute({"1": builder(views=2, frames=FRAMES), "2": saver(cameras=["1", 0])})
+        assert done["status"]["status_str"] == "success"
+
+
 def test_help_and_translations_are_served(server: Server) -> None:
     translations = server.get("/i18n")
     for language in ("en", "zh"):
