@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, cast
 
+import torch
 from comfy_api.latest import io
 
 from cvd_core.geometry.cameras import Cameras
@@ -58,6 +59,12 @@ class CameraTrajectoryBuilder(io.ComfyNode):
                     "views with named moves (truck, pedestal, dolly move right, up, forward; pan, tilt, roll turn "
                     "right, up, clockwise; orbit, zoom, handheld, static) or keyframes. The help page has examples.",
                 ),
+                io.Image.Input(
+                    "image",
+                    optional=True,
+                    tooltip="A picture to look at through the lenses in the editor, one unit in front of the first "
+                    "camera. It changes no camera.",
+                ),
             ],
             outputs=[
                 CamerasType.Output("cameras", display_name="cameras", tooltip="All views, for the other CVD nodes."),
@@ -82,7 +89,9 @@ class CameraTrajectoryBuilder(io.ComfyNode):
         return True if trajectory is None else verdict(parse_trajectories, trajectory)
 
     @classmethod
-    def execute(cls, views: int, frames: int, width: int, height: int, trajectory: str) -> io.NodeOutput:
+    def execute(
+        cls, views: int, frames: int, width: int, height: int, trajectory: str, image: torch.Tensor | None = None
+    ) -> io.NodeOutput:
         check_size(width, height)
         built = build_trajectories(
             parse_trajectories(trajectory), views=views, frames=frames, width=width, height=height

@@ -69,7 +69,7 @@ export class TrajectoryEditor {
         this.panel.element),
       this.toastBox);
     parent.append(this.root);
-    this.loop = new FrameLoop(this.root, (now) => this.#draw(now));
+    this.loop = new FrameLoop(this.root, (now) => this.draw(now));
     this.#stopTheme = watchTheme(() => {
       this.theme = null;
       this.loop.invalidate();
@@ -161,7 +161,8 @@ export class TrajectoryEditor {
     this.#toastTimer = setTimeout(() => { this.toastBox.hidden = true; }, TOAST_TIME);
   }
 
-  #draw(/** @type {number} */ now) {
+  /** Draw everything as it is. @param {number} now  in milliseconds */
+  draw(now) {
     if (!this.theme) {
       this.theme = readTheme(this.root);
       this.root.classList.toggle('cvd-light', !this.theme.dark);
@@ -172,7 +173,7 @@ export class TrajectoryEditor {
     this.#showError();
     for (const pane of this.panes) if (!pane.element.hidden) pane.draw(this.theme);
     this.timeline.draw(this.theme);
-    this.panel.update();
+    this.panel.update(this.theme);
   }
 
   #shown = '';

@@ -6,10 +6,12 @@ import { fill, h } from './dom.js';
 import { checksSheet } from './sheet_checks.js';
 import { jsonSheet } from './sheet_json.js';
 import { shapeSheet } from './sheet_shape.js';
+import { speedSheet } from './sheet_speed.js';
 import { viewSheet } from './sheet_view.js';
 
 /**
- * @typedef {{signature: () => string, content: () => Node}} Sheet  rebuilt whenever the signature differs
+ * @typedef {{signature: () => string, content: () => Node, draw?: (theme: import('./theme.js').Theme) => void}} Sheet
+ *   rebuilt whenever the signature differs, drawn with every frame
  */
 
 export class Panel {
@@ -23,8 +25,8 @@ export class Panel {
     this.editor = editor;
     /** @type {Record<string, Sheet>} */
     this.sheets = {
-      shape: shapeSheet(editor, signal), view: viewSheet(editor, signal), checks: checksSheet(editor),
-      json: jsonSheet(editor),
+      shape: shapeSheet(editor, signal), speed: speedSheet(editor, signal), view: viewSheet(editor, signal),
+      checks: checksSheet(editor), json: jsonSheet(editor),
     };
     this.open = 'shape';
     /** @type {Record<string, HTMLElement>} */
@@ -32,6 +34,7 @@ export class Panel {
     for (const name of Object.keys(this.sheets)) {
       this.tabs[name] = h('button', { type: 'button', class: 'cvd-button', role: 'tab', onclick: () => this.show(name) });
     }
+    fill(this.tabs.speed, 'Speed');
     fill(this.tabs.view, 'View');
     fill(this.tabs.json, 'JSON');
     this.sheet = h('div', { class: 'cvd-sheet', role: 'tabpanel' });
@@ -45,8 +48,13 @@ export class Panel {
     this.editor.state.redraw();
   }
 
-  /** Show the state as it is now. */
-  update() {
+  /** Show the state as it is now. @param {import('./theme.js').Theme} theme */
+  update(theme) {
+    this.#update();
+    this.sheets[this.open].draw?.(theme);
+  }
+
+  #update() {
     const { state } = this.editor;
     for (const [name, tab] of Object.entries(this.tabs)) tab.setAttribute('aria-selected', String(name === this.open));
     const form = state.viewForm();

@@ -24,12 +24,14 @@ export function shapeSheet(editor, signal) {
     ...options, signal, disabled: !state.editable,
     change: (value, final) => state.during(`${options.title}`, final, () => options.set(value)),
   });
-  const easing = (/** @type {string | undefined} */ value, /** @type {string} */ title, /** @type {(value: string) => void} */ set) =>
-    choice({ label: 'easing', title, value: value ?? 'linear', choices: Object.keys(EASINGS), change: set });
+  const easing = (/** @type {any} */ value, /** @type {string} */ title, /** @type {(value: string) => void} */ set) => choice({
+    label: 'easing', title, value: Array.isArray(value) ? '' : value ?? 'linear', change: set,
+    choices: [...Object.keys(EASINGS), ...(Array.isArray(value) ? [/** @type {[string, string]} */ (['', 'own curve'])] : [])],
+  });
   const parameters = (/** @type {any} */ preset, /** @type {any} */ given, /** @type {(name: string, value: number) => void} */ set) =>
     preset.parameters.map((/** @type {any} */ p) => field({
       label: p.name, title: `${p.name}: ${p.unit}`, value: given[p.name] ?? p.default, step: stepOf(p),
-      min: p.min, above: p.above, max: p.max, set: (/** @type {number} */ value) => set(p.name, value),
+      digits: p.whole ? 0 : 3, min: p.min, above: p.above, set: (/** @type {number} */ value) => set(p.name, value),
     }));
 
   const rigRows = () => {
@@ -122,6 +124,6 @@ function degreesWide(/** @type {number} */ focal) {
   return (Math.atan(0.5 / focal) * 360) / Math.PI;
 }
 
-function stepOf(/** @type {{unit: string}} */ { unit }) {
-  return unit.startsWith('degrees') ? 1 : 0.01;
+function stepOf(/** @type {{unit: string, whole?: boolean}} */ { unit, whole }) {
+  return whole || unit.startsWith('degrees') ? 1 : 0.01;
 }

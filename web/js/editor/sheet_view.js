@@ -1,10 +1,9 @@
 /**
- * The selected view as a whole: its name, colour, easing and lens, and what turns one path into another.
+ * The selected view as a whole: its name and colour, and what turns one path into another.
  */
 
 import { button, h } from './dom.js';
 import { choice, numberField, row } from './fields.js';
-import { EASINGS } from '../trajectory/interpolation.js';
 
 const AXES = ['x', 'y', 'z'];
 const MIRRORS = ['left and right', 'up and down', 'forward and back'];
@@ -21,7 +20,6 @@ export function viewSheet(editor, signal) {
     const v = state.selection.view;
     const view = state.built?.views[v];
     if (!view || !state.document) return h('div');
-    const listed = state.document.views?.[v];
     const others = state.built.views.map((other, i) => /** @type {[string, string]} */ ([String(i), other.name]))
       .filter(([i]) => Number(i) !== v);
     const name = h('input', {
@@ -36,10 +34,6 @@ export function viewSheet(editor, signal) {
       row('View', name, color,
         button({ icon: 'copy', title: 'Duplicate this view', class: 'cvd-outlined', run: () => state.addView(v) }),
         button({ icon: 'trash', title: 'Delete this view', class: 'cvd-outlined', run: () => state.deleteView(v) })),
-      listed && row('Motion', choice({
-        label: 'easing', title: 'Easing of the whole path', value: listed.easing ?? 'linear', choices: Object.keys(EASINGS),
-        change: (easing) => state.setView(v, { easing }),
-      })),
       row('Mirror', ...AXES.map((axis, i) => button({
         text: axis, title: `Swap ${MIRRORS[i]}`, class: 'cvd-outlined', run: () => state.mirror(v, i),
       })), h('span', { class: 'cvd-note' }, 'the path, about its start')),

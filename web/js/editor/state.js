@@ -301,6 +301,21 @@ export class EditorState extends EditorCore {
     this.attempt(() => edit.setRig(this.document, fields));
   }
 
+  /** The easing of the whole path, or of the way to the next keyframe. @param {boolean} segment */
+  easingOf(segment) {
+    const { view, key } = this.selection;
+    const described = this.document.rig ?? this.document.views[view];
+    return (segment ? described.keyframes[key] : described).easing ?? 'linear';
+  }
+
+  /** @param {boolean} segment @param {any} easing  a name, or points of a curve */
+  setEasing(segment, easing) {
+    const { view, key } = this.selection;
+    if (this.document.rig) this.setRig({ easing });
+    else if (segment) this.setKeyframe(view, key, { easing });
+    else this.setView(view, { easing });
+  }
+
   /** @param {string} name */
   applyMove(name) {
     const { view } = this.selection;

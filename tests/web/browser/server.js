@@ -1,22 +1,23 @@
 /** Serves the pack's web folder, and a page around the editor that plays the host. */
 
-import { createServer } from 'node:http';
 import { readFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
 import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const WEB = fileURLToPath(new URL('../../../web/', import.meta.url));
 const PAGE = fileURLToPath(new URL('./page.html', import.meta.url));
-const TYPES = { '.js': 'text/javascript', '.css': 'text/css', '.html': 'text/html', '.json': 'application/json' };
+/** @type {Record<string, string>} */
+const TYPES = { '.js': 'text/javascript', '.css': 'text/css', '.html': 'text/html' };
 
 /** @returns {Promise<{url: string, close: () => Promise<void>}>} */
 export async function serve() {
   const server = createServer(async (request, response) => {
-    const path = normalize(decodeURIComponent(new URL(request.url ?? '/', 'http://x').pathname));
+    const path = normalize(decodeURIComponent(new URL(request.url ?? '/', 'http://localhost').pathname));
     const file = path === '/' ? PAGE : join(WEB, path);
     try {
       const body = await readFile(file);
-      response.writeHead(200, { 'Content-Type': TYPES[extname(file)] ?? 'application/octet-stream', 'Cache-Control': 'no-store' });
+      response.writeHead(200, { 'Content-Type': TYPES[extname(file)] ?? 'application/octet-stream' });
       response.end(body);
     } catch {
       response.writeHead(404);

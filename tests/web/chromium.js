@@ -1,0 +1,15 @@
+/** The browser that the tests drive: `CHROMIUM_PATH`, or where Debian's package puts it. */
+
+import { existsSync } from 'node:fs';
+import { chromium } from 'playwright-core';
+
+const executablePath = process.env.CHROMIUM_PATH ?? '/usr/bin/chromium';
+
+/** Why there is no browser to be had; empty if there is. */
+export const whyNoBrowser = existsSync(executablePath)
+  ? ''
+  : `no Chromium at ${executablePath}; install it (apt-get install chromium) or set CHROMIUM_PATH`;
+
+export function launch() {
+  return chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking'] });
+}
