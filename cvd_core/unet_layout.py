@@ -9,6 +9,8 @@ from typing import Generic, Literal, TypeVar, cast
 from torch import nn
 
 SD15_WIDTHS = (320, 640, 1280, 1280)
+SD15_LAYERS = 2
+"""Resnets per down block; up blocks have one more."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Site:
     level: int
 
 
-def sites(widths: Sequence[int] = SD15_WIDTHS, layers_per_block: int = 2) -> list[Site]:
+def sites(widths: Sequence[int] = SD15_WIDTHS, layers_per_block: int = SD15_LAYERS) -> list[Site]:
     """All sites in order of execution: ``layers_per_block`` per down block, one more per up block, none in the middle.
 
     Args:
@@ -53,13 +55,16 @@ class PerSite(nn.Module, Generic[M]):
         attribute: name of the list inside each block.
         widths: channels of the UNet's down blocks.
         make: builds the module of a site.
+        layers_per_block: sites per down block.
     """
 
-    def __init__(self, attribute: str, widths: Sequence[int], make: Callable[[Site], M]) -> None:
+    def __init__(
+        self, attribute: str, widths: Sequence[int], make: Callable[[Site], M], layers_per_block: int = SD15_LAYERS
+    ) -> None:
         super().__init__()
         self.attribute = attribute
         self.widths = tuple(widths)
-        self.sites = sites(widths)
+        self.sites = sites(widths, layers_per_block)
         self.down_blocks = nn.ModuleList([nn.ModuleDict({attribute: nn.ModuleList()}) for _ in widths])
         self.up_blocks = nn.ModuleList([nn.ModuleDict({attribute: nn.ModuleList()}) for _ in widths])
         for site in self.sites:

@@ -10,7 +10,7 @@ from torch import nn
 
 from cvd_core.camera_control.injection import CameraMerges
 from cvd_core.camera_control.pose_encoder import POSITIONS, PoseEncoder
-from cvd_core.weights import camera_tensors, identify, load_exact, read_checkpoint, unet_widths
+from cvd_core.weights import camera_tensors, identify, load_exact, read_checkpoint, unet_layout
 
 _INSIDE_MOTION_MODULE = ".temporal_transformer.transformer_blocks.0.attention_blocks.0.processor"
 
@@ -18,6 +18,11 @@ _INSIDE_MOTION_MODULE = ".temporal_transformer.transformer_blocks.0.attention_bl
 def merge_key(key: str) -> str:
     """The key in :class:`CameraMerges` of a key of ``attention_processor_state_dict``."""
     return key.replace(_INSIDE_MOTION_MODULE, "")
+
+
+def merge_checkpoint_key(key: str) -> str:
+    """The inverse of :func:`merge_key`."""
+    return key.replace(".qkv_merge.", f"{_INSIDE_MOTION_MODULE}.qkv_merge.")
 
 
 def load_camera_control(
@@ -37,10 +42,10 @@ def load_camera_control(
     checkpoint = read_checkpoint(path)
     encoder_state, merge_state = camera_tensors(checkpoint)
     info = identify(checkpoint)
-    widths = unet_widths(info)
+    widths, layers = unet_layout(info)
     with torch.device("meta"):
         encoder = PoseEncoder(widths, info.frames or POSITIONS, ops)
-        merges = CameraMerges(widths, ops)
+        merges = CameraMerges(widths, ops, layers_per_block=layers)
     load_exact(encoder, encoder_state, file=str(path), what="pose-encoder", dtype=dtype)
     short = {merge_key(key): value for key, value in merge_state.items()}
     load_exact(merges, short, file=str(path), what="camera-merge", dtype=dtype)

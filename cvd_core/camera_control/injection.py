@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from cvd_core.unet_layout import SD15_WIDTHS, PerSite
+from cvd_core.unet_layout import SD15_LAYERS, SD15_WIDTHS, PerSite
 
 
 class CameraMerge(nn.Module):
@@ -39,5 +39,9 @@ class CameraMerges(PerSite[CameraMerge]):
     ``down_blocks.0.motion_modules.0.qkv_merge.weight``.
     """
 
-    def __init__(self, widths: Sequence[int] = SD15_WIDTHS, ops: Any = nn, **factory: Any) -> None:
-        super().__init__("motion_modules", widths, lambda site: CameraMerge(site.channels, ops, **factory))
+    def __init__(
+        self, widths: Sequence[int] = SD15_WIDTHS, ops: Any = nn, *, layers_per_block: int = SD15_LAYERS, **factory: Any
+    ) -> None:
+        super().__init__(
+            "motion_modules", widths, lambda site: CameraMerge(site.channels, ops, **factory), layers_per_block
+        )

@@ -70,7 +70,9 @@ def load_pipeline(
         apply_lora(base, file, scale)
     unet = build_motion_unet(base.unet, motion, file=paths.motion.name)
     base.unet.to("meta")  # else its weights, shared until now, would stay when the motion UNet moves to a device
-    return CollaborativePipeline(CollaborativeUNet(unet, encoder, merges, sync), base, device, offload=offload)
+    return CollaborativePipeline(
+        CollaborativeUNet(unet, encoder, merges, sync, base.prediction), base, device, offload=offload
+    )
 
 
 def choose_device(name: str = "auto") -> torch.device:

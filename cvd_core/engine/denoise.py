@@ -8,6 +8,7 @@ import torch
 from einops import repeat
 from torch import Tensor
 
+from cvd_core.engine.prediction import to_noise
 from cvd_core.engine.settings import Settings
 from cvd_core.engine.solvers import DiffusersSolver
 from cvd_core.engine.unet import CollaborativeUNet
@@ -19,7 +20,6 @@ from cvd_core.sampling.guidance import guide
 from cvd_core.sync.bias import EpipolarBias
 from cvd_core.sync.context import SyncContext, groups_to_partners
 
-LATENT_CHANNELS = 4
 LATENT_STRIDE = 8
 
 
@@ -43,7 +43,7 @@ def denoise(
         on_progress: called after every pass of every step.
 
     Returns:
-        ``(V, 4, F, H/8, W/8)`` float32 on the network's device.
+        ``(V, C, F, H/8, W/8)`` float32 on the network's device.
 
     Raises:
         ValueError: more frames than a network's position table holds.
@@ -52,7 +52,8 @@ def denoise(
     width, height, device = settings.width, settings.height, unet.device
     solver = DiffusersSolver(settings.sampler, settings.steps, draws.solver_noise, device)
     bias = EpipolarBias.from_cameras(cameras, width, height, band=settings.band, threshold=settings.threshold)
-    shape = (cameras.views, LATENT_CHANNELS, cameras.frames, height // LATENT_STRIDE, width // LATENT_STRIDE)
+    channels = int(unet.unet.config.in_channels)
+    shape = (cameras.views, channels, cameras.frames, height // LATENT_STRIDE, width // LATENT_STRIDE)
     latents = draws.latents(shape).to(device) * solver.initial_noise
     text = text.to(device)
     features = None
@@ -71,9 +72,9 @@ def denoise(
         )
         rows = repeat(x, "v c f h w -> (v b) c f h w", b=text.shape[1])
         camera = None if features is None else [f[views] for f in features]
-        noise = unet(
-            rows, solver.timestep(step), text[views].flatten(0, 1), camera, context, settings.camera_strength
-        ).float()
+        t = solver.timestep(step)
+        output = unet(rows, t, text[views].flatten(0, 1), camera, context, settings.camera_strength).float()
+        noise = to_noise(unet.prediction, output, rows, t)
         branches = noise.unflatten(0, (len(views), -1)).unbind(1)
         return guide(branches[0], branches[1], settings.guidance) if len(branches) == 2 else branches[0]
 

@@ -6,21 +6,25 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 import torch
 from accelerate import init_empty_weights
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint, convert_ldm_vae_checkpoint
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizerFast
 
+from cvd_core.engine.patch_autoencoder import PatchAutoencoder
+from cvd_core.engine.prediction import Prediction
 from cvd_core.weights import Kind, identify, load_exact, read_checkpoint, require_kind
+
+SD15_LATENT_CHANNELS = 4
 
 CONFIG_REPOSITORY = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 """Where configs and tokenizer come from when downloading them is allowed."""
 
-LATENT_CHANNELS = 4
+_AUTOENCODERS: dict[str, Any] = {"AutoencoderKL": AutoencoderKL, "PatchAutoencoder": PatchAutoencoder}
 
 WEIGHT_NAMES = {
     "unet": ("diffusion_pytorch_model", "diffusion_pytorch_model"),
@@ -40,9 +44,10 @@ class BaseModel:
     """A text-to-image model in parts, in evaluation mode, on the CPU."""
 
     unet: UNet2DConditionModel
-    vae: AutoencoderKL
+    vae: AutoencoderKL | PatchAutoencoder
     text_encoder: CLIPTextModel
     tokenizer: CLIPTokenizerFast
+    prediction: Prediction = "epsilon"
 
 
 def load_base(
@@ -80,9 +85,10 @@ def load_base(
     else:
         folder, states = _single_file_states(path, config, allow_download)
     unet = _build_diffusers(UNet2DConditionModel, folder / "unet", states["unet"], path, dtype)
-    if unet.config["in_channels"] != LATENT_CHANNELS:
+    vae_class = _AUTOENCODERS[AutoencoderKL.load_config(folder / "vae").get("_class_name", "AutoencoderKL")]
+    vae = _build_diffusers(vae_class, folder / "vae", states["vae"], path, dtype)
+    if unet.config["in_channels"] != vae.config["latent_channels"]:
         raise ValueError(_input_channels_error(path, unet.config["in_channels"]))
-    vae = _build_diffusers(AutoencoderKL, folder / "vae", states["vae"], path, dtype)
     text_encoder = _build_text_encoder(folder / "text_encoder", states["text_encoder"], path, dtype)
     tokenizer = CLIPTokenizerFast.from_pretrained(folder / "tokenizer", local_files_only=True)
     if len(tokenizer) > text_encoder.config.vocab_size:
@@ -90,7 +96,18 @@ def load_base(
             f"the tokenizer in {folder} has {len(tokenizer)} tokens, the text encoder of {path} knows "
             f"{text_encoder.config.vocab_size}; use the tokenizer the model was trained with"
         )
-    return BaseModel(unet, vae, text_encoder, tokenizer)
+    return BaseModel(unet, vae, text_encoder, tokenizer, _prediction(folder))
+
+
+def _prediction(folder: Path) -> Prediction:
+    """What the UNet predicts: the scheduler's config says so where a folder has one; SD1.5 predicts noise."""
+    file = folder / "scheduler" / "scheduler_config.json"
+    if not file.is_file():
+        return "epsilon"
+    kind = DDIMScheduler.load_config(file.parent).get("prediction_type", "epsilon")
+    if kind not in get_args(Prediction):
+        raise ValueError(f"{file} says the model predicts {kind!r}; expected one of {', '.join(get_args(Prediction))}")
+    return cast(Prediction, kind)
 
 
 def _folder_states(folder: Path) -> dict[str, dict[str, Tensor]]:
@@ -112,7 +129,7 @@ def _single_file_states(
     checkpoint = read_checkpoint(path)
     info = identify(checkpoint)
     require_kind(info, [Kind.BASE], file=path.name, wanted="a Stable Diffusion 1.5 checkpoint")
-    if info.in_channels not in (None, LATENT_CHANNELS):  # None: the layer is missing, which is told of later
+    if info.in_channels not in (None, SD15_LATENT_CHANNELS):  # None: the layer is missing, which is told of later
         raise ValueError(_input_channels_error(path, info.in_channels))
     if lacking := [part for part in ("VAE", "text encoder") if part not in info.parts]:
         raise ValueError(
@@ -209,5 +226,5 @@ def _current_attention_name(key: str) -> str:
 def _input_channels_error(path: Path, channels: int | None) -> str:
     return (
         f"{path.name} takes {channels} input channels, as inpainting and editing models do; expected an SD1.5 "
-        f"text-to-image model with {LATENT_CHANNELS}"
+        f"text-to-image model with {SD15_LATENT_CHANNELS}"
     )

@@ -62,14 +62,36 @@ def build_motion_unet(
         raise ValueError(f"{file} has no position tables (pos_encoder.pe); use the official motion module")
     has_middle = any(key.startswith("mid_block.") for key in motion_state)
     with init_empty_weights(include_buffers=True):
-        unet = UNetMotionModel(**_motion_unet_config(base_unet.config, info.frames, has_middle))
-    for module in unet.modules():
-        if isinstance(module, AnimateDiffTransformer3D):
-            norm = module.norm
-            module.norm = PerFrameGroupNorm(norm.num_groups, norm.num_channels, norm.eps, device="meta")
+        unet = _motion_unet(base_unet.config, info.frames, has_middle)
     motion = _diffusers_motion_state(motion_state, file=file, device=base_unet.device)
     load_exact(unet, base_unet.state_dict() | motion, file=file, what="UNet and motion-module", dtype=base_unet.dtype)
     return unet.eval().requires_grad_(False)
+
+
+def new_motion_unet(base_unet: UNet2DConditionModel, frames: int) -> UNetMotionModel:
+    """The base UNet with fresh motion modules that change nothing yet: where training one starts (AnimateDiff, Sec. 4).
+
+    Args:
+        base_unet: its weights are copied.
+        frames: length of the position tables.
+    """
+    unet = _motion_unet(base_unet.config, frames, has_middle=False)
+    unet.load_state_dict(base_unet.state_dict(), strict=False)
+    for module in unet.modules():
+        if isinstance(module, AnimateDiffTransformer3D):
+            nn.init.zeros_(module.proj_out.weight)
+            nn.init.zeros_(module.proj_out.bias)
+    return unet
+
+
+def _motion_unet(base: Mapping[str, Any], frames: int, has_middle: bool) -> UNetMotionModel:
+    unet = UNetMotionModel(**_motion_unet_config(base, frames, has_middle))
+    for module in unet.modules():
+        if isinstance(module, AnimateDiffTransformer3D):
+            norm = module.norm
+            device = norm.weight.device
+            module.norm = PerFrameGroupNorm(norm.num_groups, norm.num_channels, norm.eps, device=device)
+    return unet
 
 
 def _motion_unet_config(base: Mapping[str, Any], frames: int, has_middle: bool) -> dict[str, Any]:

@@ -76,7 +76,7 @@ class CollaborativePipeline:
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
-        """``(V, 4, F, h, w)`` latents -> ``(V, F, 8h, 8w, 3)`` uint8 RGB on the CPU."""
+        """``(V, C, F, h, w)`` latents -> ``(V, F, 8h, 8w, 3)`` uint8 RGB on the CPU."""
         vae = self.base.vae
         frames = rearrange(latents, "v c f h w -> (v f) c h w") / vae.config.scaling_factor
         with self._working(vae):

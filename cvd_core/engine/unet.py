@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from cvd_core.camera_control.injection import CameraMerge, CameraMerges
 from cvd_core.camera_control.pose_encoder import PoseEncoder
+from cvd_core.engine.prediction import Prediction
 from cvd_core.sync.context import SyncContext
 from cvd_core.sync.module import SyncModule, SyncModules
 from cvd_core.unet_layout import Site, sites
@@ -63,12 +64,13 @@ class _Synchronise:
 
 
 class CollaborativeUNet(nn.Module):
-    """Predicts noise for several views at once.
+    """Predicts noise, or the velocity of the diffusion, for several views at once.
 
     Args:
         unet: Stable Diffusion's UNet with motion modules.
         pose_encoder, merges: CameraCtrl, or None for videos without camera control.
         sync: CVD's modules, or None for views that do not talk to each other.
+        prediction: what the network was trained to predict.
     """
 
     def __init__(
@@ -77,18 +79,25 @@ class CollaborativeUNet(nn.Module):
         pose_encoder: PoseEncoder | None = None,
         merges: CameraMerges | None = None,
         sync: SyncModules | None = None,
+        prediction: Prediction = "epsilon",
     ) -> None:
         super().__init__()
+        self.prediction = prediction
         self.unet = unet
         self.pose_encoder = pose_encoder
         self.merges = merges
         self.sync = sync
         self.widths: tuple[int, ...] = tuple(unet.config.block_out_channels)
         self._call = _Call()
+        self.sites = sites(self.widths, int(unet.config.layers_per_block))
         for name, modules in (("sync modules", sync), ("CameraCtrl merges", merges)):
             if modules is not None and modules.widths != self.widths:
                 raise ValueError(f"the {name} have widths {modules.widths}, the UNet {self.widths}; they do not fit")
-        for site in sites(self.widths):
+            if modules is not None and modules.sites != self.sites:
+                raise ValueError(
+                    f"the {name} have {len(modules.sites)} sites, the UNet {len(self.sites)}; they do not fit"
+                )
+        for site in self.sites:
             self._attach(site)
 
     def _attach(self, site: Site) -> None:
@@ -165,7 +174,8 @@ class CollaborativeUNet(nn.Module):
         """One network call.
 
         Args:
-            latents: ``(rows, 4, F, h, w)``; rows are views, or views x branches ``[v0u v0c v1u v1c ...]``.
+            latents: ``(rows, C, F, h, w)``, C = 4 in SD1.5; rows are views, or views x branches
+                ``[v0u v0c v1u v1c ...]``.
             timestep: of all rows, or ``(rows,)``.
             text: ``(rows, 77, C)``.
             camera: per level ``(V, h * w, F, C)`` of the views in this call; all branches of a view get it.
@@ -173,7 +183,7 @@ class CollaborativeUNet(nn.Module):
             camera_scale: strength of the camera, 1 as trained.
 
         Returns:
-            ``(rows, 4, F, h, w)`` predicted noise.
+            ``(rows, C, F, h, w)`` what the network predicts; :func:`.prediction.to_noise` makes noise of it.
         """
         rows = latents.shape[0]
         tokens = None

@@ -156,8 +156,11 @@ class EpipolarBias:
         if torch.is_grad_enabled():  # autograd needs every mask as it was; the cache redraws slopes in place
             return self._build(view, partners, frames, queries, size, angles, device).to(dtype)
         if key not in self._biases and self._fits(len(partners), size, dtype):
-            every = slice(0, size[0] * size[1])
-            bias = self._build(view, partners, slice(0, self.frames), every, size, angles, device).to(dtype)
+            pixels = size[0] * size[1]
+            bias = torch.empty(self.frames, pixels, len(partners) * pixels, dtype=dtype, device=device)
+            for frame in range(self.frames):  # one at a time: what it is built from takes more memory than it
+                one, every = slice(frame, frame + 1), slice(0, pixels)
+                bias[one] = self._build(view, partners, one, every, size, angles, device)
             self._biases[key] = bias
             self.cached_bytes += bias.nbytes
         if key not in self._biases:
@@ -176,17 +179,18 @@ class EpipolarBias:
     ) -> None:
         """Overwrite the cached frames whose lines are pseudo lines: their slope is new at every attention call."""
         degenerate = self._pair(view, partner).degenerate
-        stale = [frame for frame in range(*frames.indices(self.frames)) if degenerate[frame]]
-        if stale:
-            pixels = size[0] * size[1]
-            fresh = self._build(view, (partner,), stale, slice(0, pixels), size, angles, cached.device)
-            cached[stale, :, index * pixels : (index + 1) * pixels] = fresh.to(cached.dtype)
+        pixels = size[0] * size[1]
+        for frame in range(*frames.indices(self.frames)):
+            if degenerate[frame]:
+                one = slice(frame, frame + 1)
+                fresh = self._build(view, (partner,), one, slice(0, pixels), size, angles, cached.device)
+                cached[one, :, index * pixels : (index + 1) * pixels] = fresh
 
     def _build(
         self,
         view: int,
         partners: tuple[int, ...],
-        frames: slice | list[int],
+        frames: slice,
         queries: slice,
         size: tuple[int, int],
         angles: Tensor,
@@ -232,8 +236,6 @@ class EpipolarBias:
             self._lines[key] = _Lines(lines.to(device, torch.float32), tau.to(device, torch.float32))
         return self._lines[key]
 
-    def _pseudo(
-        self, view: int, partner: int, frames: slice | list[int], size: tuple[int, int], angles: Tensor
-    ) -> Tensor:
+    def _pseudo(self, view: int, partner: int, frames: slice, size: tuple[int, int], angles: Tensor) -> Tensor:
         homography = self._pair(view, partner).homography.cpu()[frames]
         return pseudo_lines(homography, self._pixels(size), angles.cpu(), self.width, self.height).float()

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from cvd_core.sync.module import SyncModules
-from cvd_core.weights import identify, load_exact, read_checkpoint, sync_tensors, unet_widths
+from cvd_core.weights import identify, load_exact, read_checkpoint, sync_tensors, unet_layout
 
 
 def load_sync_modules(path: str | os.PathLike[str], *, dtype: torch.dtype | None = None, ops: Any = nn) -> SyncModules:
@@ -26,7 +26,8 @@ def load_sync_modules(path: str | os.PathLike[str], *, dtype: torch.dtype | None
     """
     checkpoint = read_checkpoint(path)
     state = sync_tensors(checkpoint)
+    widths, layers = unet_layout(identify(checkpoint))
     with torch.device("meta"):
-        modules = SyncModules(unet_widths(identify(checkpoint)), ops)
+        modules = SyncModules(widths, ops, layers_per_block=layers)
     load_exact(modules, state, file=str(path), what="sync module", dtype=dtype)
     return modules.eval().requires_grad_(False)

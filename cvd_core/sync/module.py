@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from cvd_core.layers import HEADS, FeedForward
 from cvd_core.sync.attention import cross_view_attention
 from cvd_core.sync.context import SyncContext
-from cvd_core.unet_layout import SD15_WIDTHS, PerSite
+from cvd_core.unet_layout import SD15_LAYERS, SD15_WIDTHS, PerSite
 
 FEED_FORWARD_TOKENS = 4096
 """Tokens per pass of the feed-forward layer, whose hidden width is 8C: keeps its peak memory independent of V and F."""
@@ -118,8 +118,12 @@ class SyncModules(PerSite[SyncModule]):
         widths: channels of the UNet's down blocks.
     """
 
-    def __init__(self, widths: Sequence[int] = SD15_WIDTHS, ops: Any = nn, **factory: Any) -> None:
-        super().__init__("epi_modules", widths, lambda site: SyncModule(site.channels, ops, **factory))
+    def __init__(
+        self, widths: Sequence[int] = SD15_WIDTHS, ops: Any = nn, *, layers_per_block: int = SD15_LAYERS, **factory: Any
+    ) -> None:
+        super().__init__(
+            "epi_modules", widths, lambda site: SyncModule(site.channels, ops, **factory), layers_per_block
+        )
 
     def reset_parameters(self) -> None:
         """Start of training: default initialisation, ``proj_out`` at zero, so that the modules change nothing yet."""

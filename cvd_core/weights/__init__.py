@@ -12,7 +12,7 @@ from cvd_core.weights.kinds import (
     identify,
     identify_tensors,
     require_kind,
-    unet_widths,
+    unet_layout,
 )
 from cvd_core.weights.layouts import camera_tensors, diffusers_motion_key, motion_tensors, sync_tensors
 
@@ -34,5 +34,5 @@ __all__ = [
     "require_kind",
     "sha256",
     "sync_tensors",
-    "unet_widths",
+    "unet_layout",
 ]

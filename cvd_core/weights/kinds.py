@@ -9,9 +9,10 @@ from enum import Enum
 
 from torch import Tensor
 
-from cvd_core.unet_layout import SD15_WIDTHS
+from cvd_core.unet_layout import SD15_LAYERS, SD15_WIDTHS
 from cvd_core.weights.checkpoint import Checkpoint
 
+SDXL_WIDTHS = (320, 640, 1280)
 SD2_TEXT_WIDTH = 1024
 SDXL_TEXT_WIDTH = 2048
 V1_FRAMES = 24
@@ -67,6 +68,7 @@ class CheckpointInfo:
         dtypes: their dtypes, most parameters first, as torch spells them without ``torch.``.
         variant: the kind's version or layout, e.g. ``"v3"``, ``"nested"``, ``""`` if there is only one.
         widths: channels per resolution, finest first; empty if the shapes do not tell.
+        layers: added modules per down block, 0 if there are none.
         text_width: channels of the text embedding the spatial attention takes, or None.
         frames: length of the position table, so the most frames the network allows, or None.
         in_channels: latent channels the UNet takes, or None.
@@ -79,6 +81,7 @@ class CheckpointInfo:
     dtypes: tuple[str, ...]
     variant: str = ""
     widths: tuple[int, ...] = ()
+    layers: int = 0
     text_width: int | None = None
     frames: int | None = None
     in_channels: int | None = None
@@ -114,6 +117,7 @@ def identify_tensors(tensors: Mapping[str, Tensor]) -> CheckpointInfo:
         dtypes=tuple(sorted(sizes, key=lambda name: -sizes[name])),
         variant=variant,
         widths=_widths(keys),
+        layers=_layers(keys),
         text_width=keys.size(_TEXT_KEY, -1),
         frames=keys.size(_FRAMES_KEY, 1),
         in_channels=keys.size(_INPUT_KEY, 1) if kind in _WITH_UNET else None,
@@ -137,12 +141,13 @@ def require_kind(info: CheckpointInfo, accepted: Collection[Kind], *, file: str,
         raise ValueError(f"{file} is not {wanted}: its keys look like {info.label}. {where_it_belongs(info.kind)}")
 
 
-def unet_widths(info: CheckpointInfo) -> tuple[int, ...]:
-    """Widths of the UNet that added modules were made for; SD1.5's if too much is missing from the file to tell.
+def unet_layout(info: CheckpointInfo) -> tuple[tuple[int, ...], int]:
+    """Widths and layers per block of the UNet that added modules were made for.
 
-    Loading then names the missing tensors.
+    SD1.5's if too much is missing from the file to tell: loading then names the missing tensors.
     """
-    return info.widths if len(info.widths) == len(SD15_WIDTHS) else SD15_WIDTHS
+    cut_off = info.widths == SD15_WIDTHS[: len(info.widths)]
+    return (SD15_WIDTHS, SD15_LAYERS) if cut_off else (info.widths, info.layers or SD15_LAYERS)
 
 
 def where_it_belongs(kind: Kind) -> str:
@@ -199,7 +204,7 @@ def _kind(keys: _Keys) -> tuple[Kind, str]:
         return (Kind.SD2 if is_sd2 else Kind.BASE), ""
     if keys.start("down_blocks.0.resnets.") and keys.start("time_embedding."):
         return (Kind.SD2 if keys.size(_TEXT_KEY, -1) == SD2_TEXT_WIDTH else Kind.UNET), ""
-    if keys.start("encoder.down_blocks.0.resnets.", "encoder.down.0.block.0.", "first_stage_model."):
+    if keys.start("encoder.down_blocks.0.resnets.", "encoder.down.0.block.0.", "first_stage_model.", "patch_encoder."):
         return Kind.VAE, ""
     if keys.hold("embeddings.token_embedding.weight"):
         return Kind.TEXT_ENCODER, ""
@@ -221,7 +226,7 @@ def _lora_kind(keys: _Keys) -> tuple[Kind, str]:
 
 
 def _motion_version(keys: _Keys) -> str:
-    if not keys.start("down_blocks.3."):
+    if _widths(keys) == SDXL_WIDTHS:
         return "for SDXL"
     if keys.start("mid_block."):
         return "v2"
@@ -243,6 +248,12 @@ def _widths(keys: _Keys) -> tuple[int, ...]:
         if found:
             return tuple(found[level] for level in sorted(found))
     return ()
+
+
+def _layers(keys: _Keys) -> int:
+    """Numbers of the first down block's added modules that occur."""
+    pattern = re.compile(r"^down_blocks\.0\.(?:motion|epi)_modules\.(\d+)\.")
+    return len({m[1] for key in keys.shapes if (m := pattern.search(key))})
 
 
 def describe_keys(keys: Iterable[str], limit: int = 3) -> str:

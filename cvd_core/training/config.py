@@ -1,0 +1,201 @@
+"""The configuration of a training run: a YAML file, checked name by name."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+
+from cvd_core.engine.prediction import Prediction
+from cvd_core.geometry.epipolar import Band
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    """How long and how fast a stage learns.
+
+    Attributes:
+        steps: optimizer steps of the whole stage.
+        batch: samples per step and process.
+        learning_rate: the highest; reached after ``warmup`` steps, then a cosine falls to ``final_rate`` of it.
+        ema: decay of the averaged weights, which are what is evaluated and exported.
+        clip: largest norm of the gradient.
+        precision: "no", "bf16" or "fp16", accelerate's names.
+        save_seconds: between checkpoints.
+        log_every: steps between rows of the CSV.
+    """
+
+    steps: int
+    batch: int
+    learning_rate: float
+    warmup: int = 100
+    final_rate: float = 0.05
+    weight_decay: float = 0.01
+    ema: float = 0.999
+    clip: float = 1.0
+    precision: str = "no"
+    save_seconds: float = 120.0
+    log_every: int = 20
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Procedural data.
+
+    Attributes:
+        size: width and height of the pictures in pixels.
+        frames: F.
+        spread: largest amounts of the camera paths, see :func:`cvd_core.training.data.paths.random_amounts`.
+        clips: scenes whose latents are kept on disk.
+        dynamic: share of the scenes that move; they are presented without cameras.
+    """
+
+    size: int = 64
+    frames: int = 8
+    spread: dict[str, float] = field(default_factory=lambda: {"truck": 1.5, "dolly": 1.0, "pan": 20.0})
+    clips: int = 6000
+    dynamic: float = 0.3
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Sizes of networks made from nothing.
+
+    Attributes:
+        widths: channels of the UNet's down blocks.
+        layers: resnets per down block.
+        latent_channels, autoencoder_width: of the autoencoder.
+        text_width, text_layers, text_length: of the text encoder; the length in tokens.
+    """
+
+    widths: tuple[int, ...] = (32, 64, 128)
+    layers: int = 1
+    latent_channels: int = 8
+    autoencoder_width: int = 64
+    text_width: int = 64
+    text_layers: int = 2
+    text_length: int = 20
+
+
+@dataclass(frozen=True)
+class NoiseConfig:
+    """What the diffusion trains on.
+
+    Attributes:
+        prediction: "epsilon" or "v_prediction", diffusers' names.
+        shift: above 1, more samples at high noise, where layout and camera are decided.
+        empty_text: share of samples without prompt, for classifier-free guidance.
+    """
+
+    prediction: Prediction = "v_prediction"
+    shift: float = 1.0
+    empty_text: float = 0.1
+
+
+@dataclass(frozen=True)
+class SyncConfig:
+    """The hybrid training of the sync modules, and what its ablations leave out.
+
+    Attributes:
+        camera_share: share of the steps on folded videos with cameras; the paper's 7 : 3. 1 leaves the videos out.
+        band: of the epipolar bias; "none" trains without epipolar geometry.
+        homography: deform the copy in the video phase.
+        shared_timestep: one noise level for both videos of a pair, as in the paper; the released code draws two.
+    """
+
+    camera_share: float = 0.7
+    band: Band | Literal["none"] = "soft"
+    homography: bool = True
+    shared_timestep: bool = True
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A whole run.
+
+    Attributes:
+        output: folder of checkpoints, metrics and caches.
+        seed: decides data, initial weights and noise.
+        stages: loop of each stage by name, in the order in which they run.
+    """
+
+    output: Path
+    stages: dict[str, LoopConfig]
+    seed: int = 0
+    data: DataConfig = field(default_factory=DataConfig)
+    networks: NetworkConfig = field(default_factory=NetworkConfig)
+    noise: NoiseConfig = field(default_factory=NoiseConfig)
+    sync: SyncConfig = field(default_factory=SyncConfig)
+
+
+T = TypeVar("T")
+
+
+def load_config(path: str | os.PathLike[str]) -> TrainConfig:
+    """Read a configuration.
+
+    Raises:
+        ValueError: no such file, not YAML, a name that is unknown or missing, or a value of another type; the message
+            says where.
+    """
+    path = Path(path)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}; give a training configuration (YAML)") from error
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is no YAML: {error}") from error
+    return _build(TrainConfig, values, str(path))
+
+
+def _build(cls: type[T], values: Any, where: str) -> T:
+    """A dataclass from plain values, every name and type checked."""
+    if not isinstance(values, dict):
+        raise ValueError(f"{where} is {values!r}; expected names and values")
+    types = typing.get_type_hints(cls)
+    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    if unknown := sorted(map(str, values.keys() - fields.keys())):
+        raise ValueError(f"{where} has unknown entries {', '.join(unknown)}; expected some of {', '.join(fields)}")
+    missing = [
+        name
+        for name, f in fields.items()
+        if name not in values and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise ValueError(f"{where} lacks {', '.join(missing)}")
+    return cls(**{name: _convert(types[name], value, f"{where}: {name}") for name, value in values.items()})
+
+
+def _convert(kind: Any, value: Any, where: str) -> Any:
+    if dataclasses.is_dataclass(kind):
+        return _build(kind, value, where)  # type: ignore[arg-type]
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is dict and isinstance(value, dict):
+        return {str(key): _convert(arguments[1], item, f"{where}: {key}") for key, item in value.items()}
+    if origin is tuple and isinstance(value, list):
+        return tuple(_convert(arguments[0], item, where) for item in value)
+    if choices := _choices(kind):
+        if value in choices:
+            return value
+        raise ValueError(f"{where} is {value!r}; expected one of {', '.join(choices)}")
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(kind, type) and type(value) is kind:
+        return value
+    raise ValueError(f"{where} is {value!r}; expected {getattr(origin or kind, '__name__', kind)}")
+
+
+def _choices(kind: Any) -> tuple[str, ...]:
+    """The values of a Literal, or of a union of them; () for other types."""
+    if typing.get_origin(kind) is Literal:
+        return typing.get_args(kind)
+    if typing.get_origin(kind) is typing.Union:
+        return tuple(choice for part in typing.get_args(kind) for choice in _choices(part))
+    return ()

@@ -1,0 +1,221 @@
+"""The training loop: one for all stages, to be stopped and continued at any step.
+
+On one CPU an interrupted and continued run gives the weights of an uninterrupted one, bit for bit: batches and noise
+depend on the step alone, and a checkpoint holds weights, their average, buffers and the optimizer.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs
+from torch import Tensor
+
+from cvd_core.files import atomic_path
+from cvd_core.training.config import LoopConfig
+from cvd_core.training.stage import Stage
+
+
+class Average:
+    """Exponential moving average of a stage's trained parameters, with a faster start."""
+
+    def __init__(self, stage: Stage, decay: float) -> None:
+        self.decay = decay
+        self.names = [name for name, _ in stage.trained()]
+        self.parameters = [p for _, p in stage.trained()]
+        self.values = [p.detach().clone() for p in self.parameters]
+
+    def update(self, step: int) -> None:
+        """Take in the weights after ``step`` (from 1)."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        torch._foreach_lerp_(self.values, [p.detach() for p in self.parameters], 1 - decay)
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """The stage with the averaged weights inside the block."""
+        kept = [p.detach().clone() for p in self.parameters]
+        self._copy(self.values)
+        try:
+            yield
+        finally:
+            self._copy(kept)
+
+    def copy(self) -> None:
+        """Give the stage the averaged weights for good."""
+        self._copy(self.values)
+
+    def _copy(self, values: list[Tensor]) -> None:
+        with torch.no_grad():
+            for parameter, value in zip(self.parameters, values, strict=True):
+                parameter.copy_(value)
+
+
+def learning_rate(config: LoopConfig, step: int) -> float:
+    """Of ``step`` (from 0): linear warm-up, then a cosine down to ``final_rate`` of the highest."""
+    if step < config.warmup:
+        return config.learning_rate * (step + 1) / config.warmup
+    done = (step - config.warmup) / max(1, config.steps - config.warmup)
+    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+    return config.learning_rate * (config.final_rate + (1 - config.final_rate) * cosine)
+
+
+def train_stage(
+    stage: Stage, config: LoopConfig, folder: Path, *, resume: bool = False, stop_after: int | None = None
+) -> Average:
+    """Train a stage to its last step, or until Ctrl-C, after which the checkpoint is complete.
+
+    Args:
+        stage: on the CPU; moved to accelerate's device.
+        config: of the loop.
+        folder: receives ``checkpoint.pt`` and ``metrics.csv``.
+        resume: continue from the checkpoint if there is one.
+        stop_after: step after which to stop as Ctrl-C does.
+
+    Returns:
+        the averaged weights.
+
+    Raises:
+        KeyboardInterrupt: after saving, when interrupted.
+        ValueError: the checkpoint is of other networks, or one exists and ``resume`` is not set.
+    """
+    unused = DistributedDataParallelKwargs(find_unused_parameters=True)  # a step without cameras has no pose encoder
+    accelerator = Accelerator(
+        mixed_precision=config.precision, cpu=not torch.cuda.is_available(), kwargs_handlers=[unused]
+    )
+    stage.to(accelerator.device).train()
+    optimizer = torch.optim.AdamW(
+        [p for _, p in stage.trained()], config.learning_rate, betas=(0.9, 0.99), weight_decay=config.weight_decay
+    )
+    average = Average(stage, config.ema)
+    checkpoint = folder / "checkpoint.pt"
+    step = 0
+    if checkpoint.exists():
+        if not resume:
+            raise ValueError(f"{checkpoint} exists; continue it with --resume, or choose another output folder")
+        step = _load(checkpoint, stage, average, optimizer)
+    wrapped, fast = accelerator.prepare(stage, optimizer)
+    rank = accelerator.process_index
+    positions = range(rank * config.batch, (rank + 1) * config.batch)
+    end = config.steps if stop_after is None else min(config.steps, stop_after)
+    metrics = _Metrics(folder / "metrics.csv", config.log_every, enabled=accelerator.is_main_process)
+    saved = time.monotonic()
+    with _interruptible() as interrupted:
+        while step < end and not interrupted:
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(config, step)
+            batch = {key: value.to(accelerator.device) for key, value in stage.batch(step, positions).items()}
+            with accelerator.autocast():
+                results = wrapped(batch)
+            accelerator.backward(results["loss"])
+            norm = accelerator.clip_grad_norm_([p for _, p in stage.trained()], config.clip)
+            fast.step()
+            fast.zero_grad()
+            step += 1
+            average.update(step)
+            metrics.add(step, results | {"gradient_norm": norm, "learning_rate": learning_rate(config, step - 1)})
+            if accelerator.is_main_process and time.monotonic() - saved > config.save_seconds:
+                _save(checkpoint, step, stage, average, optimizer)
+                saved = time.monotonic()
+        if accelerator.is_main_process:
+            _save(checkpoint, step, stage, average, optimizer)
+    if interrupted:
+        raise KeyboardInterrupt
+    return average
+
+
+def _save(path: Path, step: int, stage: Stage, average: Average, optimizer: torch.optim.Optimizer) -> None:
+    state = {
+        "step": step,
+        "weights": {name: p.detach() for name, p in stage.trained()},
+        "buffers": dict(stage.named_buffers()),
+        "average": dict(zip(average.names, average.values, strict=True)),
+        "optimizer": optimizer.state_dict(),
+    }
+    with atomic_path(path) as temporary:
+        torch.save(state, temporary)
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint: ``step``, ``weights``, ``buffers``, ``average`` and ``optimizer``."""
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return state
+
+
+def _load(path: Path, stage: Stage, average: Average, optimizer: torch.optim.Optimizer) -> int:
+    state = load_checkpoint(path)
+    names = {name for name, _ in stage.trained()}
+    if names != state["weights"].keys():
+        raise ValueError(
+            f"{path} holds {len(state['weights'])} trained tensors, this configuration trains {len(names)}; continue "
+            "with the configuration it was started with"
+        )
+    with torch.no_grad():
+        for name, parameter in stage.trained():
+            parameter.copy_(state["weights"][name])
+        for name, buffer in stage.named_buffers():
+            buffer.copy_(state["buffers"][name])
+        for name, value in zip(average.names, average.values, strict=True):
+            value.copy_(state["average"][name])
+    optimizer.load_state_dict(state["optimizer"])
+    return int(state["step"])
+
+
+class _Metrics:
+    """Means over ``every`` steps, one CSV row each."""
+
+    def __init__(self, path: Path, every: int, *, enabled: bool) -> None:
+        self.path, self.every, self.enabled = path, every, enabled
+        self.sums: dict[str, float] = {}
+        self.counted = 0
+        self.started = time.monotonic()
+
+    def add(self, step: int, values: dict[str, Tensor | float | None]) -> None:
+        if not self.enabled:
+            return
+        for name, value in values.items():
+            if value is not None:
+                self.sums[name] = self.sums.get(name, 0.0) + float(torch.as_tensor(value).detach())
+        self.counted += 1
+        if step % self.every == 0:
+            now = time.monotonic()
+            row = {"step": step, "seconds_per_step": (now - self.started) / self.counted}
+            row |= {name: total / self.counted for name, total in self.sums.items()}
+            self._write(row)
+            self.sums, self.counted, self.started = {}, 0, now
+
+    def _write(self, row: dict[str, float]) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        new = not self.path.exists()
+        with self.path.open("a", newline="") as file:
+            writer = csv.DictWriter(file, list(row))
+            if new:
+                writer.writeheader()
+            writer.writerow({name: f"{value:.6g}" for name, value in row.items()})
+
+
+@contextmanager
+def _interruptible() -> Iterator[list[int]]:
+    """Collect Ctrl-C and termination instead of stopping in the middle of a step; a second Ctrl-C stops at once."""
+    received: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if received:
+            raise KeyboardInterrupt
+        received.append(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

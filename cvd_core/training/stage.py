@@ -1,0 +1,39 @@
+"""What the training loop needs from a stage."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+Batch = Mapping[str, Tensor]
+
+
+class Stage(nn.Module, ABC):
+    """Networks of one stage of training: makes its batches and computes its loss.
+
+    Parameters with ``requires_grad`` are trained; all others are only used. A batch depends on nothing but the step and
+    the positions asked for, so a run can go on from any step and several processes can share it.
+    """
+
+    @abstractmethod
+    def batch(self, step: int, positions: Sequence[int]) -> Batch:
+        """Samples ``positions`` of the global batch of ``step``, with all random numbers that the loss needs."""
+
+    @abstractmethod
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """``{"loss": scalar}`` and further scalars for the metrics."""
+
+    def trained(self) -> list[tuple[str, nn.Parameter]]:
+        """The parameters this stage trains, by name."""
+        return [(name, p) for name, p in self.named_parameters() if p.requires_grad]
+
+
+def generator(*key: int | str) -> torch.Generator:
+    """A generator that depends on ``key`` alone."""
+    import hashlib
+
+    digest = hashlib.sha256("/".join(map(str, key)).encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little"))
