@@ -147,8 +147,9 @@ def parse_trajectories(text: str) -> Json:
     try:
         document = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant, parse_int=_whole_number)
     except json.JSONDecodeError as error:
+        problem = error.msg.removesuffix(" at")
         raise ValueError(
-            f"trajectory JSON cannot be read: {error.msg} at line {error.lineno}, column {error.colno}"
+            f"trajectory JSON cannot be read: {problem} at line {error.lineno}, column {error.colno}"
         ) from error
     except RecursionError as error:
         raise ValueError("trajectory JSON is nested too deeply; expected a rig or a list of views") from error

@@ -112,11 +112,11 @@ class Reader {
     for (;;) {
       string += this.#match(PLAIN);
       const end = this.#text[this.#at];
-      if (end === undefined) this.#fail('Unterminated string starting at', start);
+      if (end === undefined) this.#fail('Unterminated string starting', start);
       if (this.#take('"')) return string;
-      if (end !== '\\') this.#fail('Invalid control character at');
+      if (end !== '\\') this.#fail('Invalid control character');
       const letter = this.#text[this.#at + 1];
-      if (letter === undefined) this.#fail('Unterminated string starting at', start);
+      if (letter === undefined) this.#fail('Unterminated string starting', start);
       if (letter === 'u') {
         const digits = this.#text.slice(this.#at + 2, this.#at + 6);
         if (!/^[0-9a-fA-F]{4}$/.test(digits)) this.#fail('Invalid \\uXXXX escape', this.#at + 1);

@@ -88,7 +88,9 @@ export function check(value, schema, path) {
     fail(path, show(value), kinds.map(withArticle).join(' or '));
   }
   if (fitting.enum && !fitting.enum.includes(value)) fail(path, show(value), `one of ${fitting.enum.join(', ')}`);
-  if (value <= fitting.exclusiveMinimum) fail(path, show(value), `a number above ${fitting.exclusiveMinimum}`);
+  if (typeof value === 'number' && value <= fitting.exclusiveMinimum) {
+    fail(path, show(value), `a number above ${fitting.exclusiveMinimum}`);
+  }
   if (typeof value === 'string') {
     if (value.length < fitting.minLength) fail(path, 'an empty text', 'a name, or leave it out');
     if (fitting.pattern && !new RegExp(fitting.pattern).test(value)) {

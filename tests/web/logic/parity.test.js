@@ -1,0 +1,84 @@
+/** JavaScript and Python make the same cameras of the same texts, and refuse the same texts with the same words. */
+
+import { describe, expect, test } from 'vitest';
+import { DEFAULT_TEXT, TrajectoryError, VERSION, VIEW_COLORS, parse, stringify } from '../../../web/js/trajectory/document.js';
+import { build } from '../../../web/js/trajectory/paths.js';
+import * as presets from '../../../web/js/trajectory/presets.js';
+import { SCHEMA as OURS } from '../../../web/js/trajectory/schema.js';
+import { FIXTURE, SCHEMA } from './fixture.js';
+
+const TOLERANCE = 1e-6;
+
+/** Largest difference of any number of the cameras from those expected. */
+function error(view, expected) {
+  let worst = 0;
+  expected.cameras.forEach((row, f) => {
+    const found = [...view.c2w.subarray(16 * f, 16 * f + 12), ...view.intrinsics.subarray(4 * f, 4 * f + 4)];
+    row.forEach((value, i) => { worst = Math.max(worst, Math.abs(value - found[i])); });
+    expect([...view.c2w.subarray(16 * f + 12, 16 * f + 16)]).toEqual([0, 0, 0, 1]);
+  });
+  return worst;
+}
+
+describe('the cameras of Python', () => {
+  test.each(FIXTURE.cases)('$name', ({ text, expected, ...settings }) => {
+    for (const written of [text, stringify(parse(text))]) {
+      const { views } = build(parse(written), settings);
+      expect(views.map(({ name, color }) => ({ name, color }))).toEqual(expected.map(({ name, color }) => ({ name, color })));
+      views.forEach((view, v) => {
+        expect(view.c2w.length).toBe(16 * settings.frames);
+        expect(error(view, expected[v])).toBeLessThan(TOLERANCE);
+      });
+    }
+  });
+
+  test('every rig, move and easing is among them', () => {
+    const texts = FIXTURE.cases.map((each) => each.text).join();
+    for (const name of [...Object.keys(presets.RIGS), ...Object.keys(presets.MOVES), 'ease-in', 'ease-out', 'ease-in-out']) {
+      expect(texts).toContain(`"${name}"`);
+    }
+  });
+});
+
+describe('the refusals of Python', () => {
+  test.each(FIXTURE.errors)('$name: $message', ({ text, message, ...settings }) => {
+    expect(() => build(parse(text), settings)).toThrow(new TrajectoryError(message));
+  });
+});
+
+describe('what both sides state', () => {
+  test('schema', () => expect(OURS).toEqual(SCHEMA));
+
+  test('rigs and moves', () => {
+    for (const kind of ['rigs', 'moves']) {
+      const ours = Object.values(presets[kind.toUpperCase()]).map(({ name, description, parameters }) => ({
+        name, description, parameters: parameters.map((parameter) => [parameter.name, parameter.unit, parameter.default]),
+      }));
+      expect(ours).toEqual(FIXTURE.presets[kind]);
+    }
+  });
+
+  test('version, default, lens, colours', () => {
+    expect({ version: VERSION, default_text: DEFAULT_TEXT, default_focal: presets.DEFAULT_FOCAL, colors: VIEW_COLORS })
+      .toEqual({ ...FIXTURE.presets, rigs: undefined, moves: undefined });
+  });
+
+  test('limits of parameters are those that are refused', () => {
+    for (const [kind, known] of [['rig', presets.RIGS], ['move', presets.MOVES]]) {
+      for (const { name, parameters } of Object.values(known)) {
+        for (const parameter of parameters) {
+          const made = (value) => {
+            const fields = { name, [parameter.name]: value };
+            const document = kind === 'rig' ? { version: VERSION, rig: fields } : { version: VERSION, views: [{ moves: [fields] }] };
+            return () => build(document, { views: kind === 'rig' ? 2 : 0, frames: 2, width: 8, height: 8 });
+          };
+          if (parameter.above !== undefined) expect(made(parameter.above)).toThrow(TrajectoryError);
+          if (parameter.min !== undefined) expect(made(parameter.min - 1)).toThrow(TrajectoryError);
+          if (parameter.whole) expect(made(0.5)).toThrow(TrajectoryError);
+          if (parameter.above === undefined && parameter.min === undefined) expect(made(-1)).not.toThrow();
+          expect(made(parameter.min ?? 1)).not.toThrow();
+        }
+      }
+    }
+  });
+});
