@@ -46,6 +46,7 @@ export class TrajectoryEditor {
     this.parent = parent;
     const signal = this.#gone.signal;
     this.root = h('div', { class: 'cvd-editor' });
+    this.root.editor = this; // for other extensions; a property of the widget would end up in the host's proxies
     this.state = new EditorState({
       text, settings, changed,
       redraw: () => this.loop?.invalidate(),
@@ -57,7 +58,8 @@ export class TrajectoryEditor {
     this.timeline = new Timeline(this.state, { signal, play: (on) => { this.loop.playing = on; } });
     this.toolbar = new Toolbar(this);
     this.panel = new Panel(this, signal);
-    this.panes = ['free', 'plan', 'side', 'lens'].map((kind) =>
+    // The last two are shown where there is room.
+    this.panes = ['free', 'plan', 'side', 'lens', 'front', 'lenses'].map((kind) =>
       new Pane(this.state, kind, { signal, maximise: (pane) => this.maximise(pane) }));
     this.grid = h('div', { class: 'cvd-panes' }, ...this.panes.map((pane) => pane.element));
     this.message = h('div', { class: 'cvd-message', role: 'alert', hidden: true });

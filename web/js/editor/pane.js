@@ -137,8 +137,22 @@ export class Pane {
     if (this.stroke.length > 1) {
       painter.line(this.stroke, built.views[selection.view]?.color ?? theme.accent, { width: 3, dash: [2, 5] });
     }
-    for (const [v, view] of built.views.entries()) {
-      painter.label(centerOf(view.c2w, frames - 1), view.name.slice(0, 16), {
+    this.#drawNames(painter, theme);
+  }
+
+  /** The views' names at the ends of their paths, the selected one first; one that would cover another is left out. */
+  #drawNames(/** @type {Painter} */ painter, /** @type {import('./theme.js').Theme} */ theme) {
+    const { built, selection, frames } = this.state;
+    /** @type {{x: number, y: number}[]} */
+    const taken = [];
+    const others = built.views.map((_, v) => v).filter((v) => v !== selection.view);
+    for (const v of [selection.view, ...others]) {
+      const view = built.views[v];
+      const end = view && centerOf(view.c2w, frames - 1);
+      const at = end && painter.place(end);
+      if (!at || taken.some(({ x, y }) => Math.abs(x - at.x) < 44 && Math.abs(y - at.y) < 13)) continue;
+      taken.push(at);
+      painter.label(end, view.name.slice(0, 16), {
         color: v === selection.view ? view.color : theme.dim, halo: theme.halo, dy: -12,
       });
     }

@@ -2,7 +2,7 @@
  * The commands of the editor: what its buttons, keys and drags do to the document.
  */
 
-import { DEFAULT_TEXT, parse, stringify } from '../trajectory/document.js';
+import { DEFAULT_TEXT, VERSION, parse, stringify } from '../trajectory/document.js';
 import * as edit from '../trajectory/edit.js';
 import { exportCameras, readCameraFile } from '../trajectory/importers.js';
 import { DEFAULT_FOCAL } from '../trajectory/presets.js';
@@ -348,7 +348,7 @@ export class EditorState extends EditorCore {
   /** @param {{name: string, text: string}[]} files */
   importTexts(files) {
     try {
-      this.replaceAll({ version: 1, views: files.flatMap(({ name, text }) => readCameraFile(name, text)) });
+      this.replaceAll({ version: VERSION, views: files.flatMap(({ name, text }) => readCameraFile(name, text)) });
     } catch (error) {
       this.notify(error instanceof Error ? error.message : String(error));
     }
