@@ -65,6 +65,9 @@ class Sampling:
             self.models = [injection.apply_sync(self.scene.evolved(), sync, settings)]
         used = [self.models[0], *self.models[0].get_nested_additional_models()]
         comfy.model_management.load_models_gpu(used)
+        for patcher in used:
+            for weight in patcher.model.parameters():
+                weight.sum()  # files are mapped: only what was read once is in memory
         gc.collect()
         self.weights = sum(patcher.model_size() for patcher in used)
         self.clock = Clock()
