@@ -1,0 +1,214 @@
+"""Two-view measures of matches: SuperGlue's protocol, which CVD follows (Sec. 5.1 and Table 1), and epipolar error.
+
+CVD compares the first frame of a video with its other frames, and corresponding frames of two videos.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.spatial.transform import Rotation
+from torch import Tensor
+
+from cvd_core.evaluation.extras import require_extra
+from cvd_core.evaluation.matching import Matcher
+from cvd_core.evaluation.objects import check_videos
+from cvd_core.geometry.cameras import Cameras
+from cvd_core.geometry.epipolar import smallest_baseline
+
+THRESHOLDS = (5.0, 10.0, 20.0)
+"""Degrees."""
+CORRECT = 5e-4
+"""Squared symmetric epipolar distance in units of the focal length up to which SuperGlue counts a match as correct."""
+RANSAC_PIXELS = 1.0
+CONFIDENCE = 0.99999
+FEWEST_MATCHES = 5
+"""An essential matrix needs five."""
+
+
+@dataclass(frozen=True)
+class TwoView:
+    """Measures of one pair of pictures.
+
+    Attributes:
+        rotation, translation: angle in degrees between estimated and true rotation, direction of translation; infinite
+            if no pose could be estimated.
+        precision: share of the matches that are correct; 0 without matches.
+        matching_score: correct matches over the first picture's keypoints; 0 likewise.
+        epipolar: median distance of the matches from their epipolar lines in pixels, mean of both directions; NaN
+            without matches.
+        matches: how many there are.
+    """
+
+    rotation: float
+    translation: float
+    precision: float
+    matching_score: float
+    epipolar: float
+    matches: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Measures of many pairs.
+
+    Attributes:
+        rotation_auc, translation_auc: area under the cumulative error curve up to each of :data:`THRESHOLDS`, 0 to 1.
+        precision, matching_score: means over the pairs.
+        epipolar: mean of the pairs' medians, pixels.
+        pairs: how many were measured; ``without_baseline`` more could not be.
+    """
+
+    rotation_auc: tuple[float, ...]
+    translation_auc: tuple[float, ...]
+    precision: float
+    matching_score: float
+    epipolar: float
+    pairs: int
+    without_baseline: int
+
+
+def pose_auc(errors: Sequence[float], thresholds: Sequence[float] = THRESHOLDS) -> tuple[float, ...]:
+    """Area under the recall curve up to each threshold, divided by it.
+
+    The curve joins the points (error, share of pairs up to it) by straight lines, starting at (0, 0), and stays level
+    after the last error below the threshold. Infinite errors are failures. NaN without errors.
+    """
+    if not errors:
+        return tuple(math.nan for _ in thresholds)
+    ordered = np.concatenate([[0.0], np.sort(np.asarray(errors, dtype=np.float64))])
+    recall = np.arange(len(ordered)) / len(errors)
+    areas = []
+    for threshold in thresholds:
+        last = int(np.searchsorted(ordered, threshold))
+        x, y = np.append(ordered[:last], threshold), np.append(recall[:last], recall[last - 1])
+        areas.append(float((np.diff(x) * (y[1:] + y[:-1]) / 2).sum() / threshold))
+    return tuple(areas)
+
+
+def compare(
+    picture_a: Tensor, picture_b: Tensor, K_a: Tensor, K_b: Tensor, a_to_b: Tensor, matcher: Matcher
+) -> TwoView:
+    """Match two pictures and judge the matches by their true cameras, which stand at different places.
+
+    Args:
+        picture_a, picture_b: ``(H, W, 3)`` uint8.
+        K_a, K_b: ``(3, 3)`` intrinsics in pixels.
+        a_to_b: ``(4, 4)`` from camera coordinates of a to those of b.
+        matcher: finds the matches.
+    """
+    matches = matcher(picture_a, picture_b)
+    count = len(matches.a)
+    if not count:
+        return TwoView(math.inf, math.inf, 0.0, 0.0, math.nan, 0)
+    x, y = _normalised(matches.a, K_a), _normalised(matches.b, K_b)
+    E = essential(a_to_b)
+    correct = symmetric_distance(E, x, y).square() < CORRECT
+    F = torch.linalg.inv(K_b).mT @ E @ torch.linalg.inv(K_a)
+    distance = symmetric_distance(F, _homogeneous(matches.a), _homogeneous(matches.b), mean=True)
+    focal = torch.stack([K_a, K_b])[:, [0, 1], [0, 1]].mean()
+    rotation, translation = _pose_error(x, y, float(focal), a_to_b)
+    return TwoView(
+        rotation,
+        translation,
+        precision=float(correct.double().mean()),
+        matching_score=float(correct.sum()) / matches.keypoints_a,
+        epipolar=float(distance.median()),
+        matches=count,
+    )
+
+
+def essential(a_to_b: Tensor) -> Tensor:
+    """``(3, 3)`` E with ``y^T E x = 0``, for a direction of translation of length 1."""
+    x, y, z = torch.nn.functional.normalize(a_to_b[:3, 3], dim=0).tolist()
+    return torch.tensor([[0, -z, y], [z, 0, -x], [-y, x, 0]], dtype=torch.float64) @ a_to_b[:3, :3]
+
+
+def symmetric_distance(F: Tensor, x: Tensor, y: Tensor, *, mean: bool = False) -> Tensor:
+    """``(N,)`` distances of y from the lines ``F x`` and of x from ``F^T y``: root of the sum of squares, or mean.
+
+    Args:
+        F: ``(3, 3)`` fundamental or essential matrix.
+        x, y: ``(N, 3)`` homogeneous with last coordinate 1, in pixels or normalised.
+    """
+    forth, back = x @ F.mT, y @ F
+    product = (y * forth).sum(-1).abs()
+    tiny = torch.finfo(F.dtype).tiny
+    there = product / forth[:, :2].norm(dim=-1).clamp(min=tiny)
+    here = product / back[:, :2].norm(dim=-1).clamp(min=tiny)
+    return (there + here) / 2 if mean else (there**2 + here**2).sqrt()
+
+
+def across_views(videos: Tensor, cameras: Cameras, a: int, b: int, matcher: Matcher) -> list[TwoView | None]:
+    """Corresponding frames of two views; None where the cameras stand at one place, which leaves nothing to judge."""
+    return [_compare_frames(videos, cameras, (a, f), (b, f), matcher) for f in range(cameras.frames)]
+
+
+def within_view(videos: Tensor, cameras: Cameras, view: int, matcher: Matcher) -> list[TwoView | None]:
+    """The first frame of a view with each of the others; None likewise."""
+    return [_compare_frames(videos, cameras, (view, 0), (view, f), matcher) for f in range(1, cameras.frames)]
+
+
+def summarise(pairs: Sequence[TwoView | None]) -> Summary:
+    """Measures over all pairs."""
+    judged = [pair for pair in pairs if pair is not None]
+    return Summary(
+        rotation_auc=pose_auc([pair.rotation for pair in judged]),
+        translation_auc=pose_auc([pair.translation for pair in judged]),
+        precision=_mean([pair.precision for pair in judged]),
+        matching_score=_mean([pair.matching_score for pair in judged]),
+        epipolar=_mean([pair.epipolar for pair in judged if not math.isnan(pair.epipolar)]),
+        pairs=len(judged),
+        without_baseline=len(pairs) - len(judged),
+    )
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if values else math.nan
+
+
+def _compare_frames(
+    videos: Tensor, cameras: Cameras, a: tuple[int, int], b: tuple[int, int], matcher: Matcher
+) -> TwoView | None:
+    check_videos(videos)
+    if float((cameras.centers[a] - cameras.centers[b]).norm()) <= smallest_baseline(cameras):
+        return None
+    K = cameras.K(videos.shape[3], videos.shape[2])
+    return compare(videos[a], videos[b], K[a], K[b], cameras.w2c[b] @ cameras.c2w[a], matcher)
+
+
+def _homogeneous(points: Tensor) -> Tensor:
+    return torch.cat([points, torch.ones_like(points[:, :1])], -1)
+
+
+def _normalised(points: Tensor, K: Tensor) -> Tensor:
+    """``(N, 3)`` rays with last coordinate 1."""
+    return _homogeneous(points) @ torch.linalg.inv(K).mT
+
+
+def _pose_error(x: Tensor, y: Tensor, focal: float, a_to_b: Tensor) -> tuple[float, float]:
+    """Degrees of rotation and of the direction of translation, whose sign an essential matrix leaves open."""
+    require_extra("cv2", "the estimation of relative poses")
+    import cv2
+
+    if len(x) < FEWEST_MATCHES:
+        return math.inf, math.inf
+    a, b = x[:, :2].numpy(), y[:, :2].numpy()
+    threshold = RANSAC_PIXELS / focal
+    stacked, mask = cv2.findEssentialMat(a, b, np.eye(3), method=cv2.RANSAC, prob=CONFIDENCE, threshold=threshold)
+    best, error = 0, (math.inf, math.inf)
+    for E in [] if stacked is None else np.split(stacked, len(stacked) // 3):
+        count, R, t, _ = cv2.recoverPose(E, a, b, np.eye(3), 1e9, mask=mask.copy())[:4]
+        if count > best:
+            best, error = count, _angles(torch.from_numpy(R), torch.from_numpy(t[:, 0]), a_to_b)
+    return error
+
+
+def _angles(R: Tensor, t: Tensor, a_to_b: Tensor) -> tuple[float, float]:
+    rotation = math.degrees(float(Rotation.from_matrix((R.mT @ a_to_b[:3, :3]).numpy()).magnitude()))
+    cosine = torch.nn.functional.cosine_similarity(t, a_to_b[:3, 3], dim=0).clamp(-1, 1)
+    return rotation, math.degrees(math.acos(float(cosine.abs())))
