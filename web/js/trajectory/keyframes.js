@@ -19,6 +19,61 @@ export function poseOf({ position, rotation, look_at: target }) {
   return pose(rotation ? matrixFromQuaternion(normaliseQuaternion(rotation)) : [1, 0, 0, 0, 1, 0, 0, 0, 1], position);
 }
 
+/** The camera of a view's keyframes at any time, with their easings and aims. */
+export class KeyframePath {
+  #keyframes;
+  #path;
+
+  /**
+   * @param {Keyframe[]} keyframes
+   * @param {number} focal  of keyframes without one
+   * @param {string} place  where the view stands in the document
+   */
+  constructor(keyframes, focal, place) {
+    this.#keyframes = keyframes;
+    this.poses = keyframes.map((keyframe, k) => inPlace(`${place}.keyframes[${k}]`, () => checkedPose(keyframe)));
+    this.focals = keyframes.map((keyframe) => keyframe.focal ?? focal);
+    this.#path = inPlace(`${place}.keyframes`, () => new CameraPath(this.poses, this.focals, timesOf(keyframes)));
+    this.times = this.#path.times;
+    this.begin = this.times[0];
+    this.duration = this.times[this.times.length - 1] - this.begin;
+  }
+
+  /**
+   * Where on the way between its two keyframes the camera is when `share` of the path's time has gone by.
+   *
+   * @param {number} share
+   */
+  between(share) {
+    const { times } = this;
+    const t = this.begin + this.duration * share;
+    const from = interval(times, t);
+    const to = Math.min(from + 1, times.length - 1);
+    const duration = times[to] - times[from];
+    const done = duration > 0 ? easingCurve(this.#keyframes[from].easing ?? 'linear')((t - times[from]) / duration) : 0;
+    return { from, to, done, time: times[from] + duration * done };
+  }
+
+  /**
+   * Put the pose at `share` of the path's time into `out`.
+   *
+   * @param {number} share
+   * @param {{[index: number]: number}} out  16 numbers from `offset` on
+   * @param {number} offset
+   * @returns {number} focal length
+   */
+  at(share, out, offset) {
+    const { from, to, done, time } = this.between(share);
+    const focal = this.#path.at(time, out, offset);
+    const [a, b] = [this.#keyframes[from].look_at, this.#keyframes[to].look_at];
+    if (a && b) {
+      const turned = lookAt([out[offset + 3], out[offset + 7], out[offset + 11]], mix(a, b, done));
+      for (let i = 0; i < 9; i++) out[offset + i + Math.floor(i / 3)] = turned[i];
+    }
+    return focal;
+  }
+}
+
 /**
  * One view along a smooth path through keyframes.
  *
@@ -28,51 +83,21 @@ export function poseOf({ position, rotation, look_at: target }) {
  * @returns {{c2w: Float64Array, focals: Float64Array, keyframes: {c2w: Float64Array, focal: number, frame: number}[]}}
  */
 export function fromKeyframes(keyframes, { frames, easing, focal, path: place }) {
-  const poses = keyframes.map((keyframe, k) => inPlace(`${place}.keyframes[${k}]`, () => checkedPose(keyframe)));
-  const focals = keyframes.map((keyframe) => keyframe.focal ?? focal);
+  const path = new KeyframePath(keyframes, focal, place);
   return inPlace(`${place}.keyframes`, () => {
-    const path = new CameraPath(poses, focals, timesOf(keyframes));
-    const clip = clipTimes(frames, easing);
-    const { times } = path;
-    const [begin, whole] = [times[0], times[times.length - 1] - times[0]];
     const c2w = new Float64Array(16 * frames);
-    const lenses = clip.map((share, f) => cameraAt(keyframes, path, begin + whole * share, c2w, 16 * f));
+    const focals = clipTimes(frames, easing).map((share, f) => path.at(share, c2w, 16 * f));
     const curve = easingCurve(easing);
     return {
       c2w,
-      focals: lenses,
-      keyframes: poses.map((at, k) => ({
-        c2w: Float64Array.from(at),
-        focal: focals[k],
-        frame: whole ? inverse(curve, (times[k] - begin) / whole) * (frames - 1) : 0,
+      focals,
+      keyframes: path.poses.map((pose, k) => ({
+        c2w: Float64Array.from(pose),
+        focal: path.focals[k],
+        frame: path.duration ? inverse(curve, (path.times[k] - path.begin) / path.duration) * (frames - 1) : 0,
       })),
     };
   });
-}
-
-/**
- * The pose at time `t` of the path, with the easing and the aim of the way it is on.
- *
- * @param {Keyframe[]} keyframes
- * @param {CameraPath} path
- * @param {number} t
- * @param {Float64Array} out
- * @param {number} offset
- */
-function cameraAt(keyframes, path, t, out, offset) {
-  const { times } = path;
-  const last = keyframes.length - 1;
-  const k = interval(times, t);
-  const next = Math.min(k + 1, last);
-  const duration = times[next] - times[k];
-  const share = duration > 0 ? easingCurve(keyframes[k].easing ?? 'linear')((t - times[k]) / duration) : 0;
-  const focal = path.at(times[k] + duration * share, out, offset);
-  const [from, to] = [keyframes[k].look_at, keyframes[next].look_at];
-  if (from && to) {
-    const turned = lookAt([out[offset + 3], out[offset + 7], out[offset + 11]], mix(from, to, share));
-    for (let i = 0; i < 9; i++) out[offset + i + Math.floor(i / 3)] = turned[i];
-  }
-  return focal;
 }
 
 /** @param {Keyframe} keyframe */

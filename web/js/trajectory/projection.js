@@ -7,7 +7,7 @@
  * @typedef {{x: number, y: number, depth: number}} Place  depth grows away from the viewer
  */
 
-import { add, cross, distance, dot, lookAt, scale, subtract } from './math.js';
+import { add, cross, distance, dot, scale, subtract } from './math.js';
 
 /** Share of a pane that is left free around what is fitted into it. */
 const MARGIN = 0.12;
@@ -122,6 +122,9 @@ export class FreeCamera {
   /** Vertical field of view in radians. */
   view = 0.7;
 
+  /** The axes as they were last asked for. @type {{yaw: number, pitch: number, right: Vector, down: Vector, forward: Vector} | null} */
+  #turned = null;
+
   /** Smallest depth that can be seen. */
   get near() {
     return this.distance * 0.01;
@@ -146,8 +149,8 @@ export class FreeCamera {
   /** Points behind the camera have a depth below `near`, and a place that means nothing. @param {ArrayLike<number>} point @returns {Place} */
   project(point) {
     const { right, down, forward } = this.#axes();
-    const away = subtract(point, this.position);
-    const depth = dot(away, forward);
+    const away = subtract(point, this.target);
+    const depth = dot(away, forward) + this.distance;
     const size = this.focal / (Math.abs(depth) < 1e-9 ? 1e-9 : depth);
     return { x: this.width / 2 + dot(away, right) * size, y: this.height / 2 + dot(away, down) * size, depth };
   }
@@ -198,10 +201,13 @@ export class FreeCamera {
   }
 
   #axes() {
-    const forward = this.#forward();
-    const turned = lookAt([0, 0, 0], forward);
-    const right = /** @type {Vector} */ ([turned[0], turned[3], turned[6]]);
-    return { right, down: cross(forward, right), forward };
+    const { yaw, pitch } = this;
+    if (this.#turned?.yaw !== yaw || this.#turned.pitch !== pitch) {
+      const right = /** @type {Vector} */ ([Math.cos(yaw), 0, -Math.sin(yaw)]);
+      const forward = this.#forward();
+      this.#turned = { yaw, pitch, right, forward, down: cross(forward, right) };
+    }
+    return this.#turned;
   }
 }
 
