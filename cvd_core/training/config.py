@@ -98,6 +98,17 @@ class NoiseConfig:
 
 
 @dataclass(frozen=True)
+class VideoConfig:
+    """The training of single videos.
+
+    Attributes:
+        camera_share: share of the steps on static scenes with cameras; the others are on moving ones without.
+    """
+
+    camera_share: float = 0.85
+
+
+@dataclass(frozen=True)
 class SyncConfig:
     """The hybrid training of the sync modules, and what its ablations leave out.
 
@@ -130,6 +141,7 @@ class TrainConfig:
     data: DataConfig = field(default_factory=DataConfig)
     networks: NetworkConfig = field(default_factory=NetworkConfig)
     noise: NoiseConfig = field(default_factory=NoiseConfig)
+    video: VideoConfig = field(default_factory=VideoConfig)
     sync: SyncConfig = field(default_factory=SyncConfig)
 
 

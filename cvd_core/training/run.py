@@ -76,7 +76,7 @@ class Run:
         """Give the networks the averaged weights that there are; returns the stages that have some, finished or not."""
         found = [name for name in STAGES if (self.folder / name / "checkpoint.pt").exists()]
         for name in found:
-            load_average(self._stage(name), self.folder / name / "checkpoint.pt")
+            load_average(self.stage(name), self.folder / name / "checkpoint.pt")
         return found
 
     def export(self, folder: Path, dtype: torch.dtype = torch.float16) -> None:
@@ -98,7 +98,7 @@ class Run:
 
     def _train(self, name: str) -> None:
         config, folder = self.config.stages[name], self.folder / name
-        stage = self._stage(name)
+        stage = self.stage(name)
         checkpoint = folder / "checkpoint.pt"
         if checkpoint.exists() and int(load_checkpoint(checkpoint)["step"]) >= config.steps:
             load_average(stage, checkpoint)
@@ -106,10 +106,12 @@ class Run:
         average = train_stage(stage, config, folder, resume=self.resume)
         average.copy()
 
-    def _stage(self, name: str) -> Stage:
+    def stage(self, name: str) -> Stage:
+        """The stage ``name`` with the run's networks as they are."""
         base, config = self.networks.base, self.config
         if name == "autoencoder":
             assert isinstance(base.vae, PatchAutoencoder)
+            base.vae.requires_grad_(True)
             return AutoencoderStage(base.vae, config.data, config.seed)
         empty = self._tokenize([""])[0]
         if name == "images":
@@ -121,7 +123,7 @@ class Run:
                 self.networks.denoiser = self._new_denoiser()
         shared = (self.networks.denoiser, base.text_encoder, self.pairs, config.noise, config.data)
         if name == "video":
-            return VideoStage(*shared, empty, config.seed)
+            return VideoStage(*shared, config.video, empty, config.seed)
         return SyncStage(*shared, config.sync, empty, config.seed)
 
     @contextmanager

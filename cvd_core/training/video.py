@@ -11,7 +11,7 @@ from cvd_core.engine.unet import CollaborativeUNet
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.geometry.moves import DEFAULT_FOCAL
 from cvd_core.geometry.plucker import plucker_embedding
-from cvd_core.training.config import DataConfig, NoiseConfig
+from cvd_core.training.config import DataConfig, NoiseConfig, VideoConfig
 from cvd_core.training.data.latents import LatentPairs
 from cvd_core.training.diffusion import DiffusionStage
 from cvd_core.training.stage import Batch, generator
@@ -28,7 +28,8 @@ class VideoStage(DiffusionStage):
 
     Args:
         unet: with pose encoder and merges; its sync modules are not used.
-        data: shares and sizes.
+        data: sizes.
+        config: shares.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class VideoStage(DiffusionStage):
         pairs: LatentPairs,
         noise: NoiseConfig,
         data: DataConfig,
+        config: VideoConfig,
         empty: Tensor,
         seed: int,
     ) -> None:
@@ -46,10 +48,11 @@ class VideoStage(DiffusionStage):
         if unet.sync is not None:
             unet.sync.requires_grad_(False)
         self.data = data
+        self.config = config
 
     def with_cameras(self, step: int) -> bool:
         """What kind of step it is: the same in all processes."""
-        return bool(torch.rand((), generator=generator(self.seed, "phase", step)) >= self.data.dynamic)
+        return bool(torch.rand((), generator=generator(self.seed, "phase", step)) < self.config.camera_share)
 
     def batch(self, step: int, positions: Sequence[int]) -> Batch:
         rng = self.rng(step, positions)

@@ -1,0 +1,99 @@
+"""The paper's two kinds of video pairs have the geometry it describes (Sec. 4.2, A.3.1)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from cvd_core.geometry.cameras import Cameras
+from cvd_core.geometry.epipolar import pair_geometry
+from cvd_core.training.config import DataConfig
+from cvd_core.training.data.clips import procedural_pair
+from cvd_core.training.data.pairs import fold, random_homographies, unfold, warp
+from cvd_core.training.data.paths import camera_paths
+from cvd_core.training.data.render import project
+
+DATA = DataConfig(size=48, frames=5, dynamic=0.5)
+
+
+def test_folding_gives_two_videos_that_share_the_first_frame() -> None:
+    frames = 5
+    rng = np.random.default_rng(0)
+    path = unfold(camera_paths(rng.normal(size=(2, 5)) * [1, 0.2, 0.5, 4, 9], frames))
+    # Not at the identity in the middle: real clips are not.
+    turned = Cameras(camera_paths(np.array([[1.0, 0, 0.3, 5, 20]]), 2).c2w[:, 1:] @ path.c2w, path.intrinsics)
+    video = torch.arange(2 * frames - 1)[:, None, None, None].expand(-1, 3, 2, 2)
+    pair, cameras = fold(video, turned, frames)
+    assert pair[:, :, 0, 0, 0].tolist() == [[4, 3, 2, 1, 0], [4, 5, 6, 7, 8]]
+    assert torch.equal(cameras.c2w[:, 0], torch.eye(4, dtype=torch.float64).expand(2, 4, 4))
+    restored = turned.c2w[:, frames - 1] @ cameras.c2w[1, -1]
+    assert torch.allclose(restored[0], turned.c2w[0, -1], atol=1e-12)
+    with pytest.raises(ValueError, match="takes 9; the video has 8"):
+        fold(video[:8], turned, frames)
+
+
+def test_true_epipolar_lines_of_folded_pairs_pass_through_projected_points() -> None:
+    pair = next(p for p in (procedural_pair(DATA, 0, 0, i) for i in range(50)) if p.cameras is not None)
+    assert pair.cameras is not None
+    points = np.random.default_rng(1).normal((0, 0, 4), 1, (20, 3))
+    x = project(pair.cameras, points, DATA.size, DATA.size)
+    # `project` puts the first pixel's centre at 0; the intrinsics of F count from the picture's corner.
+    x, partner = (torch.cat([v + 0.5, torch.ones_like(v[..., :1])], -1) for v in x)
+    geometry = pair_geometry(pair.cameras, 0, 1, DATA.size, DATA.size)
+    error = torch.einsum("fpi,fij,fpj->fp", partner, geometry.fundamental, x)
+    assert geometry.degenerate[0]
+    assert not geometry.degenerate[1:].any()
+    assert error[1:].abs().max() < 1e-9
+    assert torch.equal(pair.videos[0, 0], pair.videos[1, 0])
+    assert bool(pair.valid.all())
+
+
+def test_homographies_grow_from_the_identity() -> None:
+    H = random_homographies(np.random.default_rng(3), 6, 64, 48)
+    assert torch.allclose(H[0], torch.eye(3, dtype=torch.float64), atol=1e-12)
+    strength = (H / H[:, 2:, 2:] - torch.eye(3)).flatten(1).norm(dim=1)
+    assert (strength.diff() > 0).all()
+    other = random_homographies(np.random.default_rng(4), 6, 64, 48)
+    assert not torch.allclose(H[-1], other[-1])
+
+
+def spots(x: float, y: float, width: int, height: int) -> Tensor:
+    """``(1, 1, H, W)`` a smooth spot."""
+    v, u = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    return (-((u - x) ** 2 + (v - y) ** 2) / 8).exp()[None, None].float()
+
+
+@pytest.mark.parametrize(("x", "y"), [(20.0, 15.0), (40.0, 30.0), (31.5, 23.5)])
+def test_what_was_at_x_is_at_Hx_after_warping(x: float, y: float) -> None:
+    width, height = 64, 48
+    H = random_homographies(np.random.default_rng(7), 3, width, height)
+    video = spots(x, y, width, height).expand(3, 1, height, width)
+    warped, valid = warp(video, H)
+    assert torch.allclose(warped[0], video[0], atol=1e-5)
+    assert bool(valid[0].all())
+    for frame in range(3):
+        target = H[frame] @ torch.tensor([x, y, 1.0], dtype=torch.float64)
+        target = target[:2] / target[2]
+        weights = warped[frame, 0] / warped[frame, 0].sum()
+        v, u = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+        found = torch.stack([(weights * u).sum(), (weights * v).sum()])
+        assert (found - target).abs().max() < 0.25
+
+
+def test_the_valid_region_is_what_the_first_video_shows() -> None:
+    shift = torch.eye(3, dtype=torch.float64)[None].clone()
+    shift[0, 0, 2] = 10  # everything moves 10 pixels to the right
+    _, valid = warp(torch.zeros(1, 3, 20, 32), shift)
+    assert valid[0, :, 10:].all()
+    assert not valid[0, :, :10].any()
+
+
+def test_moving_clips_have_no_cameras_and_a_deformed_copy() -> None:
+    pair = next(p for p in (procedural_pair(DATA, 0, 0, i) for i in range(50)) if p.cameras is None)
+    copy, valid = warp(pair.videos[0], pair.homography)
+    assert torch.allclose(copy, pair.videos[1])
+    assert torch.equal(valid, pair.valid)
+    assert torch.allclose(pair.videos[0, 0], pair.videos[1, 0], atol=1e-5)
+    assert not torch.equal(pair.videos[0, 0], pair.videos[0, -1])

@@ -1,0 +1,209 @@
+"""The stages: what they train, what their batches hold, and that a run can be stopped, continued and exported."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from cvd_core.engine.assemble import ModelPaths, load_pipeline
+from cvd_core.engine.settings import Settings
+from cvd_core.geometry.epipolar import pair_geometry
+from cvd_core.training.config import load_config
+from cvd_core.training.data.paths import camera_paths
+from cvd_core.training.diffusion import timesteps
+from cvd_core.training.loop import load_checkpoint, train_stage
+from cvd_core.training.run import STAGES, Run
+from cvd_core.training.stage import Stage
+from cvd_core.training.sync import SyncStage
+from cvd_core.training.video import VideoStage, cameras_of
+from tests.training.small import small_config
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run of two steps a stage."""
+    folder = tmp_path_factory.mktemp("run")
+    Run(small_config(folder), resume=False).train()
+    return folder
+
+
+@pytest.fixture
+def run(trained: Path) -> Run:
+    run = Run(small_config(trained), resume=True)
+    run.load()
+    return run
+
+
+def step_where(stage: VideoStage | SyncStage, cameras: bool) -> int:
+    known = stage.with_cameras if isinstance(stage, VideoStage) else stage.in_camera_phase
+    return next(step for step in range(100) if known(step) == cameras)
+
+
+def gradients(stage: Stage, step: int) -> dict[str, Tensor]:
+    stage.zero_grad()
+    stage(stage.batch(step, range(2)))["loss"].backward()
+    return {name: p.grad for name, p in stage.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("cameras", [True, False])
+def test_the_sync_stage_trains_the_sync_modules_and_nothing_else(run: Run, cameras: bool) -> None:
+    stage = run.stage("sync")
+    assert isinstance(stage, SyncStage)
+    found = gradients(stage, step_where(stage, cameras))
+    assert found
+    assert all(name.startswith("unet.sync.") for name in found)
+    assert {name for name, _ in stage.trained()} == set(found), "every sync parameter takes part"
+
+
+@pytest.mark.parametrize("cameras", [True, False])
+def test_the_video_stage_trains_camera_networks_where_there_are_cameras(run: Run, cameras: bool) -> None:
+    stage = run.stage("video")
+    assert isinstance(stage, VideoStage)
+    found = gradients(stage, step_where(stage, cameras))
+    assert any("motion_modules" in name for name in found)
+    assert any(name.startswith("unet.pose_encoder") for name in found) == cameras
+    assert any(name.startswith("unet.merges") for name in found) == cameras
+    assert not any(name.startswith(("unet.sync", "text_encoder")) for name in found)
+
+
+def test_the_camera_phase_has_the_true_geometry_of_its_pairs(run: Run) -> None:
+    stage = run.stage("sync")
+    assert isinstance(stage, SyncStage)
+    batch = stage.batch(step_where(stage, True), range(3))
+    assert batch["noisy"].shape == (6, 8, 3, 4, 4)
+    assert batch["timestep"].view(3, 2).diff().abs().max() == 0, "one noise level per pair (paper, A.3.1)"
+    assert torch.equal(batch["tokens"][0], batch["tokens"][1])
+    assert bool((batch["valid"] == 1).all())
+    bias = stage.bias(batch)
+    assert bias is not None
+    assert not bias.slope_per_frame
+    cameras = cameras_of(batch["c2w"])
+    for view, partner in ((2, 3), (5, 4)):
+        expected = pair_geometry(cameras.select([view, partner]), 0, 1, 32, 32)
+        assert torch.equal(bias._pair(view, partner).fundamental, expected.fundamental)
+    assert stage.context(batch).partners == {0: (1,), 1: (0,), 2: (3,), 3: (2,), 4: (5,), 5: (4,)}
+
+
+def test_the_video_phase_has_pseudo_lines_through_the_homography_and_masks_what_is_unseen(run: Run) -> None:
+    stage = run.stage("sync")
+    assert isinstance(stage, SyncStage)
+    batch = stage.batch(step_where(stage, False), range(3))
+    assert "plucker" not in batch
+    valid = batch["valid"].view(3, 2, 3, 4, 4)
+    assert bool((valid[:, 0] == 1).all())
+    assert bool((valid[:, 1] < 1).any())
+    bias = stage.bias(batch)
+    assert bias is not None
+    assert bias.slope_per_frame
+    there, back = bias._pair(2, 3), bias._pair(3, 2)
+    assert torch.equal(there.homography, batch["homography"][1])
+    assert torch.allclose(there.homography @ back.homography, torch.eye(3, dtype=torch.float64), atol=1e-9)
+    assert bool(there.degenerate.all())
+    changed = {**batch, "target": torch.where(batch["valid"][:, None] == 0, 9.0, batch["target"])}
+    assert torch.equal(stage(batch)["loss"], stage(changed)["loss"]), "no loss on what the copy cannot know"
+
+
+def test_ablations_change_what_they_say(run: Run) -> None:
+    stage = run.stage("sync")
+    assert isinstance(stage, SyncStage)
+    step = step_where(stage, False)
+    stage.config = replace(stage.config, homography=False, band="none", shared_timestep=False)
+    batch = stage.batch(step, range(3))
+    assert stage.bias(batch) is None
+    assert bool((batch["valid"] == 1).all())
+    assert torch.equal(batch["homography"], torch.eye(3, dtype=torch.float64).expand(3, 3, 3, 3))
+    assert batch["timestep"].view(3, 2).diff().abs().max() > 0
+    stage.config = replace(stage.config, camera_share=1.0)
+    assert all(stage.in_camera_phase(step) for step in range(50))
+
+
+@pytest.mark.parametrize("name", ["images", "video", "sync"])
+def test_a_fixed_batch_is_learned(run: Run, name: str) -> None:
+    stage = run.stage(name)
+    step = step_where(stage, True) if isinstance(stage, VideoStage | SyncStage) else 0
+    batch = stage.batch(step, range(1))
+    optimizer = torch.optim.AdamW([p for _, p in stage.trained()], 4e-3)
+    losses = []
+    for _ in range(120 if name == "sync" else 60):
+        loss = stage(batch)["loss"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.3 * losses[0]
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_every_stage_continues_bit_equal(trained: Path, tmp_path: Path, name: str) -> None:
+    def new_stage() -> Stage:
+        run = Run(small_config(trained), resume=True)
+        run.load()
+        return run.stage(name)
+
+    loop = replace(small_config(trained).stages[name], steps=4)
+    whole, first, second = new_stage(), new_stage(), new_stage()
+    train_stage(whole, loop, tmp_path / "whole")
+    train_stage(first, loop, tmp_path / "parts", stop_after=2)
+    train_stage(second, loop, tmp_path / "parts", resume=True)
+    for (key, value), (_, other) in zip(whole.trained(), second.trained(), strict=True):
+        assert torch.equal(value, other), key
+    ends = [load_checkpoint(tmp_path / part / "checkpoint.pt") for part in ("whole", "parts")]
+    assert all(torch.equal(value, ends[1]["average"][key]) for key, value in ends[0]["average"].items())
+
+
+def test_the_exported_model_generates_what_the_trained_one_does(run: Run, tmp_path: Path) -> None:
+    run.export(tmp_path, torch.float32)
+    motion, camera, sync = (tmp_path / f"{name}.safetensors" for name in ("motion", "camera", "sync"))
+    pipeline = load_pipeline(ModelPaths(tmp_path / "base", motion, camera, sync))
+    denoiser = run.networks.denoiser
+    assert denoiser is not None
+    assert pipeline.unet.prediction == "v_prediction"
+    for part in ("unet", "pose_encoder", "merges", "sync"):
+        ours, theirs = getattr(denoiser, part).state_dict(), getattr(pipeline.unet, part).state_dict()
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+    cameras = camera_paths(torch.eye(5).numpy()[:2], 3)
+    settings = Settings(("a red ball and a blue cube",), width=64, height=64, steps=2, guidance=2.0)
+    videos = pipeline.generate(cameras, settings)
+    assert videos.shape == (2, 3, 64, 64, 3)
+
+
+def test_a_shift_prefers_noise() -> None:
+    u = torch.linspace(0, 0.999, 1000)
+    assert torch.equal(timesteps(u, 1.0), (1000 * u).long())
+    shifted = timesteps(u, 3.0)
+    assert bool((shifted.diff() >= 0).all())
+    assert (int(shifted[0]), int(shifted[-1])) == (0, 999)
+    assert float((shifted > 500).float().mean()) == pytest.approx(0.75, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("output: x", "lacks stages"),
+        ("output: x\nstages: {}\nsead: 1", "unknown entries sead"),
+        ("output: x\nstages: {}\nseed: soon", "seed is 'soon'; expected int"),
+        ("output: x\nstages: {}\nsync: {band: wide}", "band is 'wide'; expected one of soft, hard, none"),
+        ("output: x\nstages: {video: {steps: 1, batch: 1}}", "lacks learning_rate"),
+        ("[1, 2]", "expected names and values"),
+        ("a: [", "is no YAML"),
+    ],
+)
+def test_mistakes_in_a_configuration_are_told(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        load_config(file)
+
+
+def test_the_packaged_configuration_is_valid() -> None:
+    import cvd_core.training
+
+    config = load_config(Path(cvd_core.training.__file__).parent / "configs" / "mini.yaml")
+    assert list(config.stages) == list(STAGES)
+    with pytest.raises(ValueError, match="stages dessert; expected some of"):
+        Run(replace(config, stages={"dessert": config.stages["video"]}), resume=False)
