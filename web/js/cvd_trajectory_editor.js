@@ -89,7 +89,11 @@ function attach(node) {
     const of = widgetOf(name);
     if (of) chain(of, 'callback', sync);
   }
-  chain(node, 'onConfigure', sync);
+  chain(node, 'onConfigure', () => {
+    sync();
+    const least = node.computeSize(); // a graph saved before there was an editor has a smaller node
+    node.setSize([Math.max(node.size[0], least[0]), Math.max(node.size[1], least[1])]);
+  });
   chain(node, 'onConnectionsChange', look);
   chain(node, 'onAdded', start);
   chain(node, 'onRemoved', stop);

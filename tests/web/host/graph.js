@@ -70,7 +70,7 @@ export class FrontEnd {
       app.canvas.setDirty(true, true);
     }, BUILDER);
     const editor = this.page.locator('.cvd-editor').first();
-    const button = this.page.locator('.lg-node-widgets button.w-full, .lg-node-widgets .p-button').last();
+    const button = this.page.locator('.lg-node-widgets .p-button').last();
     await editor.or(button).first().waitFor({ timeout: 20_000 });
     if (!await editor.isVisible()) await button.click();
     await this.settled();

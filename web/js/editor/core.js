@@ -16,6 +16,9 @@ import { build } from '../trajectory/paths.js';
  * }} Host
  */
 
+/** @type {import('../trajectory/paths.js').Built} */
+const NOTHING = { views: [], frames: 0, width: 0, height: 0 };
+
 export class EditorCore {
   #dirty = true;
   /** Document before the gesture that is going on. @type {any} */
@@ -24,8 +27,8 @@ export class EditorCore {
   #dragging = null;
   /** @type {any} the last document that could be read */
   document = null;
-  /** @type {any} */
-  built = null;
+  /** @type {import('../trajectory/paths.js').Built} what `build` made last; there is one as soon as a text was read */
+  built = NOTHING;
   /** @type {any[]} */
   checks = [];
   /** Why the text cannot be read or built; empty if it can. */
@@ -52,7 +55,7 @@ export class EditorCore {
   }
 
   get frames() {
-    return Math.max(this.settings.frames, 1);
+    return Math.max(this.built.frames || this.settings.frames, 1);
   }
 
   /** Whether the document may be edited: not while the text is broken, which an edit would overwrite. */
@@ -82,7 +85,6 @@ export class EditorCore {
   build() {
     if (!this.#dirty) return;
     this.#dirty = false;
-    this.frame = Math.min(this.frame, this.frames - 1);
     if (!this.document) return;
     const { settings } = this;
     try {
@@ -93,6 +95,7 @@ export class EditorCore {
       this.error = messageOf(error);
       return;
     }
+    this.frame = Math.min(this.frame, this.frames - 1);
     this.#keepSelection();
     this.checks = check(this.built, settings);
     const listed = this.listedViews();

@@ -16,6 +16,7 @@ import { Timeline } from './timeline.js';
 import { Toolbar } from './toolbar.js';
 
 const TOAST_TIME = 3500;
+const MOST_PICTURE_PIXELS = 640;
 
 /** The style sheet, once for all editors. */
 function addStyle() {
@@ -23,6 +24,16 @@ function addStyle() {
   if ([...document.styleSheets].some((sheet) => sheet.href === href)) return;
   if (document.head.querySelector(`link[href="${CSS.escape(href)}"]`)) return;
   document.head.append(h('link', { rel: 'stylesheet', href }));
+}
+
+/** A copy no larger than a lens needs: hundreds of pieces of it are drawn per frame. */
+function smaller(/** @type {HTMLImageElement | ImageBitmap} */ image) {
+  const scale = Math.min(1, MOST_PICTURE_PIXELS / Math.max(image.width, image.height));
+  const canvas = /** @type {HTMLCanvasElement} */ (h('canvas', {
+    width: Math.max(Math.round(image.width * scale), 1), height: Math.max(Math.round(image.height * scale), 1),
+  }));
+  /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d')).drawImage(image, 0, 0, canvas.width, canvas.height);
+  return canvas;
 }
 
 export class TrajectoryEditor {
@@ -45,7 +56,7 @@ export class TrajectoryEditor {
     addStyle();
     this.parent = parent;
     const signal = this.#gone.signal;
-    this.root = h('div', { class: 'cvd-editor' });
+    this.root = h('div', { class: 'cvd-editor', 'data-capture-wheel': 'true' });
     this.root.editor = this; // for other extensions; a property of the widget would end up in the host's proxies
     this.state = new EditorState({
       text, settings, changed,
@@ -105,8 +116,7 @@ export class TrajectoryEditor {
 
   /** @param {HTMLImageElement | ImageBitmap | null} image  shown through the lens in place of the reference scene */
   setImage(image) {
-    if (this.state.image === image) return;
-    this.state.image = image;
+    this.state.image = image && smaller(image);
     this.state.redraw();
   }
 

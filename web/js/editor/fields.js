@@ -49,6 +49,7 @@ export function numberField(options) {
     if (event.key === 'Escape') {
       show();
       input.blur();
+      event.preventDefault(); // would close the window
       event.stopPropagation();
     }
     if (event.key !== 'ArrowUp' && event.key !== 'ArrowDown') return;

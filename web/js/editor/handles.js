@@ -23,10 +23,10 @@ export function handlesOf(state, reach) {
   /** @type {Handle[]} */
   const handles = [];
   const { built, selection } = state;
-  if (!built) return handles;
   built.views.forEach((view, v) => {
     const described = state.document.views?.[v]?.keyframes;
-    if (!described || !view.keyframes) {
+    const made = view.keyframes;
+    if (!described || !made) {
       for (const f of [0, state.frames - 1]) {
         const point = centerOf(view.c2w, f);
         handles.push({ kind: 'end', view: v, key: f === 0 ? 0 : -1, point, from: point });
@@ -45,7 +45,7 @@ export function handlesOf(state, reach) {
         handles.push({ kind: 'target', view: v, key: k, point: target, from: point });
       }
       if (k !== selection.key) return;
-      const pose = view.keyframes[k].c2w;
+      const pose = made[k].c2w;
       const along = (/** @type {number} */ axis, /** @type {number} */ length) =>
         /** @type {Point} */ ([0, 4, 8].map((row, i) => point[i] + length * pose[row + axis]));
       if (!target) {

@@ -35,7 +35,7 @@ export function attachKeyboard(editor) {
     'mod+d': () => state.duplicateKeyframe(),
   };
   for (let i = 1; i <= 9; i++) {
-    keys[String(i)] = () => { if (i <= (state.built?.views.length ?? 0)) state.select(i - 1, state.selection.key); };
+    keys[String(i)] = () => { if (i <= state.built.views.length) state.select(i - 1, state.selection.key); };
   }
 
   root.addEventListener('keydown', (/** @type {KeyboardEvent} */ event) => {

@@ -29,7 +29,10 @@ export class Lens {
   constructor(view, f, box) {
     this.c2w = view.c2w;
     this.at = 16 * f;
-    [this.fx, this.fy, this.cx, this.cy] = [0, 1, 2, 3].map((i) => view.intrinsics[4 * f + i]);
+    this.fx = view.intrinsics[4 * f];
+    this.fy = view.intrinsics[4 * f + 1];
+    this.cx = view.intrinsics[4 * f + 2];
+    this.cy = view.intrinsics[4 * f + 3];
     this.box = box;
   }
 
@@ -105,7 +108,7 @@ function drawReference(painter, lens, theme) {
 function drawImagePlane(/** @type {CanvasRenderingContext2D} */ context, /** @type {Lens} */ lens,
   /** @type {CanvasImageSource & {width: number, height: number}} */ image, /** @type {View} */ first,
   /** @type {Box} */ box) {
-  const cells = box.width > 220 ? 14 : 8;
+  const cells = box.width > 220 ? 12 : 7;
   const crop = fitted({ x: 0, y: 0, width: image.width, height: image.height }, box.width / box.height);
   const grid = Array.from({ length: (cells + 1) ** 2 }, (_, i) => {
     const [u, v] = [(i % (cells + 1)) / cells, Math.floor(i / (cells + 1)) / cells];

@@ -15,6 +15,8 @@ export class Menu {
   #open = null;
   /** @type {HTMLElement | null} */
   #owner = null;
+  /** Of the listener that closes an open menu. */
+  #closing = new AbortController();
   #host;
   #signal;
 
@@ -25,10 +27,7 @@ export class Menu {
   constructor(host, signal) {
     this.#host = host;
     this.#signal = signal;
-    host.addEventListener('pointerdown', (event) => {
-      const target = /** @type {Node} */ (event.target);
-      if (this.#open && !this.#open.contains(target) && !this.#owner?.contains(target)) this.close();
-    }, { capture: true });
+    signal.addEventListener('abort', () => this.close());
   }
 
   /**
@@ -62,11 +61,17 @@ export class Menu {
     menu.style.top = `${Math.max(4, Math.min(below, this.#host.offsetHeight - menu.offsetHeight - 6))}px`;
     this.#open = menu;
     this.#owner = owner;
+    this.#closing = new AbortController();
+    document.addEventListener('pointerdown', (event) => {
+      const target = /** @type {Node} */ (event.target);
+      if (!menu.contains(target) && !owner.contains(target)) this.close();
+    }, { capture: true, signal: this.#closing.signal });
     /** @type {HTMLElement | null} */ (menu.querySelector('button:not(:disabled)'))?.focus({ preventScroll: true });
   }
 
   close() {
     if (!this.#open) return;
+    this.#closing.abort();
     const focused = this.#open.contains(document.activeElement);
     this.#open.remove();
     if (focused) this.#owner?.focus({ preventScroll: true });

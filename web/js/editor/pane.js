@@ -93,7 +93,7 @@ export class Pane {
     const surface = this.#surface;
     if (!surface.begin(theme.background)) return;
     const { state, projection } = this;
-    if (!state.built) return;
+    if (!state.built.views.length) return;
     if (!projection) return this.#drawLenses(theme);
     projection.setSize(surface.width, surface.height);
     if (!this.fitted) {

@@ -21,7 +21,7 @@ export function attachPointer(pane, signal) {
   let busy = false;
 
   const find = (/** @type {PointerEvent | MouseEvent} */ event) => {
-    if (!pane.projection) return null;
+    if (!pane.projection || state.tool === 'draw') return null;
     const [x, y] = placeOn(event, canvas);
     const finger = 'pointerType' in event && event.pointerType === 'touch';
     return handleAt(pane.handles, pane.projection, x, y, finger ? GRAB_FINGER : GRAB, state.selection.view);
@@ -99,7 +99,7 @@ function dragHandle(/** @type {Pane} */ pane, /** @type {PointerEvent} */ event,
   const { state, projection, canvas } = pane;
   const start = handle.point;
   const from = projection.unproject(...placeOn(event, canvas), start);
-  state.select(handle.view, handle.key < 0 ? state.frames - 1 : handle.key, handle.kind);
+  state.select(handle.view, Math.max(handle.key, 0));
   let taken = handle;
   let moved = false;
   canvas.style.cursor = 'grabbing';
@@ -209,9 +209,10 @@ function pinch(/** @type {Pane} */ pane, /** @type {Map<number, [number, number]
 /** The frame of any view that is drawn nearest to a place, if one is near. */
 function nearestFrame(/** @type {Pane} */ pane, /** @type {number} */ x, /** @type {number} */ y) {
   const { state, projection } = pane;
+  /** @type {{view: number, frame: number} | null} */
   let best = null;
   let distance = 14;
-  state.built.views.forEach((view, v) => {
+  for (const [v, view] of state.built.views.entries()) {
     let last = null;
     for (let f = 0; f < state.frames; f++) {
       const at = projection.project([view.c2w[16 * f + 3], view.c2w[16 * f + 7], view.c2w[16 * f + 11]]);
@@ -223,6 +224,6 @@ function nearestFrame(/** @type {Pane} */ pane, /** @type {number} */ x, /** @ty
       }
       last = at;
     }
-  });
+  }
   return best;
 }

@@ -26,7 +26,7 @@ export function speedSheet(editor, signal) {
     redraw: () => state.redraw(),
     points: () => (Array.isArray(easing()) ? easing() : []),
     way: (time) => easingCurve(easing())(time),
-    color: () => state.built?.views[state.selection.view]?.color ?? '#888888',
+    color: () => state.built.views[state.selection.view]?.color ?? '#888888',
     enabled: () => state.editable,
     change: (points, final) => state.during('speed curve', final, () => set(points.length ? points : 'linear')),
   });

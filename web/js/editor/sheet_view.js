@@ -18,7 +18,7 @@ export function viewSheet(editor, signal) {
   const offset = [0, 0, 0];
   const content = () => {
     const v = state.selection.view;
-    const view = state.built?.views[v];
+    const view = state.built.views[v];
     if (!view || !state.document) return h('div');
     const others = state.built.views.map((other, i) => /** @type {[string, string]} */ ([String(i), other.name]))
       .filter(([i]) => Number(i) !== v);
@@ -48,7 +48,7 @@ export function viewSheet(editor, signal) {
   return {
     signature: () => JSON.stringify([
       state.editable, state.selection.view, state.document?.views?.[state.selection.view] ?? state.document?.rig,
-      state.built?.views.map((view) => [view.name, view.color]),
+      state.built.views.map((view) => [view.name, view.color]),
     ]),
     content,
   };

@@ -2,9 +2,9 @@
  * The commands of the editor: what its buttons, keys and drags do to the document.
  */
 
-import { DEFAULT_TEXT, VERSION, parse, stringify } from '../trajectory/document.js';
+import { DEFAULT_TEXT, parse, stringify } from '../trajectory/document.js';
 import * as edit from '../trajectory/edit.js';
-import { exportCameras, readCameraFile } from '../trajectory/importers.js';
+import { exportCameras, importFiles } from '../trajectory/importers.js';
 import { DEFAULT_FOCAL } from '../trajectory/presets.js';
 import { EditorCore } from './core.js';
 import { centerOf, seenPoint } from './scene_drawing.js';
@@ -93,7 +93,7 @@ export class EditorState extends EditorCore {
 
   /** @param {number} by */
   selectNextKey(by) {
-    const keys = this.built?.views[this.selection.view]?.keyframes;
+    const keys = this.built.views[this.selection.view]?.keyframes;
     if (!keys) return;
     const key = Math.min(Math.max(this.selection.key + by, 0), keys.length - 1);
     this.select(this.selection.view, key);
@@ -187,7 +187,7 @@ export class EditorState extends EditorCore {
       this.redraw();
       return;
     }
-    this.attempt(() => edit.lockFirstPose(this.baked(), 0));
+    this.attempt(() => edit.alignStarts(this.baked(), 0));
     this.locked = !this.firstPosesDiffer;
   }
 
@@ -348,7 +348,7 @@ export class EditorState extends EditorCore {
   /** @param {{name: string, text: string}[]} files */
   importTexts(files) {
     try {
-      this.replaceAll({ version: VERSION, views: files.flatMap(({ name, text }) => readCameraFile(name, text)) });
+      this.replaceAll(importFiles(files, this.settings));
     } catch (error) {
       this.notify(error instanceof Error ? error.message : String(error));
     }

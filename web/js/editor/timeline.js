@@ -85,7 +85,7 @@ export class Timeline {
       context.lineTo(x, height);
       context.stroke();
     }
-    if (built) {
+    if (built.views.length) {
       const speeds = built.views.map((view) => speedsOf(view.c2w, frames));
       const most = Math.max(...speeds.map((list) => Math.max(...list, 0)), 1e-9);
       const graph = (/** @type {number} */ v, /** @type {boolean} */ chosen) =>
@@ -95,7 +95,7 @@ export class Timeline {
       context.fillStyle = theme.dim;
       context.textAlign = 'left';
       context.textBaseline = 'top';
-      context.fillText('speed', PAD, top);
+      context.fillText('speed', PAD + 9, top);
       this.#drawKeys(theme, height - KEY_ROW / 2);
     }
     const x = this.#x(frame);
@@ -152,7 +152,7 @@ export class Timeline {
 
   #drawKeys(/** @type {import('./theme.js').Theme} */ theme, /** @type {number} */ y) {
     const { state } = this;
-    const view = state.built?.views[state.selection.view];
+    const view = state.built.views[state.selection.view];
     if (!view?.keyframes) return;
     const { context } = this.#surface;
     view.keyframes.forEach((keyframe, k) => {
@@ -175,7 +175,7 @@ export class Timeline {
 
   /** The selected view's keyframe at a place of the canvas. */
   #keyAt(/** @type {number} */ x, /** @type {number} */ y) {
-    const keys = this.state.built?.views[this.state.selection.view]?.keyframes;
+    const keys = this.state.built.views[this.state.selection.view]?.keyframes;
     if (!keys || y < this.#surface.height - KEY_ROW - 3) return null;
     let best = null;
     let distance = REACH;

@@ -61,7 +61,7 @@ export class Toolbar {
 
   #updateChips() {
     const { state } = this.editor;
-    const views = state.built?.views ?? [];
+    const views = state.built.views;
     const now = JSON.stringify([state.selection.view, views.map((view) => [view.name, view.color])]);
     this.add.disabled = !state.editable;
     if (now === this.#chips) return;
@@ -83,6 +83,7 @@ export class Toolbar {
     return of;
   }
 
+  /** @returns {import('./menu.js').Entry[]} */
   #rigs() {
     const { state } = this.editor;
     return [{ title: 'All views start over from' }, ...Object.values(RIGS).map((rig) => ({
@@ -93,9 +94,10 @@ export class Toolbar {
     }))];
   }
 
+  /** @returns {import('./menu.js').Entry[]} */
   #moves() {
     const { state } = this.editor;
-    const name = state.built?.views[state.selection.view]?.name ?? 'the view';
+    const name = state.built.views[state.selection.view]?.name ?? 'the view';
     const adds = state.viewForm() === 'moves';
     return [{ title: adds ? `${name} also makes` : `${name} starts over with` }, ...Object.values(MOVES).map((move) => ({
       text: move.name, description: move.description, disabled: !state.editable, run: () => {
@@ -105,6 +107,7 @@ export class Toolbar {
     }))];
   }
 
+  /** @returns {import('./menu.js').Entry[]} */
   #more() {
     const { files, state } = this.editor;
     return [
@@ -113,8 +116,8 @@ export class Toolbar {
       '-',
       { text: 'Import pose files or a picture ...', run: () => files.pick() },
       { text: 'Save as JSON', run: () => files.save('json') },
-      { text: 'Save as transforms.json', note: 'nerfstudio', disabled: !state.built, run: () => files.save('nerfstudio') },
-      { text: 'Save as pose files', note: 'RealEstate10K', disabled: !state.built, run: () => files.save('realestate10k') },
+      { text: 'Save as transforms.json', note: 'nerfstudio', disabled: !state.editable, run: () => files.save('nerfstudio') },
+      { text: 'Save as pose files', note: 'RealEstate10K', disabled: !state.editable, run: () => files.save('realestate10k') },
       '-',
       { text: 'Turn everything into keyframes', disabled: !state.canBake, run: () => state.bake() },
       { text: 'Lift the lens picture', disabled: !state.image, run: () => this.editor.setImage(null) },
