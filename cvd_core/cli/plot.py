@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from cvd_core.files import atomic_path
 from cvd_core.geometry.cameras import Cameras
+from cvd_core.geometry.frustum import all_points, frusta_frames, frustum_line
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,7 +21,6 @@ Vector = NDArray[np.float64]
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F3C8D", "#4B4B4B")
 """Told apart with any kind of colour vision (after Okabe and Ito); used again from the ninth view on."""
 _AXES = ("x (right)", "y (down)", "z (forward)")
-_FRUSTA = 5
 _SHARE = 0.09
 """Depth of a frustum as a share of the rig's largest side."""
 _WIDTH, _HEIGHT = 11.0, 9.0
@@ -87,9 +87,7 @@ def draw_cameras(cameras: Cameras) -> Figure:
 
 def _bounds(cameras: Cameras, depth: float) -> tuple[Vector, Vector]:
     """``(3,)`` centre and half size of the box to show: all positions and frusta; no side under 0.6 of the longest."""
-    positions = cameras.centers.reshape(-1, 3).numpy()
-    frusta = [_frustum(cameras, v, f, depth) for v in range(cameras.views) for f in _frusta_frames(cameras.frames)]
-    points = np.concatenate([positions, *frusta])
+    points = all_points(cameras, depth)
     half = np.ptp(points, axis=0) / 2 * 1.1
     return (points.max(0) + points.min(0)) / 2, np.maximum(half, 0.6 * half.max())
 
@@ -139,35 +137,16 @@ def _draw_paths(axes: Any, cameras: Cameras, depth: float, order: tuple[int, ...
     for v, name in enumerate(cameras.names):
         color, style = COLORS[v % len(COLORS)], ("-", "--", ":")[v // len(COLORS) % 3]
         path = cameras.centers[v].numpy()
-        axes.plot(*path[:, order].T, style, color=color, linewidth=1.8, label=_label(name), zorder=3)
+        axes.plot(*path[:, order].T, style, color=color, linewidth=1.8, label=plain_label(name), zorder=3)
         if cameras.frames <= _MOST_DOTS:
             axes.plot(*path[:, order].T, "o", color=color, markersize=2.6, zorder=3)
-        for frame in _frusta_frames(cameras.frames):
-            lines = _frustum(cameras, v, frame, depth)
+        for frame in frusta_frames(cameras.frames):
+            lines = frustum_line(cameras, v, frame, depth)
             axes.plot(*lines[:, order].T, color=color, linewidth=0.9, alpha=0.75, zorder=2)
         axes.plot(*path[-1:, order].T, **_LAST, color=color, zorder=4)
         axes.plot(*path[:1, order].T, **_FIRST, color="white", mec=color, zorder=4)
 
 
-def _label(name: str) -> str:
+def plain_label(name: str) -> str:
     """The name as plain text: no formula between dollars, and not dropped for a leading underscore."""
     return f" {name}".replace("$", r"\$")
-
-
-def _frusta_frames(frames: int) -> list[int]:
-    return sorted({round(f) for f in np.linspace(0, frames - 1, min(frames, _FRUSTA))})
-
-
-def _frustum(cameras: Cameras, view: int, frame: int, depth: float) -> Vector:
-    """``(12, 3)`` world points of one line along all edges of a camera's frustum, with a roof on its upper side.
-
-    Wide lenses get a shorter frustum, so that it is nowhere much larger than ``depth``.
-    """
-    fx, fy, cx, cy = cameras.intrinsics[view, frame].tolist()
-    left, right, top, bottom = -cx / fx, (1 - cx) / fx, -cy / fy, (1 - cy) / fy
-    a, b, c, d = (left, top, 1), (right, top, 1), (right, bottom, 1), (left, bottom, 1)
-    roof = ((left + right) / 2, top - (bottom - top) * 0.28, 1)
-    eye = (0.0, 0.0, 0.0)
-    corners = np.array([eye, a, b, eye, c, d, eye, d, a, roof, b, c]) * depth / max(1.0, (right - left) / 2)
-    c2w = cameras.c2w[view, frame].numpy()
-    return np.asarray(corners @ c2w[:3, :3].T + c2w[:3, 3])

@@ -20,10 +20,9 @@ from cvd_core.engine.pipeline import CollaborativePipeline
 from cvd_core.engine.run import RecordedModel, RunRecord, record_models, versions_here
 from cvd_core.geometry.cameras import prepare_cameras
 from cvd_core.geometry.formats import write_cameras
+from cvd_core.run_folder import CAMERAS, GRID, RECORD
 from cvd_core.sampling.collaborate import Progress
 from cvd_core.video import grid, write_video
-
-GRID, CAMERAS, RECORD = "grid.mp4", "transforms.json", "run.json"
 
 
 def render(inputs: Inputs, out: Path, *, allow_download: bool) -> None:

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,22 +100,12 @@ def estimate_path(video: Tensor, intrinsics: Tensor, trials: int = TRIALS, seed:
         return [_attempt(folder, names, intrinsics, seed + i) for i in range(trials)]
 
 
-def path_error(video: Tensor, true: Cameras, trials: int = TRIALS, seed: int = 0) -> PathError:
-    """Estimate the path of one video and compare it with the one it was made for.
-
-    Args:
-        video: ``(F, H, W, 3)`` uint8.
-        true: one view of F frames.
+def path_error(attempts: Sequence[Trial], true: Cameras) -> PathError:
+    """Compare the paths that were found with the one the video was made for, one view.
 
     Raises:
-        ValueError: as :func:`estimate_path`; more than one view; another number of frames.
+        ValueError: another number of frames.
     """
-    if true.views != 1 or true.frames != len(video):
-        raise ValueError(
-            f"cameras of {true.views} views x {true.frames} frames for one video of {len(video)} frames; expected one "
-            "camera per frame"
-        )
-    attempts = estimate_path(video, true.intrinsics[0], trials, seed)
     errors = [pose_errors(attempt.cameras, true) for attempt in attempts if attempt.cameras is not None]
     columns = [[float(getattr(e, name)) for e in errors] for name in ("rot_err", "trans_err", "cam_mc")]
     rot_err, trans_err, cam_mc = (float(np.mean(column)) if column else math.nan for column in columns)
@@ -124,8 +115,8 @@ def path_error(video: Tensor, true: Cameras, trials: int = TRIALS, seed: int = 0
         trans_err=trans_err,
         cam_mc=cam_mc,
         spread=(rot_spread, trans_spread, cam_spread),
-        trials=trials,
-        failed=trials - len(errors),
+        trials=len(attempts),
+        failed=len(attempts) - len(errors),
         problems=tuple(dict.fromkeys(attempt.problem for attempt in attempts if attempt.problem)),
         pure_rotation=bool(is_pure_rotation(true)),
     )

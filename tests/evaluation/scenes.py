@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from cvd_core.engine.run import RunRecord
+from cvd_core.engine.settings import Settings
 from cvd_core.evaluation.objects import ObjectTracks
 from cvd_core.geometry.cameras import Cameras
+from cvd_core.geometry.formats import write_cameras
+from cvd_core.run_folder import CAMERAS, GRID, RECORD
 from cvd_core.training.data.paths import camera_paths
 from cvd_core.training.data.render import project, render
 from cvd_core.training.data.scenes import Scene, random_scene
+from cvd_core.video import grid, write_video
 
 
 def paths(amounts: Sequence[Sequence[float]], frames: int = 8) -> Cameras:
@@ -44,3 +51,35 @@ def tracks_of_points(cameras: Cameras, points: Sequence[Sequence[float]], size: 
         size,
         size,
     )
+
+
+def cluttered_scene(seed: int, count: int = 60) -> Scene:
+    """Many small resting cubes of all colours: corners for structure from motion, which the usual scenes lack."""
+    rng = np.random.default_rng(seed)
+    scene = resting_scene(seed)
+    depth = rng.uniform(2, 7, count)
+    radii = rng.uniform(0.06, 0.25, count) * depth / 4
+    height = np.minimum(rng.uniform(-0.45, 0.3, count) * depth, scene.height - radii)
+    return replace(
+        scene,
+        shapes=("cube",) * count,
+        colours=("red",) * count,
+        centers=np.stack([rng.uniform(-0.5, 0.5, count) * depth, height, depth], -1),
+        velocities=np.zeros((count, 3)),
+        radii=radii,
+        yaw=rng.uniform(0, np.pi / 2, count),
+        object_rgb=rng.uniform(0, 1, (count, 3)),
+        light=np.array([0.36, -0.77, -0.53]),
+    )
+
+
+def write_run(folder: Path, videos: Tensor, cameras: Cameras, prompt: str) -> Path:
+    """Videos in the layout of ``cvd generate``."""
+    for name, video in zip(cameras.names, videos, strict=True):
+        write_video(video, folder / f"{name}.mp4")
+    write_video(grid(videos), folder / GRID)
+    height, width = videos.shape[2:4]
+    write_cameras(cameras, folder / CAMERAS, width=width, height=height)
+    settings = Settings(prompts=(prompt,), width=width, height=height)
+    RunRecord(settings, cameras, {}, (), fps=8, dtype="float32", device="cpu").save(folder / RECORD)
+    return folder

@@ -1,0 +1,130 @@
+"""``cvd evaluate``: measure finished videos."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from cvd_core.cli import COMMANDS, note
+from cvd_core.cli.outputs import complete_folder
+
+JSON, CSV, HTML = "evaluation.json", "evaluation.csv", "report.html"
+
+EXAMPLES = """\
+examples:
+  a run of `cvd generate`:
+    cvd evaluate runs/car
+  videos from elsewhere, one per view of the camera file:
+    cvd evaluate left.mp4 right.mp4 --cameras rig.json --out scores
+  with text and fidelity measures, from files on this machine:
+    cvd evaluate runs/car --clip clip-vit-base-patch16 --reference real --inception inception-2015-12-05.pt
+"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser of ``cvd``."""
+    parser = subparsers.add_parser(
+        "evaluate",
+        help=COMMANDS["evaluate"],
+        description="Measure whether videos follow their cameras and agree with each other: JSON, CSV, HTML report.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "inputs", type=Path, nargs="+", metavar="IN", help="the folder of a run, or one video file per view"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help=f"folder for {JSON}, {CSV} and {HTML} (default: evaluation, beside the videos). Nothing is overwritten",
+    )
+    _add_material(parser.add_argument_group("videos"))
+    _add_measures(parser.add_argument_group("measures"))
+    parser.set_defaults(run=run)
+
+
+def _add_material(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--cameras",
+        type=Path,
+        metavar="FILE",
+        help="cameras of the videos, any format of `cvd cameras` (default: the folder's transforms.json)",
+    )
+    group.add_argument(
+        "--relative",
+        action="store_true",
+        help="take every view relative to its first camera, as `cvd generate` does with pose files",
+    )
+    group.add_argument(
+        "--prompt",
+        dest="prompts",
+        nargs="+",
+        default=[],
+        metavar="TEXT",
+        help="what was asked for, once or per view (default: from the folder's run.json)",
+    )
+
+
+def _add_measures(group: argparse._ArgumentGroup) -> None:
+    from cvd_core.training.data.scenes import OBJECT_COLOURS
+
+    group.add_argument(
+        "--objects",
+        nargs="+",
+        choices=OBJECT_COLOURS,
+        metavar="COLOUR",
+        help=f"procedural scenes: colours of the objects, of {', '.join(OBJECT_COLOURS)} (default: those that the "
+        "prompt names, if it has only words of procedural scenes)",
+    )
+    group.add_argument(
+        "--trials",
+        type=int,
+        default=5,
+        metavar="N",
+        help="attempts of structure from motion per view; 0 leaves it out (default: %(default)s)",
+    )
+    group.add_argument("--seed", type=int, default=0, metavar="N", help="of the attempts (default: %(default)s)")
+    group.add_argument("--clip", type=Path, metavar="DIR", help="CLIP model, a transformers folder, for CLIP-T, -F, -V")
+    group.add_argument("--reference", type=Path, metavar="DIR", help="real videos for FID, KID, FVD")
+    group.add_argument("--inception", type=Path, metavar="FILE", help="inception-2015-12-05.pt, for FID and KID")
+    group.add_argument("--i3d", type=Path, metavar="FILE", help="i3d_torchscript.pt, for FVD")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Read, measure, write all files, print the numbers of all views together."""
+    from cvd_core.cli.generate import quiet_libraries
+
+    quiet_libraries(offline=True)
+    from cvd_core.cli.report import write_report
+    from cvd_core.evaluation.evaluate import Options, evaluate
+    from cvd_core.evaluation.material import prompted_objects, read_material
+    from cvd_core.training.data.scenes import OBJECT_COLOURS
+
+    material = read_material(args.inputs, args.cameras, relative=args.relative, prompts=args.prompts)
+    named = {name: OBJECT_COLOURS[name] for name in args.objects} if args.objects else None
+    options = Options(
+        objects=prompted_objects(material.prompts) if named is None else named,
+        trials=args.trials,
+        seed=args.seed,
+        clip=args.clip,
+        inception=args.inception,
+        i3d=args.i3d,
+        reference=args.reference,
+    )
+    first: Path = args.inputs[0]
+    out: Path = args.out or (first if first.is_dir() else first.parent) / "evaluation"
+    with complete_folder(out, [JSON, CSV, HTML]) as folder:
+        results = evaluate(material, options)
+        results.save_json(folder / JSON)
+        results.save_csv(folder / CSV)
+        write_report(results, material, folder / HTML)
+    for text in results.notes:
+        note(text)
+    for group in results.groups:
+        print(group)
+        for m in results.measures:
+            if m.group == group and m.subject == results.subjects(group)[0]:
+                print(f"  {m.name:<50} {m.text}")
+    print(out / HTML)
