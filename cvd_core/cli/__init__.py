@@ -18,7 +18,7 @@ from cvd_core import __version__
 COMMANDS = {
     "generate": "make videos of one scene, one along each camera path",
     "cameras": "convert, describe and draw camera files",
-    "evaluate": "measure whether videos follow their cameras and agree with each other",
+    "evaluate": "measure videos: cameras followed, views in agreement",
     "train": "train networks, all stages of a configuration",
     "inspect": "tell what a model file is and where it goes",
     "convert": "turn a checkpoint into a safetensors file",
