@@ -13,7 +13,9 @@ def add_parser(subparsers: Any) -> None:
         help="train networks, all stages of a configuration",
         description="Train the stages of a configuration in order. Ctrl-C saves; --resume goes on from there.",
     )
-    parser.add_argument("config", type=Path, metavar="CONFIG", help="a YAML file, or `mini`: the one in the package")
+    parser.add_argument(
+        "config", type=Path, metavar="CONFIG", help="a YAML file, or one in the package: `mini`, `mini-continue`"
+    )
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoints in the output folder")
     parser.add_argument(
         "--export", type=Path, metavar="FOLDER", help="train nothing; write the model trained so far as model files"
@@ -25,10 +27,8 @@ def run(args: argparse.Namespace) -> None:
     from cvd_core.training.config import load_config
     from cvd_core.training.run import Run
 
-    path = args.config
-    if str(path) == "mini":
-        path = Path(__file__).parents[1] / "training" / "configs" / "mini.yaml"
-    training = Run(load_config(path), resume=args.resume)
+    packaged = Path(__file__).parents[1] / "training" / "configs" / f"{args.config}.yaml"
+    training = Run(load_config(packaged if packaged.is_file() else args.config), resume=args.resume)
     if args.export is not None:
         training.export(args.export)
     else:

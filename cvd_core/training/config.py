@@ -131,12 +131,15 @@ class TrainConfig:
 
     Attributes:
         output: folder of checkpoints, metrics and caches.
+        start_from: folder of an exported model whose weights to start with, relative to the configuration; None: from
+            nothing. Its autoencoder goes with its UNet: then train the stages video and sync alone.
         seed: decides data, initial weights and noise.
         stages: loop of each stage by name, in the order in which they run.
     """
 
     output: Path
     stages: dict[str, LoopConfig]
+    start_from: Path | None = None
     seed: int = 0
     data: DataConfig = field(default_factory=DataConfig)
     networks: NetworkConfig = field(default_factory=NetworkConfig)
@@ -162,7 +165,10 @@ def load_config(path: str | os.PathLike[str]) -> TrainConfig:
         raise ValueError(f"cannot read {path}: {error.strerror}; give a training configuration (YAML)") from error
     except yaml.YAMLError as error:
         raise ValueError(f"{path} is no YAML: {error}") from error
-    return _build(TrainConfig, values, str(path))
+    config = _build(TrainConfig, values, str(path))
+    if config.start_from is None:
+        return config
+    return dataclasses.replace(config, start_from=path.parent / config.start_from)
 
 
 def _build(cls: type[T], values: Any, where: str) -> T:
@@ -195,6 +201,8 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
         if value in choices:
             return value
         raise ValueError(f"{where} is {value!r}; expected one of {', '.join(choices)}")
+    if type(None) in arguments:
+        return None if value is None else _convert(arguments[0], value, where)
     if kind is Path and isinstance(value, str):
         return Path(value)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -18,6 +19,19 @@ from cvd_core.engine.solvers import NOISE_SCHEDULE
 from cvd_core.engine.unet import CollaborativeUNet
 from cvd_core.files import atomic_path
 from cvd_core.training.config import NetworkConfig
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """Names in a model's folder."""
+
+    base: str = "base"
+    motion: str = "motion.safetensors"
+    camera: str = "camera.safetensors"
+    sync: str = "sync.safetensors"
+
+
+MODEL_FILES = ModelFiles()
 
 NORM_GROUPS = 8
 SPATIAL_HEADS = 4
@@ -115,19 +129,21 @@ def save_tensors(state: dict[str, Tensor], path: Path, dtype: torch.dtype) -> No
         save_file(cast, temporary)
 
 
-def save_denoiser(denoiser: CollaborativeUNet, base: BaseModel, folder: Path, dtype: torch.dtype) -> None:
-    """Write a trained denoiser as files of a full-size model: the base, ``motion``, ``camera`` and ``sync``.
+def save_denoiser(
+    denoiser: CollaborativeUNet, base: BaseModel, folder: Path, dtype: torch.dtype, *, with_sync: bool
+) -> None:
+    """Write a trained denoiser as files of a full-size model, named as in :data:`MODEL_FILES`.
 
-    ``base.unet`` is given the denoiser's weights. The tokenizer's files must be in ``folder / "base"`` already.
+    ``base.unet`` is given the denoiser's weights. The tokenizer's files must be in the base folder already.
     """
     state = denoiser.unet.state_dict()
     # The hooks of CameraCtrl are attention processors, which hold the merges too; those have their own file.
     motion = {key: value for key, value in state.items() if ".motion_modules." in key and ".processor." not in key}
     base.unet.load_state_dict({key: value for key, value in state.items() if ".motion_modules." not in key})
-    save_base(base, folder / "base", dtype)
-    save_tensors(motion, folder / "motion.safetensors", dtype)
+    save_base(base, folder / MODEL_FILES.base, dtype)
+    save_tensors(motion, folder / MODEL_FILES.motion, dtype)
     if denoiser.pose_encoder is not None and denoiser.merges is not None:
         merges = {merge_checkpoint_key(key): value for key, value in denoiser.merges.state_dict().items()}
-        save_tensors(denoiser.pose_encoder.state_dict() | merges, folder / "camera.safetensors", dtype)
-    if denoiser.sync is not None:
-        save_tensors(denoiser.sync.state_dict(), folder / "sync.safetensors", dtype)
+        save_tensors(denoiser.pose_encoder.state_dict() | merges, folder / MODEL_FILES.camera, dtype)
+    if with_sync and denoiser.sync is not None:
+        save_tensors(denoiser.sync.state_dict(), folder / MODEL_FILES.sync, dtype)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from cvd_core import training
 from cvd_core.engine.assemble import ModelPaths, load_pipeline
 from cvd_core.engine.settings import Settings
 from cvd_core.geometry.epipolar import pair_geometry
@@ -159,8 +160,7 @@ def test_the_exported_model_generates_what_the_trained_one_does(run: Run, tmp_pa
     run.export(tmp_path, torch.float32)
     motion, camera, sync = (tmp_path / f"{name}.safetensors" for name in ("motion", "camera", "sync"))
     pipeline = load_pipeline(ModelPaths(tmp_path / "base", motion, camera, sync))
-    denoiser = run.networks.denoiser
-    assert denoiser is not None
+    denoiser = run.denoiser
     assert pipeline.unet.prediction == "v_prediction"
     for part in ("unet", "pose_encoder", "merges", "sync"):
         ours, theirs = getattr(denoiser, part).state_dict(), getattr(pipeline.unet, part).state_dict()
@@ -200,10 +200,40 @@ def test_mistakes_in_a_configuration_are_told(tmp_path: Path, text: str, message
         load_config(file)
 
 
-def test_the_packaged_configuration_is_valid() -> None:
-    import cvd_core.training
-
-    config = load_config(Path(cvd_core.training.__file__).parent / "configs" / "mini.yaml")
+def test_the_packaged_configurations_are_valid() -> None:
+    folder = Path(training.__file__).parent / "configs"
+    config = load_config(folder / "mini.yaml")
     assert list(config.stages) == list(STAGES)
+    more = load_config(folder / "mini-continue.yaml")
+    assert more.networks == config.networks
+    assert more.start_from is not None
+    assert more.seed != config.seed, "other clips than those it has seen"
     with pytest.raises(ValueError, match="stages dessert; expected some of"):
         Run(replace(config, stages={"dessert": config.stages["video"]}), resume=False)
+
+
+def test_training_goes_on_from_an_exported_model(run: Run, trained: Path, tmp_path: Path) -> None:
+    run.export(tmp_path / "model", torch.float32)
+    config = small_config(tmp_path / "more")
+    config = replace(config, start_from=tmp_path / "model", stages={"sync": config.stages["sync"]})
+    more = Run(config, resume=False)
+    for part in ("unet", "pose_encoder", "merges", "sync"):
+        ours, theirs = getattr(run.denoiser, part).state_dict(), getattr(more.denoiser, part).state_dict()
+        assert all(torch.equal(value, theirs[key]) for key, value in ours.items())
+    more.train()
+    more.export(tmp_path / "again", torch.float32)
+    names = [{p.relative_to(d) for p in d.rglob("*") if p.is_file()} for d in (tmp_path / "model", tmp_path / "again")]
+    assert names[0] == names[1]
+    with pytest.raises(ValueError, match="predicts 'v_prediction', the configuration says 'epsilon'"):
+        Run(replace(config, noise=replace(config.noise, prediction="epsilon")), resume=False)
+    (tmp_path / "model" / "sync.safetensors").unlink()
+    fresh = Run(config, resume=True).denoiser.sync
+    assert fresh is not None
+    assert all(not bool(p.any()) for name, p in fresh.named_parameters() if ".proj_out." in name)
+
+
+def test_nothing_is_exported_without_videos(tmp_path: Path) -> None:
+    config = small_config(tmp_path)
+    Run(replace(config, stages={"autoencoder": config.stages["autoencoder"]}), resume=False).train()
+    with pytest.raises(ValueError, match="has checkpoints of autoencoder; expected one of the stage video"):
+        Run(config, resume=True).export(tmp_path / "model")

@@ -1,0 +1,88 @@
+"""The networks a run starts with: made from nothing, or those of an earlier model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from cvd_core.camera_control.checkpoint import load_camera_control
+from cvd_core.camera_control.injection import CameraMerges
+from cvd_core.camera_control.pose_encoder import PoseEncoder
+from cvd_core.engine.loading import BaseModel, load_base
+from cvd_core.engine.motion import build_motion_unet, new_motion_unet
+from cvd_core.engine.patch_autoencoder import PatchAutoencoder
+from cvd_core.engine.unet import CollaborativeUNet
+from cvd_core.sync.checkpoint import load_sync_modules
+from cvd_core.sync.module import SyncModules
+from cvd_core.training.config import TrainConfig
+from cvd_core.training.data.scenes import vocabulary
+from cvd_core.training.diffusion import fast_attention
+from cvd_core.training.networks import MODEL_FILES, load_tokenizer, new_text_encoder, new_unet, write_tokenizer
+from cvd_core.training.stage import generator
+from cvd_core.weights import motion_tensors, read_checkpoint
+
+
+def new_base(config: TrainConfig) -> BaseModel:
+    """An untrained base; writes its tokenizer into the output folder."""
+    networks = config.networks
+    folder = config.output / "tokenizer"
+    write_tokenizer(folder, vocabulary(), networks.text_length)
+    tokenizer = load_tokenizer(folder)
+    with _initial_weights(config.seed, "base"):
+        unet = new_unet(networks)
+        vae = PatchAutoencoder(networks.latent_channels, networks.autoencoder_width)
+        text_encoder = new_text_encoder(networks, len(tokenizer))
+    fast_attention(unet)
+    return BaseModel(unet, vae, text_encoder, tokenizer, config.noise.prediction)
+
+
+def new_denoiser(base: BaseModel, config: TrainConfig) -> CollaborativeUNet:
+    """A denoiser that copies the base's UNet; its added modules change nothing yet, or are untrained."""
+    networks, frames = config.networks, config.data.frames
+    with _initial_weights(config.seed, "denoiser"):
+        unet = new_motion_unet(base.unet, frames)
+        encoder = PoseEncoder(networks.widths, frames)
+        merges = CameraMerges(networks.widths, layers_per_block=networks.layers)
+        sync = _new_sync(config)
+    fast_attention(unet)
+    return CollaborativeUNet(unet, encoder, merges, sync, base.prediction)
+
+
+def load_networks(folder: Path, config: TrainConfig) -> tuple[BaseModel, CollaborativeUNet]:
+    """The networks of a model that was exported, in float32; without its sync file, untrained sync modules.
+
+    Raises:
+        ValueError: a file is missing or does not fit, or the configuration is for another kind of prediction.
+    """
+    base = load_base(folder / MODEL_FILES.base)
+    if base.prediction != config.noise.prediction:
+        raise ValueError(
+            f"the model in {folder} predicts {base.prediction!r}, the configuration says {config.noise.prediction!r}"
+        )
+    motion = motion_tensors(read_checkpoint(folder / MODEL_FILES.motion))
+    unet = build_motion_unet(base.unet, motion, file=MODEL_FILES.motion)
+    fast_attention(unet)
+    encoder, merges = load_camera_control(folder / MODEL_FILES.camera, dtype=torch.float32)
+    if (folder / MODEL_FILES.sync).exists():
+        sync = load_sync_modules(folder / MODEL_FILES.sync, dtype=torch.float32)
+    else:
+        with _initial_weights(config.seed, "denoiser"):
+            sync = _new_sync(config)
+    return base, CollaborativeUNet(unet, encoder, merges, sync, base.prediction)
+
+
+def _new_sync(config: TrainConfig) -> SyncModules:
+    sync = SyncModules(config.networks.widths, layers_per_block=config.networks.layers)
+    sync.reset_parameters()
+    return sync
+
+
+@contextmanager
+def _initial_weights(seed: int, name: str) -> Iterator[None]:
+    """Networks made inside the block have weights that depend on ``seed`` and ``name`` alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(generator(seed, name).initial_seed())
+        yield
