@@ -2,9 +2,12 @@
 
 Runs on the CPU, in the Python that ComfyUI runs with (see tests/nodes), through the nodes' own sampler path. Every row
 of the table is a process of its own, with the models loaded before memory and time are taken. "without sync" is the
-same batch with the sync modules switched off. Seconds are those of the fastest step of all views; the first step also
-builds the epipolar biases. Full widths need 8 GB of memory, and 4 GB for files of Stable Diffusion 1.5's size
-with formula weights, which are written first unless --models names a folder that ``tests.nodes.full_size`` has made.
+same batch with the sync modules switched off, and their weights not counted. Seconds are those of the fastest step of
+all views; the first step also builds the epipolar biases. Peak memory is the weights and what sampling adds to them. On
+the CPU the host computes in float32, and casts the sync modules' float16 weights at every use.
+
+Full widths need 8 GB of memory, and 4 GB of files with formula weights: written first, unless --models names a folder
+that ``tests.nodes.full_size`` has made.
 
     python -m benchmarks.host --views 2 4 6 --resolution 64 --json host.json
 """
@@ -24,6 +27,7 @@ from typing import Any
 import torch
 
 from benchmarks.measure import Clock, arguments, in_fresh_process, machine, print_table, write_report
+from cvd_core.sync.module import SyncModules
 from tests import formula
 from tests.nodes.host_process import Host, host_folder, why_no_host
 
@@ -69,7 +73,8 @@ class Sampling:
             for weight in patcher.model.parameters():
                 weight.sum()  # files are mapped: only what was read once is in memory
         gc.collect()
-        self.weights = sum(patcher.model_size() for patcher in used)
+        counted = [patcher for patcher in used if kind == TOGETHER or not isinstance(patcher.model, SyncModules)]
+        self.weights = sum(patcher.model_size() for patcher in counted)
         self.clock = Clock()
         layers = [layer for patcher in used for layer in patcher.model.modules()]
         for name, layer_type in ((MOTION, "VanillaTemporalModule"), (SYNC, "SyncModule")):
@@ -134,12 +139,12 @@ class Sampling:
 def measure(views: int, frames: int, resolution: int, steps: int, models: Path | None) -> dict[str, Any]:
     """Print the table of one number of views."""
     found: dict[str, dict[str, float]] = {}
-    rows = [[f"{views} views", "s a step", MOTION, SYNC, "weights MB", "peak MB above them"]]
+    rows = [[f"{views} views", "s a step", MOTION, SYNC, "weights MB", "sampling MB", "peak MB"]]
     for kind in (TOGETHER, WITHOUT, APART):
-        peak, values = in_fresh_process(Sampling, kind, views, frames, resolution, steps, models)
-        found[kind] = {**values, "peak": peak}
+        added, values = in_fresh_process(Sampling, kind, views, frames, resolution, steps, models)
+        found[kind] = {**values, "sampling": added, "peak": values["weights"] + added}
         seconds = [f"{values[name]:.2f}" for name in ("seconds", MOTION, SYNC)]
-        rows.append([kind, *seconds, f"{values['weights'] / 1e6:.0f}", f"{peak / 1e6:.0f}"])
+        rows.append([kind, *seconds, *(f"{found[kind][name] / 1e6:.0f}" for name in ("weights", "sampling", "peak"))])
     print_table(rows)
     ratios = {
         "sync / motion modules": found[TOGETHER][SYNC] / found[TOGETHER][MOTION],

@@ -12,8 +12,9 @@ from cvd_core.geometry.cameras import Cameras, prepare_cameras
 from cvd_core.geometry.epipolar import Band
 from cvd_core.geometry.formats import cameras_to_rows
 from cvd_core.geometry.plucker import plucker_embedding
+from cvd_core.sizes import check_size
 
-from .inputs import check_choices, check_size, side_input, verdict
+from .inputs import check_choices, side_input, verdict
 from .preview_band import draw_band
 from .preview_rays import draw_rays
 from .types import CameraCtrlPoses, CamerasType, EpipolarSpec, EpipolarType, PluckerRays, PluckerType

@@ -7,10 +7,11 @@ from typing import ParamSpec
 
 from comfy_api.latest import io
 
+from cvd_core.sizes import SIDE_STEP, SMALLEST_SIDE
+
 P = ParamSpec("P")
 
 CONVENTION = "OpenCV axes: x right, y down, z forward."
-SMALLEST, STEP = 64, 8
 
 
 def side_input(name: str, default: int = 256, more: str = "") -> io.Int.Input:
@@ -18,22 +19,11 @@ def side_input(name: str, default: int = 256, more: str = "") -> io.Int.Input:
     return io.Int.Input(
         name,
         default=default,
-        min=SMALLEST,
+        min=SMALLEST_SIDE,
         max=4096,
-        step=STEP,
-        tooltip=f"{name.capitalize()} of the videos in pixels, a multiple of {STEP}. {more}".strip(),
+        step=SIDE_STEP,
+        tooltip=f"{name.capitalize()} of the videos in pixels, a multiple of {SIDE_STEP}. {more}".strip(),
     )
-
-
-def check_size(width: int, height: int) -> None:
-    """Refuse a video size that the networks cannot make; a linked value escapes the host's own check.
-
-    Raises:
-        ValueError: not a multiple of 8, or below 64 pixels.
-    """
-    for name, side in (("width", width), ("height", height)):
-        if side < SMALLEST or side % STEP:
-            raise ValueError(f"{name} is {side} pixels; expected a multiple of {STEP}, at least {SMALLEST}")
 
 
 def check_choices(node: type[io.ComfyNode], **chosen: str | None) -> None:

@@ -13,16 +13,16 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from cvd_core.geometry.cameras import Cameras
+from cvd_core.geometry.frustum import all_points, frusta_frames, frustum_line
 
 from .preview import ACCENT, BACKGROUND, FAINT, FINE, GAP, PANEL, TEXT_SIZE, text, to_images
 
 Array = NDArray[np.float64]
 
 WIDTH, HEIGHT = 1120, 760
-GRID, FLOOR = "#333843", "#2b2f38"
+GRID = "#333843"
 MOST_DOTS = 64
 """With more frames than this, a dot for each would hide the line."""
-FRUSTA = 5
 FRUSTUM = 0.13
 """Depth of a frustum as a share of the rig's largest side."""
 
@@ -67,7 +67,7 @@ def draw_paths(cameras: Cameras, colors: Sequence[str]) -> Tensor:
     boxes = [(gap, top, side - gap, bottom)]
     boxes += [(side, top + i * (height + gap), side + height, top + i * (height + gap) + height) for i in range(3)]
 
-    points = _points(cameras, depth)
+    points = all_points(cameras, depth)
     center = (points.max(0) + points.min(0)) / 2
     flat = [np.abs((points - center) @ look.axes[:2].T).max() for look in _LOOKS[1:]]
     scale = height / 2 / (max(flat) * 1.12)  # one for all three, so that they can be compared
@@ -140,8 +140,8 @@ class _Panel:
 
     def draw_view(self, cameras: Cameras, view: int, color: str, depth: float) -> None:
         path = cameras.centers[view].numpy()
-        for frame in _frusta_frames(cameras.frames):
-            self.line(_frustum(cameras, view, frame, depth), color, 1.1)
+        for frame in frusta_frames(cameras.frames):
+            self.line(frustum_line(cameras, view, frame, depth), color, 1.1)
         if len(path) > 1:
             self.line(path, color, 2.6)
         pixels = self.project(path)
@@ -155,27 +155,6 @@ class _Panel:
     def _mark(self, x: float, y: float, radius: float, *, fill: str, outline: str | None = None) -> None:
         r = radius * FINE
         self.draw.ellipse((x - r, y - r, x + r, y + r), fill=fill, outline=outline, width=2 * FINE)
-
-
-def _points(cameras: Cameras, depth: float) -> Array:
-    """``(N, 3)`` everything that must be seen: all positions and the corners of the frusta."""
-    frusta = [_frustum(cameras, v, f, depth) for v in range(cameras.views) for f in _frusta_frames(cameras.frames)]
-    return np.concatenate([cameras.centers.reshape(-1, 3).numpy(), *frusta])
-
-
-def _frusta_frames(frames: int) -> list[int]:
-    return sorted({round(f) for f in np.linspace(0, frames - 1, min(frames, FRUSTA))})
-
-
-def _frustum(cameras: Cameras, view: int, frame: int, depth: float) -> Array:
-    """``(12, 3)`` world points of one line along all edges of a frustum about ``depth`` long, with a roof."""
-    fx, fy, cx, cy = cameras.intrinsics[view, frame].tolist()
-    left, right, top, bottom = -cx / fx, (1 - cx) / fx, -cy / fy, (1 - cy) / fy
-    a, b, c, d = (left, top, 1), (right, top, 1), (right, bottom, 1), (left, bottom, 1)
-    roof, eye = ((left + right) / 2, top - (bottom - top) * 0.28, 1), (0.0, 0.0, 0.0)
-    corners = np.array([eye, a, b, eye, c, d, eye, d, a, roof, b, c]) * depth / max(1.0, (right - left) / 2)
-    c2w = cameras.c2w[view, frame].numpy()
-    return np.asarray(corners @ c2w[:3, :3].T + c2w[:3, 3])
 
 
 def _step(points: Array) -> float:

@@ -8,17 +8,18 @@ import comfy.model_management
 import comfy.sample
 import comfy.samplers
 import comfy.utils
-import latent_preview  # type: ignore[import-not-found]
+import latent_preview
 import torch
 from comfy_api.latest import io
 
 from cvd_core.sampling.pairs import Strategy
 from cvd_core.sampling.recurrence import Recurrence
+from cvd_core.sizes import check_size
 
 from .host.checks import LATENT_CHANNELS, LATENT_STRIDE
 from .host.guider import CollaborativeGuider
 from .host.recurrence import recurrent_sampler
-from .inputs import check_choices, check_size, side_input, verdict
+from .inputs import check_choices, side_input, verdict
 from .sampling_inputs import cfg_input, model_inputs, pairing_inputs, recurrence_inputs, views_per_pass_input
 from .sync import CATEGORY
 from .types import PluckerRays

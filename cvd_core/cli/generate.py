@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import get_args
 
 from cvd_core.cli import COMMANDS
-from cvd_core.engine.settings import SIDE_STEP, SMALLEST_SIDE, Settings
+from cvd_core.engine.settings import Settings
 from cvd_core.geometry.epipolar import Band
 from cvd_core.geometry.interpolation import EASINGS
 from cvd_core.geometry.rigs import RIGS
 from cvd_core.sampling.pairs import STRATEGIES
+from cvd_core.sizes import SIDE_STEP, SMALLEST_SIDE
 
 DEFAULT_FPS = 8.0
 DEFAULT_FRAMES = 16

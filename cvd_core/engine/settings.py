@@ -8,9 +8,7 @@ from typing import Any
 from cvd_core.geometry.epipolar import Band
 from cvd_core.sampling.pairs import Strategy
 from cvd_core.sampling.recurrence import Recurrence
-
-SMALLEST_SIDE = 64
-SIDE_STEP = 8
+from cvd_core.sizes import check_size
 
 
 @dataclass(frozen=True)
@@ -52,13 +50,7 @@ class Settings:
     threshold: float = 3.0
 
     def __post_init__(self) -> None:
-        for name, side in (("width", self.width), ("height", self.height)):
-            if side < SMALLEST_SIDE or side % SIDE_STEP:
-                nearest = max(SMALLEST_SIDE, round(side / SIDE_STEP) * SIDE_STEP)
-                raise ValueError(
-                    f"{name} is {side} pixels; expected a multiple of {SIDE_STEP}, at least {SMALLEST_SIDE} - "
-                    f"the nearest is {nearest}"
-                )
+        check_size(self.width, self.height)
         if not self.prompts:
             raise ValueError("no prompt given; give one for all views or one per view")
         if self.guidance < 1:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import comfy.model_management
@@ -52,7 +52,7 @@ class Peak(TorchDispatchMode):
 
 @pytest.mark.parametrize(("groups", "cached"), [([(0, 1)], True), ([(0, 1)], False), ([(0, 1, 2, 3)], False)])
 def test_the_hosts_estimate_covers_them(
-    monkeypatch: pytest.MonkeyPatch, groups: Iterable[tuple[int, ...]], cached: bool
+    monkeypatch: pytest.MonkeyPatch, groups: Sequence[tuple[int, ...]], cached: bool
 ) -> None:
     """A module of the widest maps, its masks and the skip connections need less than the host keeps free for a call."""
     views, branches, frames, side, channels = sum(map(len, groups)), 2, 2, 32, 320

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 import comfy.samplers
-import comfy_extras.nodes_custom_sampler as custom  # type: ignore[import-not-found]
+import comfy_extras.nodes_custom_sampler as custom
 import pytest
 import torch
 from torch import Tensor

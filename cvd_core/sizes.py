@@ -1,0 +1,21 @@
+"""Which picture sizes the networks make."""
+
+from __future__ import annotations
+
+SMALLEST_SIDE = 64
+SIDE_STEP = 8
+
+
+def check_size(width: int, height: int) -> None:
+    """Refuse a picture size, in pixels, that the networks cannot make.
+
+    Raises:
+        ValueError: not a multiple of 8, or below 64 pixels.
+    """
+    for name, side in (("width", width), ("height", height)):
+        if side < SMALLEST_SIDE or side % SIDE_STEP:
+            nearest = max(SMALLEST_SIDE, round(side / SIDE_STEP) * SIDE_STEP)
+            raise ValueError(
+                f"{name} is {side} pixels; expected a multiple of {SIDE_STEP}, at least {SMALLEST_SIDE} - the nearest "
+                f"is {nearest}"
+            )
