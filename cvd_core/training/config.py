@@ -14,6 +14,8 @@ import yaml
 from cvd_core.engine.prediction import Prediction
 from cvd_core.geometry.epipolar import Band
 
+Precision = Literal["no", "bf16", "fp16"]
+
 
 @dataclass(frozen=True)
 class LoopConfig:
@@ -25,7 +27,6 @@ class LoopConfig:
         learning_rate: the highest; reached after ``warmup`` steps, then a cosine falls to ``final_rate`` of it.
         ema: decay of the averaged weights, which are what is evaluated and exported.
         clip: largest norm of the gradient.
-        precision: "no", "bf16" or "fp16", accelerate's names.
         save_seconds: between checkpoints.
         log_every: steps between rows of the CSV.
     """
@@ -38,7 +39,6 @@ class LoopConfig:
     weight_decay: float = 0.01
     ema: float = 0.999
     clip: float = 1.0
-    precision: str = "no"
     save_seconds: float = 120.0
     log_every: int = 20
 
@@ -134,6 +134,7 @@ class TrainConfig:
         start_from: folder of an exported model whose weights to start with, relative to the configuration; None: from
             nothing. Its autoencoder goes with its UNet: then train the stages video and sync alone.
         seed: decides data, initial weights and noise.
+        precision: of the networks' arithmetic, in accelerate's words; weights stay float32.
         stages: loop of each stage by name, in the order in which they run.
     """
 
@@ -141,6 +142,7 @@ class TrainConfig:
     stages: dict[str, LoopConfig]
     start_from: Path | None = None
     seed: int = 0
+    precision: Precision = "no"
     data: DataConfig = field(default_factory=DataConfig)
     networks: NetworkConfig = field(default_factory=NetworkConfig)
     noise: NoiseConfig = field(default_factory=NoiseConfig)

@@ -22,7 +22,7 @@ from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor
 
 from cvd_core.files import atomic_path
-from cvd_core.training.config import LoopConfig
+from cvd_core.training.config import LoopConfig, Precision
 from cvd_core.training.stage import Stage
 
 
@@ -70,7 +70,13 @@ def learning_rate(config: LoopConfig, step: int) -> float:
 
 
 def train_stage(
-    stage: Stage, config: LoopConfig, folder: Path, *, resume: bool = False, stop_after: int | None = None
+    stage: Stage,
+    config: LoopConfig,
+    folder: Path,
+    *,
+    precision: Precision = "no",
+    resume: bool = False,
+    stop_after: int | None = None,
 ) -> Average:
     """Train a stage to its last step, or until Ctrl-C, after which the checkpoint is complete.
 
@@ -78,6 +84,7 @@ def train_stage(
         stage: on the CPU; moved to accelerate's device.
         config: of the loop.
         folder: receives ``checkpoint.pt`` and ``metrics.csv``.
+        precision: the same for all stages of a process.
         resume: continue from the checkpoint if there is one.
         stop_after: step after which to stop as Ctrl-C does.
 
@@ -89,9 +96,7 @@ def train_stage(
         ValueError: the checkpoint is of other networks, or one exists and ``resume`` is not set.
     """
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)  # a step without cameras has no pose encoder
-    accelerator = Accelerator(
-        mixed_precision=config.precision, cpu=not torch.cuda.is_available(), kwargs_handlers=[unused]
-    )
+    accelerator = Accelerator(mixed_precision=precision, cpu=not torch.cuda.is_available(), kwargs_handlers=[unused])
     stage.to(accelerator.device).train()
     optimizer = torch.optim.AdamW(
         [p for _, p in stage.trained()], config.learning_rate, betas=(0.9, 0.99), weight_decay=config.weight_decay

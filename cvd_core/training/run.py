@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import torch
+from accelerate import PartialState
 from torch import Tensor, nn
 
 from cvd_core.engine.patch_autoencoder import PatchAutoencoder
@@ -114,7 +115,8 @@ class Run:
             vae, config = self.base.vae, self.config
             assert isinstance(vae, PatchAutoencoder)
             vae.eval().requires_grad_(False)
-            self._pairs = latent_pairs(self.folder / "latents", vae, self._tokenize, config.data, config.seed)
+            with PartialState().main_process_first():  # the others then find the files
+                self._pairs = latent_pairs(self.folder / "latents", vae, self._tokenize, config.data, config.seed)
         return self._pairs
 
     def _checkpoint(self, name: str) -> Path:
@@ -126,7 +128,8 @@ class Run:
         if checkpoint.exists() and int(load_checkpoint(checkpoint)["step"]) >= config.steps:
             load_average(stage, checkpoint)
             return
-        train_stage(stage, config, checkpoint.parent, resume=self.resume).copy()
+        precision = self.config.precision
+        train_stage(stage, config, checkpoint.parent, precision=precision, resume=self.resume).copy()
 
     def _tokenize(self, prompts: list[str]) -> Tensor:
         return tokenize(self.base.tokenizer, prompts, self.config.networks.text_length)
