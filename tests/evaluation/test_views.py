@@ -1,0 +1,40 @@
+"""Views that should be the same."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from cvd_core.evaluation.views import mse_between, same_first_picture, same_pictures
+from cvd_core.geometry.cameras import Cameras
+from tests.evaluation.scenes import film, paths, resting_scene
+
+A, B = [1.0, 0, 0, 0, 0], [0, 0, 1.0, 3, 0]
+
+
+def test_same_trajectories_are_found() -> None:
+    cameras = paths([A, B, A, B, A])
+    assert same_pictures(cameras) == [(0, 2), (0, 4), (1, 3), (2, 4)]
+    assert same_first_picture(cameras)
+    zoomed = Cameras(cameras.c2w, cameras.intrinsics * torch.linspace(1, 1.2, 5)[:, None, None])
+    assert same_pictures(zoomed) == []
+    assert not same_first_picture(zoomed)
+    turned = paths([A, [*A[:4], 5.0]])
+    assert same_pictures(turned) == []
+    assert same_first_picture(turned)
+
+
+def test_mse_by_hand() -> None:
+    videos = torch.zeros(2, 2, 4, 4, 3, dtype=torch.uint8)
+    videos[1, 0] = 51
+    videos[1, 1, :2] = 255
+    assert mse_between(videos, 0, 1).tolist() == pytest.approx([0.04, 0.5])
+
+
+def test_renders_of_one_path_are_equal_and_of_two_are_not() -> None:
+    cameras = paths([A, A, B], frames=3)
+    videos = film(resting_scene(1), cameras, 32)
+    assert mse_between(videos, 0, 1).max() == 0
+    different = mse_between(videos, 0, 2)
+    assert different[0] == 0
+    assert different[-1] > 1e-3
