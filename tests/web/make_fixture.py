@@ -1,13 +1,15 @@
 """Writes what the trajectory editor is tested against: ``python -m tests.web.make_fixture``.
 
-``tests/web/fixtures/trajectories.json`` holds documents with the cameras that the Python core builds from them, and
-broken documents with its messages; pytest and vitest both read it. ``web/trajectory.schema.json`` is the exported
+``tests/web/fixtures/trajectories.json`` holds documents with the cameras that the Python core builds from them and
+where these have no baseline, camera files with the cameras it reads, and broken documents with its messages; pytest and
+vitest both read it. ``web/trajectory.schema.json`` is the exported
 schema.
 """
 
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,9 @@ import numpy as np
 import torch
 from scipy.spatial.transform import Rotation
 
+from cvd_core.geometry.cameras import Cameras
+from cvd_core.geometry.epipolar import pair_geometry, smallest_baseline
+from cvd_core.geometry.formats import read_cameras, write_cameras
 from cvd_core.geometry.interpolation import EASINGS
 from cvd_core.geometry.moves import DEFAULT_FOCAL, MOVES
 from cvd_core.geometry.rigs import RIGS
@@ -175,14 +180,57 @@ def build(described: Json) -> Trajectories:
     return build_trajectories(parse_trajectories(described["text"]), **settings)
 
 
-def expected(built: Trajectories) -> list[Json]:
-    """Views as the fixture states them: per frame the first three rows of the pose, then fx, fy, cx, cy."""
-    rows = torch.cat([built.cameras.c2w[..., :3, :].flatten(-2), built.cameras.intrinsics], -1)
+def rows_of(cameras: Cameras) -> list[list[list[float]]]:
+    """Per view and frame the first three rows of the pose, then fx, fy, cx, cy."""
+    rows = torch.cat([cameras.c2w[..., :3, :].flatten(-2), cameras.intrinsics], -1)
     numbers = (rows.numpy().round(DIGITS) + 0.0).tolist()  # no -0.0
+    return [[[int(x) if x == int(x) else x for x in row] for row in view] for view in numbers]
+
+
+def expected(built: Trajectories) -> list[Json]:
+    """Views as the fixture states them."""
     return [
-        {"name": name, "color": color, "cameras": [[int(x) if x == int(x) else x for x in row] for row in view]}
-        for name, color, view in zip(built.cameras.names, built.colors, numbers, strict=True)
+        {"name": name, "color": color, "cameras": rows}
+        for name, color, rows in zip(built.cameras.names, built.colors, rows_of(built.cameras), strict=True)
     ]
+
+
+def baselines(cameras: Cameras) -> Json:
+    """The smallest distance that counts, and the frames without one of every pair, as the networks take the views."""
+    relative = cameras.relative_to_first()
+    pairs = [(a, b) for b in range(cameras.views) for a in range(b)]
+    without = {
+        f"{a} {b}": pair_geometry(relative, a, b, 64, 64).degenerate.nonzero().flatten().tolist() for a, b in pairs
+    }
+    return {"smallest_baseline": float(f"{smallest_baseline(relative):.9g}"), "without_baseline": without}
+
+
+def files() -> Iterator[Json]:
+    """Camera files, and the cameras that are read from them for videos of some size."""
+    poses = (ROOT / "tests" / "data" / "poses" / "0bf152ef84195293.txt").read_text(encoding="utf-8")
+    rig = build(case("", DEFAULT_TEXT, views=3, frames=3, width=96, height=64)).cameras
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "transforms.json"
+        write_cameras(rig, target, width=96, height=64)
+        transforms = target.read_text(encoding="utf-8")
+        for name, text, width, height in (
+            ("wide.txt", poses, 256, 256),
+            ("tall.txt", poses.split("\n", 1)[1], 64, 128),
+            ("transforms.json", transforms, 128, 64),
+        ):
+            source = Path(folder) / name
+            source.write_text(text, encoding="utf-8")
+            cameras = read_cameras(source).crop_to(width, height)
+            yield {
+                "name": name,
+                "text": text,
+                "width": width,
+                "height": height,
+                "frames": cameras.frames,
+                "expected": [
+                    {"name": view, "cameras": rows} for view, rows in zip(cameras.names, rows_of(cameras), strict=True)
+                ],
+            }
 
 
 def message_of(described: Json) -> str:
@@ -220,8 +268,10 @@ def errors() -> list[Json]:
 
 
 def main() -> None:
+    made = [(described, build(described)) for described in cases()]
     lines = {
-        "cases": [{**described, "expected": expected(build(described))} for described in cases()],
+        "cases": [{**described, "expected": expected(built), **baselines(built.cameras)} for described, built in made],
+        "files": list(files()),
         "errors": [{**described, "message": message_of(described)} for described in errors()],
     }
     parts = [f'"presets": {json.dumps(presets())}']

@@ -2,6 +2,8 @@
 
 import { describe, expect, test } from 'vitest';
 import { DEFAULT_TEXT, TrajectoryError, VERSION, VIEW_COLORS, parse, stringify } from '../../../web/js/trajectory/document.js';
+import { check, relativeToFirst, smallestBaseline } from '../../../web/js/trajectory/checks.js';
+import { importFiles } from '../../../web/js/trajectory/importers.js';
 import { build } from '../../../web/js/trajectory/paths.js';
 import * as presets from '../../../web/js/trajectory/presets.js';
 import { SCHEMA as OURS } from '../../../web/js/trajectory/schema.js';
@@ -37,6 +39,29 @@ describe('the cameras of Python', () => {
     for (const name of [...Object.keys(presets.RIGS), ...Object.keys(presets.MOVES), 'ease-in', 'ease-out', 'ease-in-out']) {
       expect(texts).toContain(`"${name}"`);
     }
+  });
+});
+
+describe('the files that Python reads', () => {
+  test.each(FIXTURE.files)('$name', ({ name, text, expected, ...size }) => {
+    const settings = { ...size, views: 0 };
+    const { document, notes } = importFiles([{ name, text }], settings);
+    const { views } = build(document, settings);
+    expect(notes).toEqual([]);
+    expect(views.map((view) => view.name)).toEqual(expected.map((view) => view.name));
+    views.forEach((view, v) => expect(error(view, expected[v])).toBeLessThan(TOLERANCE));
+  });
+});
+
+describe('the baselines of Python', () => {
+  const several = FIXTURE.cases.filter(({ expected }) => expected.length > 1);
+
+  test.each(several)('$name', ({ text, expected, smallest_baseline: smallest, without_baseline: without, ...settings }) => {
+    const built = build(parse(text), settings);
+    expect(smallestBaseline(built.views.map(({ c2w }) => relativeToFirst(c2w, settings.frames)))).toBeCloseTo(smallest, 9);
+    if (expected.length > 2) return; // what is found for many pairs is told in fewer words
+    const found = check(built).filter(({ kind }) => kind === 'baseline' || kind === 'rotation-only');
+    expect(found.flatMap(({ frames }) => frames)).toEqual(without['0 1'].filter((f) => f > 0));
   });
 });
 
