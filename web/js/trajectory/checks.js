@@ -24,6 +24,8 @@ const LEAST_OVERLAP = 0.2;
 const FASTEST = 0.15;
 /** How much faster than the frames around it a single step is, to be called a jump. */
 const JUMP = 3;
+/** Share of the clip that views may take to leave their common start. */
+const SLOW_START = 0.1;
 /** Directions in which the outermost cameras are looked for. */
 const DIRECTIONS = 60;
 /** Cameras up to which the extent is that of every pair of them; beyond, of the outermost ones. */
@@ -145,7 +147,7 @@ function baselines({ views, frames }, relative, smallest) {
       const zoomed = Math.abs(Math.log(views[a].intrinsics[4 * f] / views[b].intrinsics[4 * f]));
       turned = Math.max(turned, angleBetween(relative[a], at, relative[b], at) / SAME_TURN, zoomed / SAME_LENS);
     }
-    if (without.length === 0) continue;
+    if (without.every((f, i) => f === i + 1) && without.length <= SLOW_START * frames) continue;
     const names = `${views[a].name} and ${views[b].name}`;
     const always = without.length === frames - 1;
     const what = turned > 1 ? 'stand in one place and only turn or zoom' : 'are one and the same camera';
