@@ -84,8 +84,9 @@ class Clip:
             self._model: Any = CLIPModel.from_pretrained(path, local_files_only=True).eval()
             self._tokenizer: Any = CLIPTokenizerFast.from_pretrained(path, local_files_only=True)
             self._processor: Any = CLIPImageProcessor.from_pretrained(path, local_files_only=True)
-        except (OSError, ValueError, TypeError) as error:
-            raise ValueError(f"{path} holds no complete CLIP model ({error}); expected {CLIP}") from error
+        except (OSError, ValueError, TypeError, RuntimeError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise ValueError(f"{path} holds no complete CLIP model ({reason}); expected {CLIP}") from error
 
     @torch.no_grad()
     def pictures(self, videos: Tensor) -> Tensor:

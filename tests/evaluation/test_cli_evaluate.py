@@ -1,0 +1,222 @@
+"""``cvd evaluate`` as a user runs it: folders and videos in, three files out, one line for every mistake."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from cvd_core.cli import main
+from cvd_core.evaluation import extras
+from cvd_core.evaluation.material import prompted_objects, read_material
+from cvd_core.geometry.formats import read_cameras, write_cameras
+from cvd_core.video import write_video
+from tests.evaluation.scenes import film, paths, resting_scene, write_run
+from tests.evaluation.test_networks import clip, i3d, inception  # noqa: F401
+
+SEED = 30
+AMOUNTS = [[0.6, 0, 0, 0, 0], [0, -0.3, 0, 0, 3], [0.6, 0, 0, 0, 0]]
+NAMES = ("left", "a$x$b", "copy")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of three views, the first and the last along one path."""
+    scene, cameras = single_object_scene(), replace(paths(AMOUNTS, frames=9), names=NAMES)
+    return write_run(tmp_path_factory.mktemp("finished"), film(scene, cameras, 64), cameras, scene.prompt())
+
+
+def single_object_scene() -> Any:
+    """One that stands near the middle."""
+    scenes = map(resting_scene, range(100))
+    return next(s for s in scenes if len(s.shapes) == 1 and abs(s.centers[0, 0]) < 0.3 and s.centers[0, 2] > 3)
+
+
+@pytest.fixture
+def run_folder(finished: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(finished, tmp_path / "run"))
+
+
+def evaluated(*words: object) -> dict[str, Any]:
+    """Measures by group, subject and name of a run without structure from motion."""
+    assert main(["evaluate", *map(str, words), "--trials", "0"]) == 0
+    out = Path(str(words[words.index("--out") + 1])) if "--out" in words else Path(str(words[0])) / "evaluation"
+    values: dict[str, Any] = json.loads((out / "evaluation.json").read_text())
+    values["by"] = {(m["group"], m["subject"], m["name"]): m["value"] for m in values["measures"]}
+    return values
+
+
+def test_a_run_s_folder(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    values = evaluated(run_folder)
+    by = values["by"]
+    objects = {name: value for (group, _, name), value in by.items() if group == "Objects of procedural scenes"}
+    copied = {name: value for (group, _, name), value in by.items() if group == "Objects: copy control"}
+    assert objects["correlation of commanded and observed motion"] > 0.99
+    resting, lines = "reprojection error, all frames (objects at rest)", "epipolar distance of centroids"
+    assert objects[lines] < 0.3
+    assert copied[lines] > 3 * objects[lines]
+    assert copied[resting] > 5 * objects[resting]
+    assert by["Pictures that should be the same", "left - copy", "MSE, identical trajectories"] == 0
+    assert by["Pictures that should be the same", "all", "MSE, common first frames"] < 1e-3
+    assert values["facts"]["size"] == "3 views x 9 frames, 64 x 64 pixels"
+    with (run_folder / "evaluation" / "evaluation.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(values["measures"])
+    for row, m in zip(rows, values["measures"], strict=True):
+        assert [row["group"], row["subject"], row["measure"]] == [m["group"], m["subject"], m["name"]]
+        assert row["value"] == ("" if m["value"] is None else repr(m["value"]))
+    assert str(run_folder / "evaluation" / "report.html") in capsys.readouterr().out
+
+
+def test_the_report_stands_alone_and_escapes_names(run_folder: Path) -> None:
+    evil = "<script>alert('x')</script> & \"co\""
+    evaluated(run_folder, "--prompt", evil, "--objects", "red")
+    page = (run_folder / "evaluation" / "report.html").read_text()
+    assert "&lt;script&gt;alert(" in page
+    assert "<script" not in page
+    assert all(source.startswith("data:image/") for source in re.findall(r'src="([^"]*)"', page))
+    assert not re.search(r"https?://", page)
+    assert page.count("<img ") >= 4
+    for name in NAMES:
+        assert f"<th>{name}</th>" in page
+
+
+def test_videos_and_a_camera_file(run_folder: Path, tmp_path: Path) -> None:
+    """The same numbers as from the folder."""
+    whole = evaluated(run_folder, "--objects", "red", "blue")
+    cameras = read_cameras(run_folder / "transforms.json")
+    write_cameras(cameras, tmp_path / "rig.npz")
+    videos = [run_folder / f"{name}.mp4" for name in NAMES]
+    prompt = whole["facts"]["prompt"]
+    parts = evaluated(
+        *videos,
+        "--cameras",
+        tmp_path / "rig.npz",
+        "--out",
+        tmp_path / "out",
+        "--objects",
+        "red",
+        "blue",
+        "--prompt",
+        prompt,
+    )
+    assert parts["measures"] == whole["measures"]
+
+
+def test_networks_and_reference(run_folder: Path, tmp_path: Path, clip: Path, inception: Path, i3d: Path) -> None:  # noqa: F811
+    same = tmp_path / "same"
+    for name in NAMES:
+        same.mkdir(exist_ok=True)
+        shutil.copy(run_folder / f"{name}.mp4", same)
+    options = ("--clip", clip, "--inception", inception, "--i3d", i3d, "--reference", same)
+    by = evaluated(run_folder, *options)["by"]
+    scores = {name: value for (group, _, name), value in by.items() if group == "Text and fidelity"}
+    assert set(scores) == {"CLIP-T", "CLIP-F, adjacent frames", "CLIP-V, across views", "FID", "KID x 100", "FVD"}
+    assert scores["FID"] == pytest.approx(0, abs=1e-6)
+    assert scores["FVD"] == pytest.approx(0, abs=1e-6)
+    assert 50 < scores["CLIP-F, adjacent frames"] <= 100
+
+
+def test_missing_extras_leave_their_groups_out(
+    run_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(extras, "find_spec", lambda name: None)
+    assert main(["evaluate", str(run_folder)]) == 0
+    printed = capsys.readouterr()
+    assert "note: Camera paths (structure from motion): left out, the package pycolmap is not installed" in printed.err
+    assert "OpenCV is not installed; get it with: pip install 'collaborative-video-diffusion[eval]'" in printed.err
+    assert "Objects of procedural scenes" in printed.out
+
+
+def test_nothing_is_overwritten(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    evaluated(run_folder)
+    assert main(["evaluate", str(run_folder), "--trials", "0"]) == 2
+    assert "already holds evaluation.json" in capsys.readouterr().err
+
+
+def refused(words: Sequence[object], capsys: pytest.CaptureFixture[str]) -> str:
+    capsys.readouterr()
+    assert main(["evaluate", *map(str, words)]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    lines = [line for line in printed.err.splitlines() if line]
+    assert len(lines) == 1, printed.err
+    assert lines[0].startswith("cvd: error: ")
+    return lines[0]
+
+
+def test_folders_that_cannot_be_evaluated(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (run_folder / "left.mp4").rename(run_folder / "right.mp4")
+    assert "lacks left.mp4, which transforms.json names" in refused([run_folder], capsys)
+    (run_folder / "right.mp4").rename(run_folder / "left.mp4")
+    (run_folder / "left.mp4").write_bytes(b"no video")
+    assert "left.mp4 cannot be read as a video" in refused([run_folder], capsys)
+    (run_folder / "transforms.json").unlink()
+    assert "holds no transforms.json" in refused([run_folder], capsys)
+    assert not (run_folder / "evaluation").exists()
+
+
+def test_numbers_that_do_not_match(run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    short = write_cameras(paths(AMOUNTS, frames=5), tmp_path / "short.npz")[0]
+    message = refused([run_folder, "--cameras", short], capsys)
+    assert "the videos have 9 frames" in message
+    assert "has cameras for 5" in message
+    two = write_cameras(paths(AMOUNTS[:2], frames=9), tmp_path / "two.npz")[0]
+    assert "3 videos" in refused([run_folder, "--cameras", two], capsys)
+    write_video(torch.zeros(4, 64, 64, 3, dtype=torch.uint8), run_folder / "left.mp4")
+    assert "all videos must be alike" in refused([run_folder], capsys)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["{run}/left.mp4"], "videos without cameras; name their camera file with --cameras"),
+        (["{run}", "{run}/left.mp4"], "is a folder; give the folder of one run alone"),
+        (["{run}", "--prompt", "a", "b"], "2 prompts for 3 views"),
+        (["{run}", "--trials", "-1"], "-1 trials"),
+        (["{run}", "--inception", "x.pt"], "--inception without --reference"),
+        (["{run}", "--reference", "{run}"], "--reference without --inception or --i3d"),
+        (["{run}", "--reference", "{run}/none", "--i3d", "x.pt", "--trials", "0"], "none does not exist"),
+        (["{run}", "--reference", "{run}", "--i3d", "x.pt", "--trials", "0"], "x.pt does not exist; expected i3d"),
+        (["{run}", "--clip", "clip", "--trials", "0"], "clip does not exist; expected a folder with a CLIP model"),
+    ],
+)
+def test_bad_input(
+    finished: Path, tmp_path: Path, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    filled = [word.format(run=finished) for word in words]
+    assert message in refused([*filled, "--out", out], capsys)
+    assert not out.exists()
+
+
+def test_a_damaged_record(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (run_folder / "run.json").write_text("{}")
+    assert "run.json holds no prompts" in refused([run_folder], capsys)
+    (run_folder / "run.json").unlink()
+    assert read_material([run_folder]).prompts == ()
+
+
+def test_objects_that_a_prompt_names() -> None:
+    assert list(prompted_objects(["a red ball and a blue cube on a gray striped floor"])) == ["red", "blue"]
+    assert prompted_objects(["a red ball in the rain"]) == {}
+    assert prompted_objects([]) == {}
+
+
+def test_relative_paths(run_folder: Path, tmp_path: Path) -> None:
+    """Views given in worlds of their own, as pose files are: --relative brings their first cameras together."""
+    cameras = read_cameras(run_folder / "transforms.json")
+    c2w = cameras.c2w.clone()
+    c2w[1, :, :3, 3] += 7
+    moved = write_cameras(replace(cameras, c2w=c2w), tmp_path / "moved.npz")[0]
+    files = [run_folder / f"{name}.mp4" for name in NAMES]
+    torch.testing.assert_close(read_material(files, moved, relative=True).cameras.c2w, cameras.c2w)
+    assert float(read_material(files, moved).cameras.centers[1, 0, 0]) == pytest.approx(7)
