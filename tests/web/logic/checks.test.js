@@ -3,7 +3,7 @@ import { alignStarts, bake } from '../../../web/js/trajectory/edit.js';
 import { check } from '../../../web/js/trajectory/checks.js';
 import { build } from '../../../web/js/trajectory/paths.js';
 import { RIGS } from '../../../web/js/trajectory/presets.js';
-import { listed, path, settings } from './samples.js';
+import { cost, listed, path, settings } from './samples.js';
 
 const TRUCK = { name: 'a', moves: [{ name: 'truck' }] };
 const found = (document, more = {}) => check(build(document, { ...settings, ...more }));
@@ -28,7 +28,12 @@ describe('first poses', () => {
     ['turned', { position: [0, 0, 0], rotation: [0, 0.001, 0, 1] }],
     ['of another lens', { position: [0, 0, 0], focal: 1 }],
   ])('%s', (_, start) => {
-    expect(found(other(start))[0]).toMatchObject({ kind: 'first-pose', views: [0, 1], frames: [0], message: expect.stringContaining('b does not start as a does') });
+    expect(found(other(start))[0]).toMatchObject({
+      kind: 'first-pose',
+      views: [0, 1],
+      frames: [0],
+      message: expect.stringContaining('b does not start as a does'),
+    });
   });
 
   test('the same, but for rounding', () => expect(kinds(other({ position: [1e-8, 0, 0] }))).toEqual([]));
@@ -42,15 +47,31 @@ describe('first poses', () => {
 
 describe('baselines', () => {
   test('two cameras that only turn', () => {
-    const [one] = found(listed({ name: 'a', moves: [{ name: 'pan' }] }, { name: 'b', moves: [{ name: 'tilt' }] }, { name: 'c', ...TRUCK, name: 'c' }));
-    expect(one).toMatchObject({ kind: 'rotation-only', severity: 'error', views: [0, 1], message: expect.stringContaining('only turn or zoom in all frames') });
+    const [one] = found(
+      listed(
+        { name: 'a', moves: [{ name: 'pan' }] },
+        { name: 'b', moves: [{ name: 'tilt' }] },
+        { name: 'c', ...TRUCK, name: 'c' },
+      ),
+    );
+    expect(one).toMatchObject({
+      kind: 'rotation-only',
+      severity: 'error',
+      views: [0, 1],
+      message: expect.stringContaining('only turn or zoom in all frames'),
+    });
     expect(one.frames).toHaveLength(15);
   });
 
-  test('a zoom is no baseline either', () => expect(kinds(listed({ moves: [{ name: 'zoom' }] }, { moves: [{ name: 'static' }] }))).toEqual(['rotation-only']));
+  test('a zoom is no baseline either', () =>
+    expect(kinds(listed({ moves: [{ name: 'zoom' }] }, { moves: [{ name: 'static' }] }))).toEqual(['rotation-only']));
 
   test('the same path twice', () => {
-    expect(found(listed(TRUCK, { ...TRUCK, name: 'b' }))[0]).toMatchObject({ kind: 'baseline', severity: 'error', message: expect.stringContaining('one and the same camera in all frames') });
+    expect(found(listed(TRUCK, { ...TRUCK, name: 'b' }))[0]).toMatchObject({
+      kind: 'baseline',
+      severity: 'error',
+      message: expect.stringContaining('one and the same camera in all frames'),
+    });
   });
 
   test('the same path from another start, which the networks do not see', () => {
@@ -61,7 +82,12 @@ describe('baselines', () => {
   test('a late start', () => {
     const late = { name: 'b', moves: [{ name: 'pedestal', easing: [[0.3, 0]] }] };
     const [one] = found(listed({ ...TRUCK, moves: [{ name: 'truck', easing: [[0.3, 0]] }] }, late));
-    expect(one).toMatchObject({ kind: 'baseline', severity: 'warning', frames: [1, 2, 3, 4], message: expect.stringContaining('in frames 2 to 5:') });
+    expect(one).toMatchObject({
+      kind: 'baseline',
+      severity: 'warning',
+      frames: [1, 2, 3, 4],
+      message: expect.stringContaining('in frames 2 to 5:'),
+    });
   });
 
   test('a slow start is none', () => {
@@ -79,24 +105,37 @@ describe('baselines', () => {
 });
 
 test('views that look away from each other', () => {
-  const pan = (amount) => ({ name: `pan ${amount}`, moves: [{ name: 'truck', amount: amount / 100 }, { name: 'pan', amount }] });
+  const pan = (amount) => ({
+    name: `pan ${amount}`,
+    moves: [
+      { name: 'truck', amount: amount / 100 },
+      { name: 'pan', amount },
+    ],
+  });
   expect(kinds(listed(pan(-10), pan(15)), { frames: 32 })).toEqual([]);
   const [one] = found(listed(pan(-50), pan(50)), { frames: 32 });
-  expect(one).toMatchObject({ kind: 'overlap', views: [0, 1], message: expect.stringMatching(/look away from each other: in frame (1[7-9]|[23]\d) they see about 0 %/) });
+  expect(one).toMatchObject({
+    kind: 'overlap',
+    views: [0, 1],
+    message: expect.stringMatching(/look away from each other: in frame (1[7-9]|[23]\d) they see about 0 %/),
+  });
 });
 
 test('speed and jumps', () => {
   const steps = (...xs) => path(...xs.map((x, k) => ({ position: [x, 0, 0], time: k })));
   expect(kinds(steps(0, 0.1, 0.2, 0.3, 0.4), { frames: 5 })).toEqual([]);
   expect(found(steps(0, 0.5, 1, 1.5, 2), { frames: 5 })[0]).toMatchObject({ kind: 'speed', views: [0] });
-  expect(found(steps(0, 0.01, 0.02, 0.9, 0.91, 0.92), { frames: 6 })[0]).toMatchObject({ kind: 'jump', frames: [2, 3], message: expect.stringContaining('frame 3 to 4') });
+  expect(found(steps(0, 0.01, 0.02, 0.9, 0.91, 0.92), { frames: 6 })[0]).toMatchObject({
+    kind: 'jump',
+    frames: [2, 3],
+    message: expect.stringContaining('frame 3 to 4'),
+  });
   expect(kinds(listed({ moves: [{ name: 'pan', amount: 170 }] }))).toEqual(['speed']);
   expect(kinds(listed({ moves: [{ name: 'zoom', amount: 40 }] }), { frames: 4 })).toEqual(['speed']);
 });
 
 test('64 views of 1024 frames are do not freeze the editor', () => {
   const built = build({ version: 2, rig: { name: 'circle' } }, { ...settings, views: 64, frames: 1024 });
-  const from = performance.now();
-  expect(check(built)).toEqual([]);
-  expect(performance.now() - from).toBeLessThan(2000); // generous: measured alone it is 0.2 seconds
+  // Generous: on an idle machine it is 150 milliseconds.
+  expect(cost(() => expect(check(built)).toEqual([]))).toBeLessThan(3000);
 });

@@ -1,5 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import { DEFAULT_TEXT, TrajectoryError, VERSION, migrate, parse, stringify } from '../../../web/js/trajectory/document.js';
+import {
+  DEFAULT_TEXT,
+  TrajectoryError,
+  VERSION,
+  migrate,
+  parse,
+  stringify,
+} from '../../../web/js/trajectory/document.js';
 import { readJson } from '../../../web/js/trajectory/json_text.js';
 import { random, randomDocument } from './samples.js';
 
@@ -10,7 +17,8 @@ function anything(next, depth) {
   if (kind === 1) return next() < 0.5;
   if (kind === 2) return (next() - 0.5) * 10 ** Math.floor(next() * 40 - 20);
   if (kind === 3) return Math.floor(next() * 1e6);
-  if (kind === 4) return String.fromCodePoint(...Array.from({ length: Math.floor(next() * 6) }, () => Math.floor(next() * 0xd000)));
+  if (kind === 4)
+    return String.fromCodePoint(...Array.from({ length: Math.floor(next() * 6) }, () => Math.floor(next() * 0xd000)));
   const items = Array.from({ length: Math.floor(next() * 5) }, () => anything(next, depth - 1));
   return kind === 5 ? items : Object.fromEntries(items.map((item, i) => [`${i}"\\`, item]));
 }
@@ -51,9 +59,16 @@ describe('writing', () => {
   });
 
   test('a keyframe has its line, an undefined field does not', () => {
-    const text = stringify({ version: VERSION, views: [{ name: 'a', color: undefined, keyframes: [{ position: [0, -0, 1.5] }, { position: [1, 2, 3] }] }] });
+    const text = stringify({
+      version: VERSION,
+      views: [{ name: 'a', color: undefined, keyframes: [{ position: [0, -0, 1.5] }, { position: [1, 2, 3] }] }],
+    });
     expect(text).not.toContain('color');
-    expect(stringify(randomDocument(1, 9)).split('\n').filter((line) => line.includes('"position"'))).toHaveLength(9);
+    expect(
+      stringify(randomDocument(1, 9))
+        .split('\n')
+        .filter((line) => line.includes('"position"')),
+    ).toHaveLength(9);
     expect(parse(text).views[0].keyframes[0].position).toEqual([0, 0, 1.5]);
   });
 

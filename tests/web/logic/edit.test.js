@@ -21,12 +21,19 @@ describe('keyframes', () => {
   test('a rotation takes the place of a target, and the other way round', () => {
     const turned = edit.setKeyframe(path(START), 0, 0, { rotation: [0, 0, 0, 1] });
     expect(keys(turned)[0]).toEqual({ position: [0, 0, 0], rotation: [0, 0, 0, 1] });
-    expect(keys(edit.setKeyframe(turned, 0, 0, { look_at: [1, 0, 0] }))[0]).toEqual({ position: [0, 0, 0], look_at: [1, 0, 0] });
+    expect(keys(edit.setKeyframe(turned, 0, 0, { look_at: [1, 0, 0] }))[0]).toEqual({
+      position: [0, 0, 0],
+      look_at: [1, 0, 0],
+    });
     expect(keys(edit.setKeyframe(path({ ...START, focal: 2 }), 0, 0, { focal: undefined }))[0]).toEqual(START);
   });
 
   test('numbers are written to the ninth decimal', () => {
-    expect(keys(edit.setKeyframe(path(START), 0, 0, { position: [0.1 + 0.2, -1e-12, 1e7 / 3] }))[0].position).toEqual([0.3, 0, 1e7 / 3]);
+    expect(keys(edit.setKeyframe(path(START), 0, 0, { position: [0.1 + 0.2, -1e-12, 1e7 / 3] }))[0].position).toEqual([
+      0.3,
+      0,
+      1e7 / 3,
+    ]);
   });
 
   test('other views and keyframes are the same objects', () => {
@@ -46,7 +53,11 @@ describe('keyframes', () => {
   });
 
   test('moves of Python turn the same way', () => {
-    const moves = [['pan', 0], ['tilt', 1], ['roll', 2]];
+    const moves = [
+      ['pan', 0],
+      ['tilt', 1],
+      ['roll', 2],
+    ];
     for (const [name, axis] of moves) {
       const turns = [0, 0, 0].map((_, i) => (i === axis ? 25 : 0));
       const turned = edit.turnKeyframe(path(START), 0, 0, turns);
@@ -79,10 +90,22 @@ describe('keyframes', () => {
   });
 
   test('a target that keyframes share moves for all of them, or alone', () => {
-    const shared = path(START, { position: [1, 0, 0], look_at: [0, 0, 1] }, { position: [2, 0, 0], look_at: [9, 9, 9] });
+    const shared = path(
+      START,
+      { position: [1, 0, 0], look_at: [0, 0, 1] },
+      { position: [2, 0, 0], look_at: [9, 9, 9] },
+    );
     const targets = (edited) => keys(edited).map((keyframe) => keyframe.look_at);
-    expect(targets(edit.moveTarget(shared, 0, 1, [5, 5, 5], true))).toEqual([[5, 5, 5], [5, 5, 5], [9, 9, 9]]);
-    expect(targets(edit.moveTarget(shared, 0, 1, [5, 5, 5], false))).toEqual([[0, 0, 1], [5, 5, 5], [9, 9, 9]]);
+    expect(targets(edit.moveTarget(shared, 0, 1, [5, 5, 5], true))).toEqual([
+      [5, 5, 5],
+      [5, 5, 5],
+      [9, 9, 9],
+    ]);
+    expect(targets(edit.moveTarget(shared, 0, 1, [5, 5, 5], false))).toEqual([
+      [0, 0, 1],
+      [5, 5, 5],
+      [9, 9, 9],
+    ]);
   });
 
   test('one is added where the camera is, and is passed at that frame', () => {
@@ -102,8 +125,18 @@ describe('keyframes', () => {
   });
 
   test('where one is already, that one is taken', () => {
-    const timed = path({ position: [0, 0, 0], time: 0 }, { position: [1, 0, 0], time: 5 }, { position: [2, 1, 0], time: 15 });
-    for (const [frame, key] of [[0, 0], [5, 1], [15, 2], [99, 2], [-1, 0]]) {
+    const timed = path(
+      { position: [0, 0, 0], time: 0 },
+      { position: [1, 0, 0], time: 5 },
+      { position: [2, 1, 0], time: 15 },
+    );
+    for (const [frame, key] of [
+      [0, 0],
+      [5, 1],
+      [15, 2],
+      [99, 2],
+      [-1, 0],
+    ]) {
       expect(edit.addKeyframe(timed, 0, frame, settings)).toEqual({ document: timed, key });
     }
     expect(keys(edit.addKeyframe(path(START), 0, 7, settings).document)).toEqual([START, START]);
@@ -142,7 +175,11 @@ describe('keyframes', () => {
   });
 
   test('an easing becomes points to draw with', () => {
-    expect(edit.curveOf('ease-in')).toEqual([[0.25, 0.0625], [0.5, 0.25], [0.75, 0.5625]]);
+    expect(edit.curveOf('ease-in')).toEqual([
+      [0.25, 0.0625],
+      [0.5, 0.25],
+      [0.75, 0.5625],
+    ]);
     expect(edit.curveOf([[0.5, 0.1]])).toEqual([[0.5, 0.1]]);
     expect(() => made(listed({ easing: edit.curveOf('ease-out'), keyframes: [START] }))).not.toThrow();
   });
@@ -156,7 +193,11 @@ describe('views', () => {
     expect(new Set(made(four).views.map(({ color }) => color)).size).toBe(4);
     expect(keys(four, 2)[0]).toEqual(START);
     const rest = edit.deleteView(four, 0);
-    expect(made(rest).views.map(({ name, color }) => [name, color])).toEqual(made(four).views.slice(1).map(({ name, color }) => [name, color]));
+    expect(made(rest).views.map(({ name, color }) => [name, color])).toEqual(
+      made(four)
+        .views.slice(1)
+        .map(({ name, color }) => [name, color]),
+    );
     expect(() => edit.deleteView(listed({ keyframes: [START] }), 0)).toThrow('at least one view');
   });
 
@@ -166,7 +207,8 @@ describe('views', () => {
         const once = edit.mirrorView(document, view, axis);
         expect(keys(once, view)[0]).toBe(keys(document, view)[0]);
         const free = keys(document, view).every((keyframe) => !keyframe.look_at);
-        if (free) expect(differences(made(edit.mirrorView(once, view, axis)), made(document)).position).toBeLessThan(1e-6);
+        if (free)
+          expect(differences(made(edit.mirrorView(once, view, axis)), made(document)).position).toBeLessThan(1e-6);
       }
     }
   });
@@ -176,9 +218,14 @@ describe('views', () => {
     expect(keys(edit.mirrorView(moves, 0, 0))[1]).toEqual({ position: [-0.3, 0.1, 0.4], look_at: [0, 0, 1] });
     expect(keys(edit.mirrorView(moves, 0, 1))[1]).toEqual({ position: [0.3, -0.1, 0.4], look_at: [0, 0, 1] });
     expect(keys(edit.mirrorView(moves, 0, 2))[1]).toEqual({ position: [0.3, 0.1, -0.4], look_at: [0, 0, 1] });
-    const aside = { position: [0, 0, 0], rotation: [0, Math.SQRT1_2, 0, Math.SQRT1_2] }; // looks right, so its right is back
+    // Looks right, so that its right is back.
+    const aside = { position: [0, 0, 0], rotation: [0, Math.SQRT1_2, 0, Math.SQRT1_2] };
     near(keys(edit.mirrorView(path(aside, { position: [1, 0, 2] }), 0, 0))[1].position, [1, 0, -2]);
-    const turned = edit.mirrorView(path({ position: [0, 0, 0] }, { position: [0, 0, 0], rotation: [0, 0.2, 0, 1] }), 0, 0);
+    const turned = edit.mirrorView(
+      path({ position: [0, 0, 0] }, { position: [0, 0, 0], rotation: [0, 0.2, 0, 1] }),
+      0,
+      0,
+    );
     near(edit.turnsOf(keys(turned)[1]), [-2 * Math.atan(0.2) * (180 / Math.PI), 0, 0]);
   });
 
@@ -188,7 +235,11 @@ describe('views', () => {
   });
 
   test('a path is copied with its easing and lens, not its name', () => {
-    const copied = edit.copyPath(listed({ name: 'a', focal: 2, easing: 'ease-in', keyframes: [START] }, { name: 'b', moves: [{ name: 'pan' }] }), 0, 1);
+    const copied = edit.copyPath(
+      listed({ name: 'a', focal: 2, easing: 'ease-in', keyframes: [START] }, { name: 'b', moves: [{ name: 'pan' }] }),
+      0,
+      1,
+    );
     expect(copied.views[1]).toEqual({ name: 'b', focal: 2, easing: 'ease-in', keyframes: [START] });
   });
 
@@ -208,9 +259,16 @@ describe('views', () => {
   });
 
   test('rigs and moves', () => {
-    const rig = edit.applyRig({ version: 2, rig: { name: 'circle', distance: 3, focal: 2, easing: 'ease-in' } }, 'orbit');
+    const rig = edit.applyRig(
+      { version: 2, rig: { name: 'circle', distance: 3, focal: 2, easing: 'ease-in' } },
+      'orbit',
+    );
     expect(rig).toEqual({ version: 2, rig: { name: 'orbit', focal: 2, easing: 'ease-in' } });
-    expect(edit.setRig(rig, { angle: 20, focal: undefined }).rig).toEqual({ name: 'orbit', easing: 'ease-in', angle: 20 });
+    expect(edit.setRig(rig, { angle: 20, focal: undefined }).rig).toEqual({
+      name: 'orbit',
+      easing: 'ease-in',
+      angle: 20,
+    });
     const pan = edit.applyMove(document, 0, 'pan');
     expect(pan.views[0]).toEqual({ name: 'view 0', moves: [{ name: 'pan' }] });
     const both = edit.setMove(edit.applyMove(pan, 0, 'truck'), 0, 1, { amount: 2 });
@@ -229,7 +287,14 @@ describe('paths as keyframes', () => {
   };
 
   test.each(Object.keys(RIGS))('rig %s, with any easing', (name) => {
-    for (const easing of [undefined, 'ease-in-out', [[0.4, 0.1], [0.5, 0.9]]]) {
+    for (const easing of [
+      undefined,
+      'ease-in-out',
+      [
+        [0.4, 0.1],
+        [0.5, 0.9],
+      ],
+    ]) {
       const rig = frozen({ version: 2, rig: edit.put({ name, focal: 1.3 }, { easing }) });
       const baked = edit.bake(rig, { ...settings, views: 5 });
       expect(baked.views.every((view) => view.keyframes.length <= 3)).toBe(true);
@@ -239,13 +304,19 @@ describe('paths as keyframes', () => {
   });
 
   test.each(Object.keys(MOVES))('move %s', (name) => {
-    const moves = listed({ name: 'a', easing: 'ease-out', moves: [{ name }] }, { name: 'b', moves: [{ name }, { name: 'truck', easing: 'ease-in' }] });
+    const moves = listed(
+      { name: 'a', easing: 'ease-out', moves: [{ name }] },
+      { name: 'b', moves: [{ name }, { name: 'truck', easing: 'ease-in' }] },
+    );
     same(moves, edit.bake(moves, settings), 0);
     expect(edit.bake(moves, settings, 1).views[0]).toBe(moves.views[0]);
   });
 
   test('an orbit keeps looking at its target', () => {
-    const [view] = edit.bake(listed({ moves: [{ name: 'orbit', amount: 90, elevation: 20, distance: 2 }] }), settings).views;
+    const [view] = edit.bake(
+      listed({ moves: [{ name: 'orbit', amount: 90, elevation: 20, distance: 2 }] }),
+      settings,
+    ).views;
     view.keyframes.forEach((keyframe) => near(keyframe.look_at, [0, 0, 2]));
   });
 
@@ -255,7 +326,9 @@ describe('paths as keyframes', () => {
       const a = (i / 299) * Math.PI;
       return [1 - Math.cos(a) + 0.004 * next(), 0.5, Math.sin(a) + 0.004 * next()];
     });
-    const drawn = edit.drawFreehand(path({ ...START, focal: 2 }, { position: [7, 7, 7] }), 0, stroke, { keepStart: false });
+    const drawn = edit.drawFreehand(path({ ...START, focal: 2 }, { position: [7, 7, 7] }), 0, stroke, {
+      keepStart: false,
+    });
     expect(keys(drawn).length).toBeLessThan(8);
     expect(keys(drawn)[0].focal).toBe(2);
     const { c2w } = made(drawn).views[0];
@@ -265,12 +338,22 @@ describe('paths as keyframes', () => {
     }
     const kept = edit.drawFreehand(path(START), 0, stroke, { keepStart: true });
     expect(keys(kept)[0]).toEqual(START);
-    expect(keys(kept).at(-1)).toMatchObject({ position: [expect.closeTo(2, 1), expect.closeTo(0, 6), expect.closeTo(0, 1)], look_at: [0, 0, 1] });
+    expect(keys(kept).at(-1)).toMatchObject({
+      position: [expect.closeTo(2, 1), expect.closeTo(0, 6), expect.closeTo(0, 1)],
+      look_at: [0, 0, 1],
+    });
   });
 
   test('a click is no stroke', () => {
     const start = path(START);
-    for (const stroke of [[[1, 1, 1]], [[1, 1, 1], [1, 1, 1], [1, 1, 1]]]) {
+    for (const stroke of [
+      [[1, 1, 1]],
+      [
+        [1, 1, 1],
+        [1, 1, 1],
+        [1, 1, 1],
+      ],
+    ]) {
       expect(edit.drawFreehand(start, 0, stroke, { keepStart: false })).toBe(start);
     }
   });

@@ -9,14 +9,24 @@ const RIG = { version: 2, rig: { name: 'orbit', focal: 1.1 } };
 const ROW = '0 0.5 0.9 0.5 0.5 0 0 1 0 0 0 0 1 0 0 0 0 1 0';
 const imported = (text, name = 'shot.txt') => importFiles([{ name, text }], settings);
 const transforms = (...frames) => JSON.stringify({ w: 64, h: 48, fl_x: 60, frames });
-const IDENTITY = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]];
+const IDENTITY = [
+  [1, 0, 0, 0],
+  [0, 1, 0, 0],
+  [0, 0, 1, 0],
+  [0, 0, 0, 1],
+];
 
 describe('out and in again', () => {
   test.each(['nerfstudio', 'realestate10k'])('%s', (format) => {
-    const moving = listed({ name: 'a', moves: [{ name: 'orbit' }, { name: 'zoom' }] }, { name: 'b', moves: [{ name: 'handheld', amount: 0.3 }] });
+    const moving = listed(
+      { name: 'a', moves: [{ name: 'orbit' }, { name: 'zoom' }] },
+      { name: 'b', moves: [{ name: 'handheld', amount: 0.3 }] },
+    );
     const built = build(moving, settings);
     const files = exportCameras(built, settings, format);
-    expect(files.map(({ name }) => name)).toEqual(format === 'nerfstudio' ? ['transforms.json'] : ['trajectory_a.txt', 'trajectory_b.txt']);
+    expect(files.map(({ name }) => name)).toEqual(
+      format === 'nerfstudio' ? ['transforms.json'] : ['trajectory_a.txt', 'trajectory_b.txt'],
+    );
     const { document, notes } = importFiles(files, settings);
     const again = build(parse(stringify(document)), settings);
     expect(again.views.map(({ name }) => name)).toEqual(['a', 'b']);
@@ -30,7 +40,10 @@ describe('out and in again', () => {
       const built = build(listed({ name, moves: [{ name: 'pan' }] }), settings);
       expect(() => exportCameras(built, settings, 'realestate10k')).toThrow('cannot be part of a file name');
     }
-    const alike = build(listed({ name: 'A', moves: [{ name: 'pan' }] }, { name: 'a', moves: [{ name: 'pan' }] }), settings);
+    const alike = build(
+      listed({ name: 'A', moves: [{ name: 'pan' }] }, { name: 'a', moves: [{ name: 'pan' }] }),
+      settings,
+    );
     expect(() => exportCameras(alike, settings, 'nerfstudio')).toThrow('two views are called');
   });
 });
@@ -38,7 +51,9 @@ describe('out and in again', () => {
 describe('what becomes of files', () => {
   test('a trajectory stays what it is', () => {
     expect(importFiles([{ name: 'x.json', text: JSON.stringify(RIG) }], settings).document).toEqual(RIG);
-    expect(() => importFiles([{ name: 'x.json', text: JSON.stringify({ ...RIG, version: 9 }) }], settings)).toThrow('x.json: trajectory JSON is version 9');
+    expect(() => importFiles([{ name: 'x.json', text: JSON.stringify({ ...RIG, version: 9 }) }], settings)).toThrow(
+      'x.json: trajectory JSON is version 9',
+    );
   });
 
   test('several files are one trajectory, and no name is taken twice', () => {
@@ -46,26 +61,45 @@ describe('what becomes of files', () => {
     const views = JSON.stringify(listed({ name: 'wide', moves: [{ name: 'pan' }] }));
     const { document } = importFiles([file, file, { name: 'views.json', text: views }], settings);
     expect(document.views.map(({ name }) => name)).toEqual(['wide', 'wide 2', 'wide 3']);
-    expect(() => importFiles([file, { name: 'r.json', text: JSON.stringify(RIG) }], settings)).toThrow('import it alone');
+    expect(() => importFiles([file, { name: 'r.json', text: JSON.stringify(RIG) }], settings)).toThrow(
+      'import it alone',
+    );
   });
 
-  test('a single camera has no time; a constant lens is the view\'s', () => {
+  test("a single camera has no time; a constant lens is the view's", () => {
     const { document } = imported(ROW);
     expect(document.views[0]).toEqual({ name: 'shot', focal: 0.675, keyframes: [{ position: [0, 0, 0] }] });
   });
 
   test('a principal point off the middle is mentioned', () => {
-    expect(imported(ROW.replace('0.5 0.5 0 0', '0.47 0.5 0 0')).notes).toEqual([expect.stringContaining('"shot" is up to 3 % off the middle')]);
+    expect(imported(ROW.replace('0.5 0.5 0 0', '0.47 0.5 0 0')).notes).toEqual([
+      expect.stringContaining('"shot" is up to 3 % off the middle'),
+    ]);
   });
 
   test('views and frames of transforms.json may come in any order', () => {
-    const frame = (view, number, x) => ({ view, frame: number, transform_matrix: IDENTITY.map((row, i) => (i === 0 ? [1, 0, 0, x] : row)) });
-    const { document } = imported(transforms(frame('b', 1, 4), frame('a', 5, 2), frame('b', 0, 3), frame('a', 4, 1)), 't.json');
-    expect(document.views.map(({ name, keyframes }) => [name, keyframes.map(({ position }) => position[0])])).toEqual([['b', [3, 4]], ['a', [1, 2]]]);
+    const frame = (view, number, x) => ({
+      view,
+      frame: number,
+      transform_matrix: IDENTITY.map((row, i) => (i === 0 ? [1, 0, 0, x] : row)),
+    });
+    const { document } = imported(
+      transforms(frame('b', 1, 4), frame('a', 5, 2), frame('b', 0, 3), frame('a', 4, 1)),
+      't.json',
+    );
+    expect(document.views.map(({ name, keyframes }) => [name, keyframes.map(({ position }) => position[0])])).toEqual([
+      ['b', [3, 4]],
+      ['a', [1, 2]],
+    ]);
   });
 
   test('the field of view gives the focal length where pixels do not', () => {
-    const text = JSON.stringify({ w: 64, h: 48, camera_angle_x: Math.PI / 2, frames: [{ transform_matrix: IDENTITY }] });
+    const text = JSON.stringify({
+      w: 64,
+      h: 48,
+      camera_angle_x: Math.PI / 2,
+      frames: [{ transform_matrix: IDENTITY }],
+    });
     expect(imported(text, 't.json').document.views[0].focal).toBeCloseTo(0.5, 9);
   });
 
@@ -73,7 +107,10 @@ describe('what becomes of files', () => {
     const name = '"><img src=x onerror=alert(1)>';
     expect(imported(`view: ${name}\n${ROW}`).document.views[0].name).toBe(name);
     expect(imported(ROW, '../../<script>.txt').document.views[0].name).toBe('<script>');
-    const document = imported(transforms({ view: '__proto__', frame: 0, transform_matrix: IDENTITY }), 't.json').document;
+    const document = imported(
+      transforms({ view: '__proto__', frame: 0, transform_matrix: IDENTITY }),
+      't.json',
+    ).document;
     expect(document.views[0].name).toBe('__proto__');
   });
 });
@@ -104,10 +141,16 @@ describe('what is refused', () => {
     [transforms({ transform_matrix: IDENTITY, fl_x: 'wide' }), 'frames[0].fl_x is "wide"'],
     [transforms({ transform_matrix: IDENTITY, view: 'a' }), '"frame" is null'],
     [transforms({ transform_matrix: IDENTITY, view: 3, frame: 0 }), '"view" is 3'],
-    [transforms({ transform_matrix: IDENTITY, view: 'a', frame: 0 }, { transform_matrix: IDENTITY }), 'some frames name their "view"'],
+    [
+      transforms({ transform_matrix: IDENTITY, view: 'a', frame: 0 }, { transform_matrix: IDENTITY }),
+      'some frames name their "view"',
+    ],
     [transforms(...[0, 0].map((frame) => ({ transform_matrix: IDENTITY, view: 'a', frame }))), 'already given'],
     [transforms(...[0, 2].map((frame) => ({ transform_matrix: IDENTITY, view: 'a', frame }))), 'has no frame 1'],
-    ['{"w": 1, "h": 1, "frames": [{"transform_matrix": [[1,0,0,0],[0,1,0,0],[0,0,1,0]]}]}', 'neither "fl_x" nor "camera_angle_x"'],
+    [
+      '{"w": 1, "h": 1, "frames": [{"transform_matrix": [[1,0,0,0],[0,1,0,0],[0,0,1,0]]}]}',
+      'neither "fl_x" nor "camera_angle_x"',
+    ],
   ])('%s', (text, message) => {
     expect(() => imported(text)).toThrow(TrajectoryError);
     expect(() => imported(text)).toThrow(message);

@@ -1,7 +1,14 @@
 /** JavaScript and Python make the same cameras of the same texts, and refuse the same texts with the same words. */
 
 import { describe, expect, test } from 'vitest';
-import { DEFAULT_TEXT, TrajectoryError, VERSION, VIEW_COLORS, parse, stringify } from '../../../web/js/trajectory/document.js';
+import {
+  DEFAULT_TEXT,
+  TrajectoryError,
+  VERSION,
+  VIEW_COLORS,
+  parse,
+  stringify,
+} from '../../../web/js/trajectory/document.js';
 import { check, relativeToFirst, smallestBaseline } from '../../../web/js/trajectory/checks.js';
 import { importFiles } from '../../../web/js/trajectory/importers.js';
 import { build } from '../../../web/js/trajectory/paths.js';
@@ -16,7 +23,9 @@ function error(view, expected) {
   let worst = 0;
   expected.cameras.forEach((row, f) => {
     const found = [...view.c2w.subarray(16 * f, 16 * f + 12), ...view.intrinsics.subarray(4 * f, 4 * f + 4)];
-    row.forEach((value, i) => { worst = Math.max(worst, Math.abs(value - found[i])); });
+    row.forEach((value, i) => {
+      worst = Math.max(worst, Math.abs(value - found[i]));
+    });
     expect([...view.c2w.subarray(16 * f + 12, 16 * f + 16)]).toEqual([0, 0, 0, 1]);
   });
   return worst;
@@ -26,7 +35,9 @@ describe('the cameras of Python', () => {
   test.each(FIXTURE.cases)('$name', ({ text, expected, ...settings }) => {
     for (const written of [text, stringify(parse(text))]) {
       const { views } = build(parse(written), settings);
-      expect(views.map(({ name, color }) => ({ name, color }))).toEqual(expected.map(({ name, color }) => ({ name, color })));
+      expect(views.map(({ name, color }) => ({ name, color }))).toEqual(
+        expected.map(({ name, color }) => ({ name, color })),
+      );
       views.forEach((view, v) => {
         expect(view.c2w.length).toBe(16 * settings.frames);
         expect(error(view, expected[v])).toBeLessThan(TOLERANCE);
@@ -36,7 +47,13 @@ describe('the cameras of Python', () => {
 
   test('every rig, move and easing is among them', () => {
     const texts = FIXTURE.cases.map((each) => each.text).join();
-    for (const name of [...Object.keys(presets.RIGS), ...Object.keys(presets.MOVES), 'ease-in', 'ease-out', 'ease-in-out']) {
+    for (const name of [
+      ...Object.keys(presets.RIGS),
+      ...Object.keys(presets.MOVES),
+      'ease-in',
+      'ease-out',
+      'ease-in-out',
+    ]) {
       expect(texts).toContain(`"${name}"`);
     }
   });
@@ -56,13 +73,19 @@ describe('the files that Python reads', () => {
 describe('the baselines of Python', () => {
   const several = FIXTURE.cases.filter(({ expected }) => expected.length > 1);
 
-  test.each(several)('$name', ({ text, expected, smallest_baseline: smallest, without_baseline: without, ...settings }) => {
-    const built = build(parse(text), settings);
-    expect(smallestBaseline(built.views.map(({ c2w }) => relativeToFirst(c2w, settings.frames)))).toBeCloseTo(smallest, 9);
-    if (expected.length > 2) return; // what is found for many pairs is told in fewer words
-    const found = check(built).filter(({ kind }) => kind === 'baseline' || kind === 'rotation-only');
-    expect(found.flatMap(({ frames }) => frames)).toEqual(without['0 1'].filter((f) => f > 0));
-  });
+  test.each(several)(
+    '$name',
+    ({ text, expected, smallest_baseline: smallest, without_baseline: without, ...settings }) => {
+      const built = build(parse(text), settings);
+      expect(smallestBaseline(built.views.map(({ c2w }) => relativeToFirst(c2w, settings.frames)))).toBeCloseTo(
+        smallest,
+        9,
+      );
+      if (expected.length > 2) return; // what is found for many pairs is told in fewer words
+      const found = check(built).filter(({ kind }) => kind === 'baseline' || kind === 'rotation-only');
+      expect(found.flatMap(({ frames }) => frames)).toEqual(without['0 1'].filter((f) => f > 0));
+    },
+  );
 });
 
 describe('the refusals of Python', () => {
@@ -77,24 +100,34 @@ describe('what both sides state', () => {
   test('rigs and moves', () => {
     for (const kind of ['rigs', 'moves']) {
       const ours = Object.values(presets[kind.toUpperCase()]).map(({ name, description, parameters }) => ({
-        name, description, parameters: parameters.map((parameter) => [parameter.name, parameter.unit, parameter.default]),
+        name,
+        description,
+        parameters: parameters.map((parameter) => [parameter.name, parameter.unit, parameter.default]),
       }));
       expect(ours).toEqual(FIXTURE.presets[kind]);
     }
   });
 
   test('version, default, lens, colours', () => {
-    expect({ version: VERSION, default_text: DEFAULT_TEXT, default_focal: presets.DEFAULT_FOCAL, colors: VIEW_COLORS })
-      .toEqual({ ...FIXTURE.presets, rigs: undefined, moves: undefined });
+    expect({
+      version: VERSION,
+      default_text: DEFAULT_TEXT,
+      default_focal: presets.DEFAULT_FOCAL,
+      colors: VIEW_COLORS,
+    }).toEqual({ ...FIXTURE.presets, rigs: undefined, moves: undefined });
   });
 
   test('limits of parameters are those that are refused', () => {
-    for (const [kind, known] of [['rig', presets.RIGS], ['move', presets.MOVES]]) {
+    for (const [kind, known] of [
+      ['rig', presets.RIGS],
+      ['move', presets.MOVES],
+    ]) {
       for (const { name, parameters } of Object.values(known)) {
         for (const parameter of parameters) {
           const made = (value) => {
             const fields = { name, [parameter.name]: value };
-            const document = kind === 'rig' ? { version: VERSION, rig: fields } : { version: VERSION, views: [{ moves: [fields] }] };
+            const document =
+              kind === 'rig' ? { version: VERSION, rig: fields } : { version: VERSION, views: [{ moves: [fields] }] };
             return () => build(document, { views: kind === 'rig' ? 2 : 0, frames: 2, width: 8, height: 8 });
           };
           if (parameter.above !== undefined) expect(made(parameter.above)).toThrow(TrajectoryError);

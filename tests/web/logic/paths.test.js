@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { easingCurve, inverse, pchip } from '../../../web/js/trajectory/interpolation.js';
 import { setKeyframe, setView } from '../../../web/js/trajectory/edit.js';
 import { build } from '../../../web/js/trajectory/paths.js';
-import { listed, path, random, randomDocument, settings } from './samples.js';
+import { cost, listed, path, random, randomDocument, settings } from './samples.js';
 
 describe('building again', () => {
   const document = randomDocument(6, 8);
@@ -34,13 +34,23 @@ describe('building again', () => {
 
 describe('when the camera is at its keyframes', () => {
   test('each is passed at the frame that is said', () => {
-    for (const easing of ['linear', 'ease-in', 'ease-out', 'ease-in-out', [[0.3, 0.1], [0.6, 0.9]]]) {
+    for (const easing of [
+      'linear',
+      'ease-in',
+      'ease-out',
+      'ease-in-out',
+      [
+        [0.3, 0.1],
+        [0.6, 0.9],
+      ],
+    ]) {
       for (const { keyframes } of randomDocument(4, 5, 7).views) {
         const fine = { ...settings, frames: 2001 };
         const [view] = build(listed({ easing, keyframes }), fine).views;
         view.keyframes.forEach((keyframe, k) => {
           const at = 16 * Math.round(keyframe.frame);
-          for (const i of [3, 7, 11]) expect(Math.abs(view.c2w[at + i] - keyframes[k].position[(i - 3) / 4])).toBeLessThan(0.02);
+          for (const i of [3, 7, 11])
+            expect(Math.abs(view.c2w[at + i] - keyframes[k].position[(i - 3) / 4])).toBeLessThan(0.02);
         });
         expect(view.keyframes[0].frame).toBe(0);
         expect(view.keyframes.at(-1).frame).toBeCloseTo(2000, 3);
@@ -51,7 +61,9 @@ describe('when the camera is at its keyframes', () => {
   test('all of them at once where nothing moves, or in a single frame', () => {
     const still = build(path({ position: [1, 2, 3] }, { position: [1, 2, 3] }), settings).views[0];
     expect(still.keyframes.map(({ frame }) => frame)).toEqual([0, 0]);
-    expect(build(path({ position: [0, 0, 0] }, { position: [1, 0, 0] }), { ...settings, frames: 1 }).views[0].c2w[3]).toBe(0);
+    expect(
+      build(path({ position: [0, 0, 0] }, { position: [1, 0, 0] }), { ...settings, frames: 1 }).views[0].c2w[3],
+    ).toBe(0);
   });
 });
 
@@ -63,7 +75,9 @@ describe('curves', () => {
       const sorted = () => Array.from({ length: count }, () => 0.01 + 0.98 * next()).sort((a, b) => a - b);
       const [times, ways] = [sorted(), sorted()];
       const curve = easingCurve(times.map((time, i) => [time, ways[i]]));
-      [[0, 0], [1, 1], ...times.map((time, i) => [time, ways[i]])].forEach(([time, way]) => expect(curve(time)).toBeCloseTo(way, 12));
+      [[0, 0], [1, 1], ...times.map((time, i) => [time, ways[i]])].forEach(([time, way]) =>
+        expect(curve(time)).toBeCloseTo(way, 12),
+      );
       for (let i = 0; i < 200; i++) expect(curve((i + 1) / 200)).toBeGreaterThanOrEqual(curve(i / 200) - 1e-15);
       for (const way of ways) expect(curve(inverse(curve, way))).toBeCloseTo(way, 9);
     }
@@ -73,15 +87,14 @@ describe('curves', () => {
 });
 
 test('a path of 1000 keyframes and six views of 32 frames do not freeze the editor', () => {
-  const time = (run) => {
-    run();
-    const from = performance.now();
-    for (let n = 0; n < 5; n++) run();
-    return (performance.now() - from) / 5;
-  };
   const six = randomDocument(6, 8);
   const long = randomDocument(1, 1000);
-  // Generous: measured alone it is 2 and 10 milliseconds.
-  expect(time(() => build(structuredClone(six), { ...settings, frames: 32 }))).toBeLessThan(20);
-  expect(time(() => build(structuredClone(long), { ...settings, frames: 32 }))).toBeLessThan(100);
+  const each = (document) => {
+    const run = () => build(structuredClone(document), { ...settings, frames: 32 });
+    run();
+    return cost(() => Array.from({ length: 5 }, run)) / 5;
+  };
+  // Generous: on an idle machine it is 2 and 10 milliseconds.
+  expect(each(six)).toBeLessThan(40);
+  expect(each(long)).toBeLessThan(200);
 });

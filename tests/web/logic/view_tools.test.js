@@ -14,7 +14,10 @@ describe.each(VIEWS)('%o', (View) => {
   const make = () => {
     const view = new View();
     view.setSize(400, 300);
-    view.fit([[-2, -2, -2], [2, 2, 2]]);
+    view.fit([
+      [-2, -2, -2],
+      [2, 2, 2],
+    ]);
     return view;
   };
 
@@ -49,7 +52,11 @@ describe.each(VIEWS)('%o', (View) => {
   });
 
   test('what is fitted is in the pane, whatever its shape and size', () => {
-    for (const [width, height] of [[400, 300], [100, 500], [1, 1]]) {
+    for (const [width, height] of [
+      [400, 300],
+      [100, 500],
+      [1, 1],
+    ]) {
       for (const size of [1e-3, 1, 1e4]) {
         const view = make();
         view.setSize(width, height);
@@ -88,7 +95,9 @@ test('right, up and forward are where the panes say', () => {
 test('the free camera turns the world with the pointer and never over the top', () => {
   const view = new FreeCamera();
   view.setSize(400, 300);
-  const near = view.unproject(200, 200, view.target).map((value, i) => value + 0.5 * (view.position[i] - view.target[i]));
+  const near = view
+    .unproject(200, 200, view.target)
+    .map((value, i) => value + 0.5 * (view.position[i] - view.target[i]));
   const before = view.project(near);
   view.orbit(20, 0);
   expect(view.project(near).x).toBeGreaterThan(before.x);

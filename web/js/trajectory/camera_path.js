@@ -6,8 +6,14 @@
 import { TrajectoryError, showFloats } from './messages.js';
 import { interval, pchip } from './interpolation.js';
 import {
-  conjugate, matrixFromQuaternion, multiplyQuaternions, quaternionFromMatrix, quaternionFromVector, rotationOf,
-  rotationVector, scale,
+  conjugate,
+  matrixFromQuaternion,
+  multiplyQuaternions,
+  quaternionFromMatrix,
+  quaternionFromVector,
+  rotationOf,
+  rotationVector,
+  scale,
 } from './math.js';
 
 /** Radians per path length above which a stretch of path counts as a turn on the spot. */
@@ -28,7 +34,11 @@ export class CameraPath {
   #clock;
   /** Cubic coefficients of x, y, z in the share of each segment: 12 numbers per segment. */
   #cubics;
-  /** Share of the arc length before each of the finely spaced knots. @type {{before: Float64Array, fine: Float64Array} | null} */
+  /**
+   * Share of the arc length before each of the finely spaced knots.
+   *
+   * @type {{before: Float64Array, fine: Float64Array} | null}
+   */
   #table = null;
 
   /**
@@ -65,7 +75,11 @@ export class CameraPath {
     this.#knots = this.#clock = Float64Array.from(knots);
     this.#cubics = splineThrough(this.#knots, this.#poses);
     if (times || still) return;
-    this.#table = arcLengthTable(this.#cubics, this.#knots, kept.slice(1).map((k) => spot[k - 1]));
+    this.#table = arcLengthTable(
+      this.#cubics,
+      this.#knots,
+      kept.slice(1).map((k) => spot[k - 1]),
+    );
     const { before } = this.#table;
     this.#clock = Float64Array.from(knots, (_, i) => before[i * INTERVALS]);
     for (let k = 0, i = -1; k < n; k++) {

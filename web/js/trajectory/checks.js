@@ -55,7 +55,10 @@ export function relativeToFirst(c2w, frames) {
   const back = invertPose(c2w.subarray(0, 16));
   const poses = new Float64Array(c2w.length);
   for (let f = 0; f < frames; f++) {
-    poses.set(f ? multiplyPoses(back, c2w.subarray(16 * f, 16 * f + 16)) : [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1], 16 * f);
+    poses.set(
+      f ? multiplyPoses(back, c2w.subarray(16 * f, 16 * f + 16)) : [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1],
+      16 * f,
+    );
   }
   return poses;
 }
@@ -100,7 +103,16 @@ function outermost(points) {
   return [...found];
 }
 
-/** Squared distance of two points, three numbers at `at` and every `step` further each. @param {ArrayLike<number>} a @param {number} at @param {number} step @param {ArrayLike<number>} b @param {number} atB @param {number} stepB */
+/**
+ * Squared distance of two points, three numbers at `at` and every `step` further each.
+ *
+ * @param {ArrayLike<number>} a
+ * @param {number} at
+ * @param {number} step
+ * @param {ArrayLike<number>} b
+ * @param {number} atB
+ * @param {number} stepB
+ */
 function gapSquared(a, at, step, b, atB, stepB) {
   const x = a[at] - b[atB];
   const y = a[at + step] - b[atB + stepB];
@@ -108,7 +120,14 @@ function gapSquared(a, at, step, b, atB, stepB) {
   return x * x + y * y + z * z;
 }
 
-/** Angle between the rotations of two poses. @param {ArrayLike<number>} a @param {number} atA @param {ArrayLike<number>} b @param {number} atB */
+/**
+ * Angle between the rotations of two poses.
+ *
+ * @param {ArrayLike<number>} a
+ * @param {number} atA
+ * @param {ArrayLike<number>} b
+ * @param {number} atB
+ */
 function angleBetween(a, atA, b, atB) {
   let sum = 0;
   for (let n = 0; n < 11; n++) if (n % 4 !== 3) sum += (a[atA + n] - b[atB + n]) ** 2;
@@ -126,11 +145,18 @@ function firstPoses({ views }, smallest) {
     return moved || turned || zoomed ? [i + 1] : [];
   });
   if (apart.length === 0) return [];
-  return [{
-    kind: 'first-pose', severity: 'warning', views: [0, ...apart], frames: [0],
-    message: `${listed(apart.map((v) => views[v].name))} ${apart.length > 1 ? 'do' : 'does'} not start as ${first.name} does. `
-      + 'The networks take all views to start in one pose with one lens: their paths will be seen from there.',
-  }];
+  const verb = apart.length > 1 ? 'do' : 'does';
+  return [
+    {
+      kind: 'first-pose',
+      severity: 'warning',
+      views: [0, ...apart],
+      frames: [0],
+      message:
+        `${listed(apart.map((v) => views[v].name))} ${verb} not start as ${first.name} does. ` +
+        'The networks take all views to start in one pose with one lens: their paths will be seen from there.',
+    },
+  ];
 }
 
 /** @param {Built} built @param {Float64Array[]} relative @param {number} smallest @returns {Check[]} */
@@ -152,13 +178,19 @@ function baselines({ views, frames }, relative, smallest) {
     const always = without.length === frames - 1;
     const what = turned > 1 ? 'stand in one place and only turn or zoom' : 'are one and the same camera';
     found.push({
-      kind: always && turned > 1 ? 'rotation-only' : 'baseline', severity: always ? 'error' : 'warning',
-      views: [a, b], frames: without,
-      message: `${names} ${what} ${always ? 'in all frames' : `in ${framesText(without)}`}: `
-        + 'without a distance between them there are no epipolar lines.',
+      kind: always && turned > 1 ? 'rotation-only' : 'baseline',
+      severity: always ? 'error' : 'warning',
+      views: [a, b],
+      frames: without,
+      message:
+        `${names} ${what} ${always ? 'in all frames' : `in ${framesText(without)}`}: ` +
+        'without a distance between them there are no epipolar lines.',
     });
   }
-  return shortened(found, (count) => `${count} more pairs of views have no distance between them in some or all frames.`);
+  return shortened(
+    found,
+    (count) => `${count} more pairs of views have no distance between them in some or all frames.`,
+  );
 }
 
 /** @param {Built} built @param {Float64Array[]} relative @param {number} depth @returns {Check[]} */
@@ -168,22 +200,32 @@ function overlaps({ views, frames }, relative, depth) {
   /** @type {Check[]} */
   const found = [];
   for (const [a, b] of pairs(views.length)) {
-    const camera = (/** @type {number} */ v, /** @type {number} */ f) =>
-      ({ c2w: relative[v].subarray(16 * f, 16 * f + 16), lens: views[v].intrinsics.subarray(4 * f, 4 * f + 4) });
+    const camera = (/** @type {number} */ v, /** @type {number} */ f) => ({
+      c2w: relative[v].subarray(16 * f, 16 * f + 16),
+      lens: views[v].intrinsics.subarray(4 * f, 4 * f + 4),
+    });
     const shares = looked.map((f) => overlapOf(camera(a, f), camera(b, f), depth));
     const least = Math.min(...shares);
     if (!(least < LEAST_OVERLAP)) continue;
     const frame = looked[shares.indexOf(least)];
     found.push({
-      kind: 'overlap', severity: 'warning', views: [a, b], frames: [frame],
-      message: `${views[a].name} and ${views[b].name} look away from each other: in frame ${frame + 1} they see about `
-        + `${Math.round(least * 100)} % of their pictures together.`,
+      kind: 'overlap',
+      severity: 'warning',
+      views: [a, b],
+      frames: [frame],
+      message:
+        `${views[a].name} and ${views[b].name} look away from each other: in frame ${frame + 1} they see about ` +
+        `${Math.round(least * 100)} % of their pictures together.`,
     });
   }
   return shortened(found, (count) => `${count} more pairs of views see little together.`);
 }
 
-/** How far the scene is thought to be: one unit, as in CVD's rigs, or as far as the rig is large. @param {Float64Array[]} relative */
+/**
+ * How far the scene is thought to be: one unit, as in CVD's rigs, or as far as the rig is large.
+ *
+ * @param {Float64Array[]} relative
+ */
 function depthOf(relative) {
   let most = 1;
   for (const c2w of relative) {
@@ -207,20 +249,34 @@ function speeds({ views, frames }, relative, depth, v) {
   const around = Math.max(moved[f - 1] ?? 0, moved[f + 1] ?? 0);
   const jumps = frames > 2 && most > JUMP * around;
   const share = `${Math.round(most * 100)} % of its width`;
-  return [{
-    kind: jumps ? 'jump' : 'speed', severity: 'warning', views: [v], frames: [f, f + 1],
-    message: jumps
-      ? `${name} jumps from frame ${f + 1} to ${f + 2}: the picture moves by about ${share} at once.`
-      : `${name} is fast: from frame ${f + 1} to ${f + 2} the picture moves by about ${share}. More frames or a shorter path help.`,
-  }];
+  return [
+    {
+      kind: jumps ? 'jump' : 'speed',
+      severity: 'warning',
+      views: [v],
+      frames: [f, f + 1],
+      message: jumps
+        ? `${name} jumps from frame ${f + 1} to ${f + 2}: the picture moves by about ${share} at once.`
+        : `${name} is fast: from frame ${f + 1} to ${f + 2} the picture moves by about ${share}. ` +
+          'More frames or a shorter path help.',
+    },
+  ];
 }
 
 /** @param {number} count @returns {[number, number][]} */
 function pairs(count) {
-  return Array.from({ length: count }, (_, b) => Array.from({ length: b }, (_, a) => /** @type {[number, number]} */ ([a, b]))).flat();
+  return Array.from({ length: count }, (_, b) =>
+    Array.from({ length: b }, (_, a) => /** @type {[number, number]} */ ([a, b])),
+  ).flat();
 }
 
-/** The worst of many checks of one kind, the rest in a single one. @param {Check[]} found @param {(count: number) => string} rest @returns {Check[]} */
+/**
+ * The worst of many checks of one kind, the rest in a single one.
+ *
+ * @param {Check[]} found
+ * @param {(count: number) => string} rest
+ * @returns {Check[]}
+ */
 function shortened(found, rest) {
   const sorted = found.sort((a, b) => Number(b.severity === 'error') - Number(a.severity === 'error'));
   const more = sorted.slice(MOST_NAMED);
@@ -231,7 +287,9 @@ function shortened(found, rest) {
 
 /** @param {string[]} names */
 function listed(names) {
-  return names.length > MOST_NAMED ? `${names.slice(0, MOST_NAMED).join(', ')} and ${names.length - MOST_NAMED} more` : names.join(' and ');
+  return names.length > MOST_NAMED
+    ? `${names.slice(0, MOST_NAMED).join(', ')} and ${names.length - MOST_NAMED} more`
+    : names.join(' and ');
 }
 
 /** @param {number[]} frames  from 0; shown from 1 */

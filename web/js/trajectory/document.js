@@ -102,7 +102,9 @@ function lay(value, indent) {
 function flat(value) {
   if (Array.isArray(value)) return `[${value.map(flat).join(', ')}]`;
   if (typeof value === 'object' && value !== null) {
-    return `{${entries(value).map(([key, item]) => `${JSON.stringify(key)}: ${flat(item)}`).join(', ')}}`;
+    return `{${entries(value)
+      .map(([key, item]) => `${JSON.stringify(key)}: ${flat(item)}`)
+      .join(', ')}}`;
   }
   return JSON.stringify(value);
 }

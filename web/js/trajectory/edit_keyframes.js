@@ -2,11 +2,8 @@
  * Edits of single keyframes. Every edit returns a new document and leaves the old one, and the parts of it that did not
  * change are the same objects.
  *
- * @typedef {import('./document.js').Document} Document
- * @typedef {import('./document.js').View} View
- * @typedef {import('./document.js').Keyframe} Keyframe
- * @typedef {import('./document.js').Easing} Easing
- * @typedef {import('./paths.js').Settings} Settings
+ * @import {Document, Easing, Keyframe, View} from './document.js'
+ * @import {Settings} from './paths.js'
  */
 
 import { TrajectoryError } from './messages.js';
@@ -14,8 +11,21 @@ import { easingCurve } from './interpolation.js';
 import { fieldsOf, tidy } from './fit.js';
 import { KeyframePath, poseOf } from './keyframes.js';
 import {
-  DOWN, FORWARD, RIGHT, add, distance, dot, mix, multiplyRotations, quaternionFromMatrix, rotate, rotationAbout,
-  rotationOf, scale, subtract, transpose,
+  DOWN,
+  FORWARD,
+  RIGHT,
+  add,
+  distance,
+  dot,
+  mix,
+  multiplyRotations,
+  quaternionFromMatrix,
+  rotate,
+  rotationAbout,
+  rotationOf,
+  scale,
+  subtract,
+  transpose,
 } from './math.js';
 import { DEFAULT_FOCAL } from './presets.js';
 
@@ -31,7 +41,7 @@ export function setView(document, view, fields) {
   return { ...document, views: document.views?.map((old, v) => (v === view ? put(old, fields) : old)) };
 }
 
-/** @template {object} T @param {T} old @param {Partial<T>} fields @returns {T} */
+/** @template {object} T @param {T} old @param {Record<string, any>} fields @returns {T} */
 export function put(old, fields) {
   const entries = Object.entries({ ...old, ...fields }).filter(([, value]) => value !== undefined);
   return /** @type {T} */ (Object.fromEntries(entries));
@@ -90,7 +100,14 @@ export function turnKeyframe(document, view, key, [pan, tilt, roll]) {
   return setKeyframe(document, view, key, { rotation: quaternionFromMatrix(turned) });
 }
 
-/** Turn a camera to a point, its roll as it was. @param {Document} document @param {number} view @param {number} key @param {ArrayLike<number>} point */
+/**
+ * Turn a camera to a point, its roll as it was.
+ *
+ * @param {Document} document
+ * @param {number} view
+ * @param {number} key
+ * @param {ArrayLike<number>} point
+ */
 export function aimKeyframe(document, view, key, point) {
   const keyframe = keyframesOf(document, view)[key];
   const [x, y, z] = subtract(point, keyframe.position);
@@ -101,13 +118,22 @@ export function aimKeyframe(document, view, key, point) {
   return turnKeyframe(document, view, key, turns);
 }
 
-/** Roll a camera so that the upper side of its picture is towards a point. @param {Document} document @param {number} view @param {number} key @param {ArrayLike<number>} point */
+/**
+ * Roll a camera so that the upper side of its picture is towards a point.
+ *
+ * @param {Document} document
+ * @param {number} view
+ * @param {number} key
+ * @param {ArrayLike<number>} point
+ */
 export function rollKeyframe(document, view, key, point) {
   const keyframe = keyframesOf(document, view)[key];
   const [pan, tilt] = turnsOf(keyframe);
   const level = transpose(panned(pan, tilt));
   const [x, y] = rotate(level, subtract(point, keyframe.position));
-  return Math.hypot(x, y) < 1e-9 ? document : turnKeyframe(document, view, key, [pan, tilt, Math.atan2(x, -y) * DEGREES]);
+  return Math.hypot(x, y) < 1e-9
+    ? document
+    : turnKeyframe(document, view, key, [pan, tilt, Math.atan2(x, -y) * DEGREES]);
 }
 
 /**
@@ -176,7 +202,13 @@ export function deleteKeyframe(document, view, key) {
   return setView(document, view, { keyframes: keyframes.toSpliced(key, 1) });
 }
 
-/** Repeat a keyframe; where there are times, halfway to the next. @param {Document} document @param {number} view @param {number} key */
+/**
+ * Repeat a keyframe; where there are times, halfway to the next.
+ *
+ * @param {Document} document
+ * @param {number} view
+ * @param {number} key
+ */
 export function duplicateKeyframe(document, view, key) {
   const keyframes = keyframesOf(document, view);
   const { time } = keyframes[key];
@@ -191,7 +223,8 @@ export function duplicateKeyframe(document, view, key) {
 /**
  * Set when the camera is at a keyframe: a time in the unit of the others, or null for constant speed along the path.
  *
- * @param {Document} document @param {number} view @param {number} key @param {number | null} time @param {Settings} settings
+ * @param {Document} document @param {number} view @param {number} key @param {number | null} time
+ * @param {Settings} settings
  */
 export function setTime(document, view, key, time, settings) {
   return time === null ? evenSpeed(document, view) : setKeyframe(timed(document, view, settings), view, key, { time });
@@ -199,7 +232,9 @@ export function setTime(document, view, key, time, settings) {
 
 /** Constant speed: no times. @param {Document} document @param {number} view */
 export function evenSpeed(document, view) {
-  return setView(document, view, { keyframes: keyframesOf(document, view).map((old) => put(old, { time: undefined })) });
+  return setView(document, view, {
+    keyframes: keyframesOf(document, view).map((old) => put(old, { time: undefined })),
+  });
 }
 
 /**

@@ -2,10 +2,8 @@
  * Paths made into keyframes: of rigs and moves, and drawn by hand. As in edit_keyframes.js, every edit returns a new
  * document.
  *
- * @typedef {import('./document.js').Document} Document
- * @typedef {import('./document.js').View} View
- * @typedef {import('./document.js').Easing} Easing
- * @typedef {import('./paths.js').Settings} Settings
+ * @import {Document, Easing, View} from './document.js'
+ * @import {Path, Settings} from './paths.js'
  */
 
 import { keyframesOf, put, setView } from './edit_keyframes.js';
@@ -37,14 +35,21 @@ export function bake(document, settings, view) {
   const times = Float64Array.from({ length: frames }, (_, i) => tidy((last * i) / (frames - 1)));
 
   if (document.rig) {
-    // The easing stays a field of the views: keyframes of the path at even speed are fewer, and it can still be changed.
+    // The easing stays a field of the views: an even path needs fewer keyframes, and it can still be changed.
     const { easing, focal, ...rig } = document.rig;
     const views = sampled({ ...document, rig: put(rig, { focal }) }, settings.views);
     return {
       version: document.version,
-      views: views.map((made) => put({ name: made.name, color: made.color }, {
-        easing, focal, keyframes: keyframesFor(made, focal, times),
-      })),
+      views: views.map((made) =>
+        put(
+          { name: made.name, color: made.color },
+          {
+            easing,
+            focal,
+            keyframes: keyframesFor(made, focal, times),
+          },
+        ),
+      ),
     };
   }
   return {
@@ -53,9 +58,15 @@ export function bake(document, settings, view) {
       const { moves, focal } = described;
       if (!moves || (view !== undefined && v !== view)) return described;
       const easing = commonEasing(described);
-      const evened = easing ? { ...described, easing: undefined, moves: moves.map((move) => put(move, { easing: undefined })) } : described;
+      const evened = easing
+        ? { ...described, easing: undefined, moves: moves.map((move) => put(move, { easing: undefined })) }
+        : described;
       const [made] = sampled({ ...document, views: [evened] }, 0);
-      return put(described, { moves: undefined, easing: easing ?? undefined, keyframes: keyframesFor(made, focal, times) });
+      return put(described, {
+        moves: undefined,
+        easing: easing ?? undefined,
+        keyframes: keyframesFor(made, focal, times),
+      });
     }),
   };
 }
@@ -66,7 +77,7 @@ function commonEasing({ moves = [], easing = 'linear' }) {
   return others.every((other) => JSON.stringify(other) === JSON.stringify(first)) ? first : null;
 }
 
-/** @param {import('./paths.js').Path} made @param {number | undefined} focal @param {Float64Array} times */
+/** @param {Path} made @param {number | undefined} focal @param {Float64Array} times */
 function keyframesFor({ c2w, intrinsics }, focal, times) {
   const focals = intrinsics.filter((_, i) => i % 4 === 0);
   return fitKeyframes({ c2w, focals }, { focal: focal ?? DEFAULT_FOCAL, times });
@@ -90,16 +101,30 @@ export function drawFreehand(document, view, stroke, { keepStart }) {
   const shift = keepStart ? subtract(first.position, points[0]) : [0, 0, 0];
   const flat = points.map((point) => pose([1, 0, 0, 0, 1, 0, 0, 0, 1], add(point, shift)));
   const focals = new Float64Array(points.length).fill(1);
-  const drawn = fitKeyframes({ c2w: Float64Array.from(flat.flat()), focals }, {
-    focal: 1, times: focals.map((_, i) => i), away: LOOSE * length,
-  });
+  const drawn = fitKeyframes(
+    { c2w: Float64Array.from(flat.flat()), focals },
+    {
+      focal: 1,
+      times: focals.map((_, i) => i),
+      away: LOOSE * length,
+    },
+  );
   const { time, easing, ...kept } = first;
   return setView(document, view, {
-    keyframes: drawn.map(({ position }, k) => ({ ...kept, position: k === 0 && keepStart ? first.position : position })),
+    keyframes: drawn.map(({ position }, k) => ({
+      ...kept,
+      position: k === 0 && keepStart ? first.position : position,
+    })),
   });
 }
 
-/** `count` points at equal distances along a stroke. @param {number[][]} stroke @param {number} count @returns {number[][]} */
+/**
+ * `count` points at equal distances along a stroke.
+ *
+ * @param {number[][]} stroke
+ * @param {number} count
+ * @returns {number[][]}
+ */
 function evenly(stroke, count) {
   const walked = [0];
   for (let i = 1; i < stroke.length; i++) walked.push(walked[i - 1] + distance(stroke[i], stroke[i - 1]));
@@ -114,9 +139,12 @@ function evenly(stroke, count) {
 
 /** Takes out the tremble of a hand; the ends stay. @param {number[][]} points @returns {number[][]} */
 function smooth(points) {
-  return evenly(points.map((point, i) => {
-    const reach = Math.min(3, i, points.length - 1 - i);
-    const near = points.slice(i - reach, i + reach + 1);
-    return point.map((_, axis) => near.reduce((sum, other) => sum + other[axis], 0) / near.length);
-  }), points.length);
+  return evenly(
+    points.map((point, i) => {
+      const reach = Math.min(3, i, points.length - 1 - i);
+      const near = points.slice(i - reach, i + reach + 1);
+      return point.map((_, axis) => near.reduce((sum, other) => sum + other[axis], 0) / near.length);
+    }),
+    points.length,
+  );
 }

@@ -2,9 +2,7 @@
  * Edits of whole views: added, deleted, mirrored, moved, copied, started from one pose; rigs and moves. As in
  * edit_keyframes.js, every edit returns a new document.
  *
- * @typedef {import('./document.js').Document} Document
- * @typedef {import('./document.js').View} View
- * @typedef {import('./document.js').Keyframe} Keyframe
+ * @import {Document, Keyframe, View} from './document.js'
  */
 
 import { TrajectoryError } from './messages.js';
@@ -28,7 +26,10 @@ export function addView(document, like) {
   const views = document.views ?? [];
   const copied = like === undefined ? null : views[like];
   const names = views.map((view, v) => view.name ?? `view${v}`);
-  const identity = { name: freeName(names, copied ? names[like ?? 0] : `view${views.length}`), color: freeColor(views) };
+  const identity = {
+    name: freeName(names, copied ? names[like ?? 0] : `view${views.length}`),
+    color: freeColor(views),
+  };
   const added = copied ? { ...copied, ...identity } : { ...identity, keyframes: aside(keyframesOf(document, 0)[0]) };
   return { ...document, views: [...views, added] };
 }
@@ -70,7 +71,8 @@ function identified(view, v) {
 }
 
 /**
- * Swap left and right (axis 0), up and down (1) or forward and back (2), as the view's first camera sees them: it stays.
+ * Swap left and right (axis 0), up and down (1) or forward and back (2), as the view's first camera sees them; it
+ * stays.
  *
  * Targets are swapped too, but for forward and back: there the camera goes away from what it went to.
  *
@@ -81,14 +83,20 @@ export function mirrorView(document, view, axis) {
   const start = poseOf(keyframes[0]);
   const back = invertPose(start);
   const sign = [0, 1, 2].map((i) => (i === axis ? -1 : 1));
-  const swapped = (/** @type {number[]} */ local) => [...local].map((value, i) =>
-    value * (i < 12 ? sign[Math.floor(i / 4)] * (sign[i % 4] ?? 1) : 1));
+  const swapped = (/** @type {number[]} */ local) =>
+    [...local].map((value, i) => value * (i < 12 ? sign[Math.floor(i / 4)] * (sign[i % 4] ?? 1) : 1));
   return setView(document, view, {
     keyframes: keyframes.map((keyframe, k) => {
       if (k === 0) return keyframe;
       const { position, rotation } = fieldsOf(multiplyPoses(start, swapped(multiplyPoses(back, poseOf(keyframe)))));
-      const target = keyframe.look_at && (axis === 2 ? keyframe.look_at
-        : apply(start, apply(back, keyframe.look_at).map((value, i) => value * sign[i])).map(tidy));
+      const target =
+        keyframe.look_at &&
+        (axis === 2
+          ? keyframe.look_at
+          : apply(
+              start,
+              apply(back, keyframe.look_at).map((value, i) => value * sign[i]),
+            ).map(tidy));
       return put(keyframe, { position, rotation: target ? undefined : rotation, look_at: target ?? undefined });
     }),
   });
@@ -99,13 +107,25 @@ function apply(moved, point) {
   return add(rotate(rotationOf(moved), point), positionOf(moved));
 }
 
-/** Move a path and what it looks at. @param {Document} document @param {number} view @param {number[]} by  world units */
+/**
+ * Move a path and what it looks at.
+ *
+ * @param {Document} document
+ * @param {number} view
+ * @param {number[]} by  world units
+ */
 export function offsetView(document, view, by) {
   const there = pose([1, 0, 0, 0, 1, 0, 0, 0, 1], by);
   return setView(document, view, { keyframes: keyframesOf(document, view).map((keyframe) => moved(keyframe, there)) });
 }
 
-/** Give the path of one view to another, which keeps its name and colour. @param {Document} document @param {number} from @param {number} to */
+/**
+ * Give the path of one view to another, which keeps its name and colour.
+ *
+ * @param {Document} document
+ * @param {number} from
+ * @param {number} to
+ */
 export function copyPath(document, from, to) {
   const { easing, focal, moves, keyframes } = document.views?.[from] ?? {};
   return setView(document, to, { easing, focal, moves, keyframes });
@@ -121,7 +141,9 @@ export function lockFirstPose(document, view) {
   const lens = focal ?? document.views?.[view].focal ?? DEFAULT_FOCAL;
   return eachOther(document, view, (other, keyframes) => [
     put(keyframes[0], {
-      position, rotation: rotation ?? undefined, look_at: target ?? undefined,
+      position,
+      rotation: rotation ?? undefined,
+      look_at: target ?? undefined,
       focal: (other.focal ?? DEFAULT_FOCAL) === lens ? undefined : lens,
     }),
     ...keyframes.slice(1),
@@ -143,16 +165,28 @@ export function alignStarts(document, view) {
   return lockFirstPose(aligned, view);
 }
 
-/** @param {Document} document @param {number} view @param {(other: View, keyframes: Keyframe[]) => Keyframe[]} edit  of all other views with keyframes @returns {Document} */
+/**
+ * @param {Document} document
+ * @param {number} view
+ * @param {(other: View, keyframes: Keyframe[]) => Keyframe[]} edit  of all other views with keyframes
+ * @returns {Document}
+ */
 function eachOther(document, view, edit) {
   return {
     ...document,
     views: document.views?.map((other, v) =>
-      (v !== view && other.keyframes ? { ...other, keyframes: edit(other, other.keyframes) } : other)),
+      v !== view && other.keyframes ? { ...other, keyframes: edit(other, other.keyframes) } : other,
+    ),
   };
 }
 
-/** A keyframe taken elsewhere. Targets go along where cameras stay upright; else they become rotations. @param {Keyframe} keyframe @param {number[]} there @returns {Keyframe} */
+/**
+ * A keyframe taken elsewhere. Targets go along where cameras stay upright; else they become rotations.
+ *
+ * @param {Keyframe} keyframe
+ * @param {number[]} there
+ * @returns {Keyframe}
+ */
 function moved(keyframe, there) {
   const c2w = multiplyPoses(there, poseOf(keyframe));
   const upright = Math.abs(there[5] - 1) < 1e-9;
@@ -163,7 +197,13 @@ function moved(keyframe, there) {
   return put(keyframe, { position, rotation, look_at: undefined });
 }
 
-/** All views start over from a rig; the easing and lens of the rig before stay. @param {Document | null} document @param {string} name @returns {Document} */
+/**
+ * All views start over from a rig; the easing and lens of the rig before stay.
+ *
+ * @param {Document | null} document
+ * @param {string} name
+ * @returns {Document}
+ */
 export function applyRig(document, name) {
   return { version: VERSION, rig: put({ name }, { easing: document?.rig?.easing, focal: document?.rig?.focal }) };
 }
@@ -173,13 +213,24 @@ export function setRig(document, fields) {
   return { ...document, rig: put(document.rig ?? { name: 'circle' }, fields) };
 }
 
-/** One more move of a view, or the first in the place of its keyframes. @param {Document} document @param {number} view @param {string} name */
+/**
+ * One more move of a view, or the first in the place of its keyframes.
+ *
+ * @param {Document} document
+ * @param {number} view
+ * @param {string} name
+ */
 export function applyMove(document, view, name) {
   const moves = document.views?.[view].moves ?? [];
   return setView(document, view, { moves: [...moves, { name }], keyframes: undefined });
 }
 
-/** @param {Document} document @param {number} view @param {number} move @param {Record<string, any>} fields  undefined ones are taken out */
+/**
+ * @param {Document} document
+ * @param {number} view
+ * @param {number} move
+ * @param {Record<string, any>} fields  undefined ones are taken out
+ */
 export function setMove(document, view, move, fields) {
   const moves = document.views?.[view].moves;
   return setView(document, view, { moves: moves?.map((old, m) => (m === move ? put(old, fields) : old)) });

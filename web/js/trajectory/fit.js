@@ -34,8 +34,11 @@ export function fitKeyframes(samples, { focal, times, away }) {
   const keyframe = (/** @type {number} */ i) => keyframeAt(samples, i, target, focal);
   const still = new KeyframePath([keyframe(0)], focal, 'views[0]');
   if (worstBetween(still, samples, limits, 0, count).error <= 1) return [keyframe(0)];
-  return grow(samples, limits, focal, (chosen) => chosen.map(keyframe), MOST_EVEN)
-    ?? grow(samples, limits, focal, (chosen) => chosen.map((i) => ({ ...keyframe(i), time: times[i] })), count) ?? [];
+  return (
+    grow(samples, limits, focal, (chosen) => chosen.map(keyframe), MOST_EVEN) ??
+    grow(samples, limits, focal, (chosen) => chosen.map((i) => ({ ...keyframe(i), time: times[i] })), count) ??
+    []
+  );
 }
 
 /**
@@ -90,7 +93,13 @@ function grow(samples, limits, focal, keyframes, most) {
   return null;
 }
 
-/** @param {KeyframePath} path @param {Samples} samples @param {number[]} limits @param {number} from @param {number} to */
+/**
+ * @param {KeyframePath} path
+ * @param {Samples} samples
+ * @param {number[]} limits
+ * @param {number} from
+ * @param {number} to
+ */
 function worstBetween(path, samples, [away, turned, zoomed], from, to) {
   const found = new Float64Array(16);
   let worst = { error: 0, at: from };
@@ -111,7 +120,13 @@ function worstBetween(path, samples, [away, turned, zoomed], from, to) {
   return worst;
 }
 
-/** @param {Samples} samples @param {number} i @param {number[] | null} target @param {number} focal @returns {Keyframe} */
+/**
+ * @param {Samples} samples
+ * @param {number} i
+ * @param {number[] | null} target
+ * @param {number} focal
+ * @returns {Keyframe}
+ */
 function keyframeAt(samples, i, target, focal) {
   const fields = fieldsOf(samples.c2w, 16 * i);
   const lens = tidy(samples.focals[i]);
@@ -161,5 +176,7 @@ function solve(a, b) {
     m[0] * (m[4] * m[8] - m[5] * m[7]) - m[1] * (m[3] * m[8] - m[5] * m[6]) + m[2] * (m[3] * m[7] - m[4] * m[6]);
   const whole = determinant(a);
   if (Math.abs(whole) < 1e-9) return null;
-  return [0, 1, 2].map((column) => determinant(a.map((value, i) => (i % 3 === column ? b[Math.floor(i / 3)] : value))) / whole);
+  return [0, 1, 2].map(
+    (column) => determinant(a.map((value, i) => (i % 3 === column ? b[Math.floor(i / 3)] : value))) / whole,
+  );
 }

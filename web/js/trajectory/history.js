@@ -27,7 +27,11 @@ export class History {
     return this.#at < this.#texts.length - 1;
   }
 
-  /** A new step, which ends what could be redone; a text that is already the present one is no step. @param {string} text */
+  /**
+   * A new step, which ends what could be redone; a text that is already the present one is no step.
+   *
+   * @param {string} text
+   */
   push(text) {
     if (text === this.text) return;
     this.#texts = [...this.#texts.slice(0, this.#at + 1), text].slice(-MOST);

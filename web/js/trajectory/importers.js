@@ -58,7 +58,12 @@ function trajectoryIn({ name, text }) {
   return inFile(name, () => parse(text));
 }
 
-/** @param {{name: string, text: string}} file @param {import('./paths.js').Settings} settings @param {string[]} notes @returns {View[]} */
+/**
+ * @param {{name: string, text: string}} file
+ * @param {import('./paths.js').Settings} settings
+ * @param {string[]} notes
+ * @returns {View[]}
+ */
 function viewsIn({ name, text: whole }, settings, notes) {
   const text = whole.replace(/^\ufeff/, '');
   const document = trajectoryIn({ name, text });
@@ -97,9 +102,12 @@ function keyframed({ name, cameras }, { width, height }, note) {
   let off = 0;
   const keyframes = cameras.map(({ c2w, intrinsics: [fx, fy, cx, cy] }, frame) => {
     const where = `view ${show(name)}, frame ${frame}`;
-    if (![...c2w, fx, fy, cx, cy].every(Number.isFinite)) throw new TrajectoryError(`${where} holds numbers that are not finite`);
+    if (![...c2w, fx, fy, cx, cy].every(Number.isFinite))
+      throw new TrajectoryError(`${where} holds numbers that are not finite`);
     if (!isRotation(rotationOf(c2w))) {
-      throw new TrajectoryError(`${where}: the 3x3 part is not a rotation; check the axes and that it carries no scale`);
+      throw new TrajectoryError(
+        `${where}: the 3x3 part is not a rotation; check the axes and that it carries no scale`,
+      );
     }
     if (fx <= 0 || fy <= 0) throw new TrajectoryError(`${where} has a focal length that is not positive`);
     off = Math.max(off, Math.abs(cx - 0.5), Math.abs(cy - 0.5));
@@ -107,17 +115,25 @@ function keyframed({ name, cameras }, { width, height }, note) {
     return { ...fieldsOf(c2w), focal: tidy(fx * Math.max(wider, 1)), ...(cameras.length > 1 ? { time: frame } : {}) };
   });
   if (off > OFF_MIDDLE) {
-    note(`the principal point of ${show(name)} is up to ${Math.round(off * 1000) / 10} % off the middle; trajectories have it in the middle`);
+    note(
+      `the principal point of ${show(name)} is up to ${Math.round(off * 1000) / 10} % off the middle; trajectories ` +
+        'have it in the middle',
+    );
   }
   const { focal } = keyframes[0];
   const constant = keyframes.every((keyframe) => keyframe.focal === focal);
   const lens = constant ? focal : DEFAULT_FOCAL;
-  return { name, focal: lens, keyframes: keyframes.map(({ focal: own, ...rest }) => (constant ? rest : { ...rest, focal: own })) };
+  return {
+    name,
+    focal: lens,
+    keyframes: keyframes.map(({ focal: own, ...rest }) => (constant ? rest : { ...rest, focal: own })),
+  };
 }
 
 /** @param {number[]} m  9 numbers */
 function isRotation(m) {
-  const dotted = (/** @type {number} */ i, /** @type {number} */ j) => m[i] * m[j] + m[3 + i] * m[3 + j] + m[6 + i] * m[6 + j];
+  const dotted = (/** @type {number} */ i, /** @type {number} */ j) =>
+    m[i] * m[j] + m[3 + i] * m[3 + j] + m[6 + i] * m[6 + j];
   for (let i = 0; i < 3; i++) {
     for (let j = 0; j < 3; j++) if (!(Math.abs(dotted(i, j) - Number(i === j)) <= ROTATION_TOLERANCE)) return false;
   }
@@ -130,14 +146,17 @@ function determinant(m) {
 }
 
 /**
- * A RealEstate10K file: rows of time, fx, fy, cx, cy, 0, 0 and the world-to-camera matrix; the first line may be a link.
+ * A RealEstate10K file: rows of time, fx, fy, cx, cy, 0, 0 and the world-to-camera matrix. The first line may be a
+ * link.
  *
  * @param {string} text
  * @param {string} fileName
  * @returns {{name: string, cameras: Camera[]}[]}
  */
 function readPoseFile(text, fileName) {
-  const lines = text.split(/\r\n|\r|\n/).map((line, n) => ({ n: n + 1, words: line.trim().split(/\s+/), line: line.trim() }))
+  const lines = text
+    .split(/\r\n|\r|\n/)
+    .map((line, n) => ({ n: n + 1, words: line.trim().split(/\s+/), line: line.trim() }))
     .filter(({ line }) => line);
   if (lines.length === 0) throw new TrajectoryError('the file is empty; expected camera poses');
   let name = fileName;
@@ -153,18 +172,19 @@ function readPoseFile(text, fileName) {
 function readRow(line, words) {
   if (words.length !== 19) {
     throw new TrajectoryError(
-      `line ${line}: ${words.length} columns; expected 19 (timestamp, fx, fy, cx, cy, 0, 0, then the world-to-camera `
-      + 'matrix, 3x4 row by row). The line may be cut short, or the file may not be a RealEstate10K pose file',
+      `line ${line}: ${words.length} columns; expected 19 (timestamp, fx, fy, cx, cy, 0, 0, then the world-to-camera ` +
+        'matrix, 3x4 row by row). The line may be cut short, or the file may not be a RealEstate10K pose file',
     );
   }
   const wrong = words.findIndex((word) => !NUMBER.test(word));
-  if (wrong >= 0) throw new TrajectoryError(`line ${line}: column ${wrong + 1} is ${show(words[wrong])}; expected a finite number`);
+  if (wrong >= 0)
+    throw new TrajectoryError(`line ${line}: column ${wrong + 1} is ${show(words[wrong])}; expected a finite number`);
   const values = words.map(Number);
   const [w, h] = values.slice(5, 7);
   if ((w !== 0 || h !== 0) && Math.min(w, h) < 1) {
     throw new TrajectoryError(
-      `line ${line}: the two numbers after cy are ${w} ${h}; expected 0 0 or an image size. Lens distortion is not `
-      + 'supported: undistort first',
+      `line ${line}: the two numbers after cy are ${w} ${h}; expected 0 0 or an image size. Lens distortion is not ` +
+        'supported: undistort first',
     );
   }
   return { c2w: inverse(values.slice(7), `line ${line}`), intrinsics: values.slice(1, 5) };
@@ -178,7 +198,14 @@ function inverse(m, where) {
     throw new TrajectoryError(`${where}: the 3x3 part is singular, so it is not a rotation; check the columns`);
   }
   const back = [
-    e * i - f * h, c * h - b * i, b * f - c * e, f * g - d * i, a * i - c * g, c * d - a * f, d * h - e * g, b * g - a * h,
+    e * i - f * h,
+    c * h - b * i,
+    b * f - c * e,
+    f * g - d * i,
+    a * i - c * g,
+    c * d - a * f,
+    d * h - e * g,
+    b * g - a * h,
     a * e - b * d,
   ].map((minor) => minor / whole);
   return pose(back, rotate(back, [-x, -y, -z]));
@@ -198,7 +225,8 @@ export function exportCameras(built, { width, height }, format) {
     if (/^[ .]|[ .]$|[/\\:*?"<>|]|\p{C}/u.test(name)) {
       throw new TrajectoryError(`the view name ${show(name)} cannot be part of a file name; rename it`);
     }
-    if (taken.has(name.toLowerCase())) throw new TrajectoryError(`two views are called ${show(name)}; give every view its own name`);
+    if (taken.has(name.toLowerCase()))
+      throw new TrajectoryError(`two views are called ${show(name)}; give every view its own name`);
     taken.add(name.toLowerCase());
   }
   if (format === 'nerfstudio') return [{ name: 'transforms.json', text: writeTransforms(built, width, height) }];

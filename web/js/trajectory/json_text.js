@@ -13,7 +13,11 @@ const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?/y;
 const CONSTANT = /NaN|-?Infinity/y;
 const PLAIN = /[^"\\\x00-\x1f]*/y;
 const ESCAPES = { '"': '"', '\\': '\\', '/': '/', b: '\b', f: '\f', n: '\n', r: '\r', t: '\t' };
-const WORDS = /** @type {[string, null | boolean][]} */ ([['null', null], ['true', true], ['false', false]]);
+const WORDS = /** @type {[string, null | boolean][]} */ ([
+  ['null', null],
+  ['true', true],
+  ['false', false],
+]);
 
 /**
  * @param {string} text

@@ -31,11 +31,21 @@ export const length = (a) => Math.sqrt(dot(a, a));
 /** @param {ArrayLike<number>} a @param {ArrayLike<number>} b */
 export const distance = (a, b) => length(subtract(a, b));
 /** @param {ArrayLike<number>} a @param {ArrayLike<number>} b @param {number} share @returns {Vector} */
-export const mix = (a, b, share) => [a[0] + share * (b[0] - a[0]), a[1] + share * (b[1] - a[1]), a[2] + share * (b[2] - a[2])];
+export const mix = (a, b, share) => [
+  a[0] + share * (b[0] - a[0]),
+  a[1] + share * (b[1] - a[1]),
+  a[2] + share * (b[2] - a[2]),
+];
 /** @param {ArrayLike<number>} a @returns {Vector} */
 export const normalise = (a) => scale(a, 1 / length(a));
 
-/** Hamilton product: the rotation `b` first, then `a`. @param {Quaternion} a @param {Quaternion} b @returns {Quaternion} */
+/**
+ * Hamilton product: the rotation `b` first, then `a`.
+ *
+ * @param {Quaternion} a
+ * @param {Quaternion} b
+ * @returns {Quaternion}
+ */
 export function multiplyQuaternions(a, b) {
   return [
     a[3] * b[0] + b[3] * a[0] + a[1] * b[2] - a[2] * b[1],
@@ -87,13 +97,25 @@ export function quaternionFromMatrix(m) {
 /** @param {Quaternion} q  of length 1 @returns {number[]} 9 numbers */
 export function matrixFromQuaternion([x, y, z, w]) {
   return [
-    x * x - y * y - z * z + w * w, 2 * (x * y - z * w), 2 * (x * z + y * w),
-    2 * (x * y + z * w), -x * x + y * y - z * z + w * w, 2 * (y * z - x * w),
-    2 * (x * z - y * w), 2 * (y * z + x * w), -x * x - y * y + z * z + w * w,
+    x * x - y * y - z * z + w * w,
+    2 * (x * y - z * w),
+    2 * (x * z + y * w),
+    2 * (x * y + z * w),
+    -x * x + y * y - z * z + w * w,
+    2 * (y * z - x * w),
+    2 * (x * z - y * w),
+    2 * (y * z + x * w),
+    -x * x - y * y + z * z + w * w,
   ];
 }
 
-/** Rotation about `axis`, of length 1, by `degrees`. @param {Vector} axis @param {number} degrees @returns {number[]} */
+/**
+ * Rotation about `axis`, of length 1, by `degrees`.
+ *
+ * @param {Vector} axis
+ * @param {number} degrees
+ * @returns {number[]}
+ */
 export function rotationAbout(axis, degrees) {
   return matrixFromQuaternion(quaternionFromVector(scale(axis, (degrees * Math.PI) / 180)));
 }
@@ -119,10 +141,22 @@ export const transpose = (m) => [m[0], m[3], m[6], m[1], m[4], m[7], m[2], m[5],
 
 /** @param {ArrayLike<number>} rotation  9 numbers @param {ArrayLike<number>} position @returns {number[]} 16 numbers */
 export const pose = (rotation, position) => [
-  rotation[0], rotation[1], rotation[2], position[0],
-  rotation[3], rotation[4], rotation[5], position[1],
-  rotation[6], rotation[7], rotation[8], position[2],
-  0, 0, 0, 1,
+  rotation[0],
+  rotation[1],
+  rotation[2],
+  position[0],
+  rotation[3],
+  rotation[4],
+  rotation[5],
+  position[1],
+  rotation[6],
+  rotation[7],
+  rotation[8],
+  position[2],
+  0,
+  0,
+  0,
+  1,
 ];
 
 /** @param {ArrayLike<number>} m @param {number} [at]  where the pose starts @returns {Vector} */
@@ -130,7 +164,15 @@ export const positionOf = (m, at = 0) => [m[at + 3], m[at + 7], m[at + 11]];
 
 /** @param {ArrayLike<number>} m @param {number} [at]  where the pose starts @returns {number[]} 9 numbers */
 export const rotationOf = (m, at = 0) => [
-  m[at], m[at + 1], m[at + 2], m[at + 4], m[at + 5], m[at + 6], m[at + 8], m[at + 9], m[at + 10],
+  m[at],
+  m[at + 1],
+  m[at + 2],
+  m[at + 4],
+  m[at + 5],
+  m[at + 6],
+  m[at + 8],
+  m[at + 9],
+  m[at + 10],
 ];
 
 /** @param {ArrayLike<number>} a  16 numbers @param {ArrayLike<number>} b @returns {number[]} */

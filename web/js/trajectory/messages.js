@@ -47,8 +47,10 @@ export function showFloats(values) {
 export function quote(text) {
   const mark = text.includes("'") && !text.includes('"') ? '"' : "'";
   const named = { '\n': '\\n', '\r': '\\r', '\t': '\\t', '\\': '\\\\' };
-  const inside = text.replace(/[\\\n\r\t\x00-\x1f\x7f-\xa0\xad]/g, (c) =>
-    named[/** @type {keyof typeof named} */ (c)] ?? `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`);
+  const inside = text.replace(
+    /[\\\n\r\t\x00-\x1f\x7f-\xa0\xad]/g,
+    (c) => named[/** @type {keyof typeof named} */ (c)] ?? `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`,
+  );
   return mark + (mark === "'" ? inside.replaceAll("'", "\\'") : inside) + mark;
 }
 
@@ -61,10 +63,19 @@ export function show(value) {
 /** @param {unknown} value @param {number} room  stop soon after so many characters @returns {string} */
 function json(value, room) {
   if (typeof value === 'number') {
-    return Number.isFinite(value) ? showNumber(value) : Number.isNaN(value) ? 'NaN' : value > 0 ? 'Infinity' : '-Infinity';
+    return Number.isFinite(value)
+      ? showNumber(value)
+      : Number.isNaN(value)
+        ? 'NaN'
+        : value > 0
+          ? 'Infinity'
+          : '-Infinity';
   }
   if (typeof value === 'string') {
-    return JSON.stringify(value).replace(/[\x7f-\uffff]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
+    return JSON.stringify(value).replace(
+      /[\x7f-\uffff]/g,
+      (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
+    );
   }
   if (typeof value !== 'object' || value === null) return String(value);
   const list = Array.isArray(value);

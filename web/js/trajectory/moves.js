@@ -10,8 +10,18 @@
 import { TrajectoryError } from './messages.js';
 import { clipTimes, number, pick, positive } from './interpolation.js';
 import {
-  DOWN, FORWARD, RIGHT, matrixFromQuaternion, multiplyPoses, multiplyRotations, pose, quaternionFromVector, rotate,
-  rotationAbout, scale, subtract,
+  DOWN,
+  FORWARD,
+  RIGHT,
+  matrixFromQuaternion,
+  multiplyPoses,
+  multiplyRotations,
+  pose,
+  quaternionFromVector,
+  rotate,
+  rotationAbout,
+  scale,
+  subtract,
 } from './math.js';
 import { MOVES, parametersOf } from './presets.js';
 import { randomNumbers } from './random.js';
@@ -69,7 +79,12 @@ export function orbit({ amount, elevation = 0, distance }, frames, easing) {
   });
 }
 
-/** @param {import('./math.js').Vector} direction @param {number} amount @param {number} frames @param {Easing} easing */
+/**
+ * @param {import('./math.js').Vector} direction
+ * @param {number} amount
+ * @param {number} frames
+ * @param {Easing} easing
+ */
 export function translation(direction, amount, frames, easing) {
   const u = clipTimes(frames, easing);
   number('amount', amount);
@@ -95,8 +110,13 @@ function handheld({ amount, rotation, cycles, seed }, frames, easing) {
   const waves = wavesOf(seed, cycles);
   const degree = Math.PI / 180;
   return motion(u, (share) => {
-    const sway = waves.map((channel) => channel.reduce((sum, { size, frequency, phase }) =>
-      sum + size * (Math.sin(2 * Math.PI * frequency * share + phase) - Math.sin(phase)), 0));
+    const sway = waves.map((channel) =>
+      channel.reduce(
+        (sum, { size, frequency, phase }) =>
+          sum + size * (Math.sin(2 * Math.PI * frequency * share + phase) - Math.sin(phase)),
+        0,
+      ),
+    );
     const turned = quaternionFromVector(scale(sway.slice(3), rotation * degree));
     return pose(matrixFromQuaternion(turned), scale(sway, amount));
   });
@@ -107,9 +127,13 @@ function wavesOf(seed, cycles) {
   const random = randomNumbers(seed);
   const octaves = [0.5, 1, 2, 4];
   const norm = Math.sqrt(2 / octaves.reduce((sum, octave) => sum + octave ** -2, 0));
-  const channels = Array.from({ length: 6 }, () => octaves.map((octave) => ({
-    size: norm / octave, frequency: cycles * octave * (0.8 + (1.2 - 0.8) * random()), phase: 0,
-  })));
+  const channels = Array.from({ length: 6 }, () =>
+    octaves.map((octave) => ({
+      size: norm / octave,
+      frequency: cycles * octave * (0.8 + (1.2 - 0.8) * random()),
+      phase: 0,
+    })),
+  );
   for (const channel of channels) for (const wave of channel) wave.phase = 2 * Math.PI * random();
   return channels;
 }

@@ -20,9 +20,16 @@ export function overlapOf(a, b, depth) {
   return Math.max(...DISTANCES.map((share) => Math.min(seenBy(a, b, share * depth), seenBy(b, a, share * depth))));
 }
 
-/** Share of the picture of `a`, on a wall `depth` in front of it, that `b` sees. @param {Camera} a @param {Camera} b @param {number} depth */
-function seenBy({ c2w, lens }, other, depth) {
-  const [m, k] = [other.c2w, other.lens];
+/**
+ * Share of the picture of `a`, on a wall `depth` in front of it, that `b` sees.
+ *
+ * @param {Camera} a
+ * @param {Camera} b
+ * @param {number} depth
+ */
+function seenBy(a, b, depth) {
+  const { c2w, lens } = a;
+  const [m, k] = [b.c2w, b.lens];
   let seen = 0;
   for (let i = 0; i < GRID * GRID; i++) {
     const x = ((((i % GRID) + 0.5) / GRID - lens[2]) / lens[0]) * depth;

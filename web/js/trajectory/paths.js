@@ -5,8 +5,8 @@
  * @typedef {import('./document.js').View} View
  * @typedef {{views: number, frames: number, width: number, height: number}} Settings
  * @typedef {{c2w: Float64Array, focal: number, frame: number}} BuiltKeyframe  `frame` is when the camera is there
- * @typedef {{c2w: Float64Array, intrinsics: Float64Array, keyframes: BuiltKeyframe[] | null}} Path  16 numbers per frame
- *   camera-to-world; fx, fy, cx, cy per frame, divided by image width and height
+ * @typedef {{c2w: Float64Array, intrinsics: Float64Array, keyframes: BuiltKeyframe[] | null}} Path  16 numbers per
+ *   frame, camera-to-world; fx, fy, cx, cy per frame, divided by image width and height
  * @typedef {Path & {name: string, color: string}} BuiltView
  * @typedef {{views: BuiltView[], frames: number, width: number, height: number}} Built
  */
@@ -41,10 +41,12 @@ function rigViews(rig, views, frames, aspect) {
   if (views < 1) {
     throw new TrajectoryError(`views is ${views}; the trajectory JSON holds a rig, so say how many views it has`);
   }
-  const paths = cached(rig, `${views} ${frames} ${aspect}`, () => inPlace('rig', () => {
-    const { focal = DEFAULT_FOCAL, ...fields } = rig;
-    return makeRig(fields, views, frames).map((motion, v) => pathOf(motion, focal, aspect, `view${v}`));
-  }));
+  const paths = cached(rig, `${views} ${frames} ${aspect}`, () =>
+    inPlace('rig', () => {
+      const { focal = DEFAULT_FOCAL, ...fields } = rig;
+      return makeRig(fields, views, frames).map((motion, v) => pathOf(motion, focal, aspect, `view${v}`));
+    }),
+  );
   return paths.map((path, v) => ({ ...path, name: `view${v}`, color: VIEW_COLORS[v % VIEW_COLORS.length] }));
 }
 
@@ -53,15 +55,17 @@ function listedViews(document, views, frames, aspect) {
   const described = document.views ?? [];
   if (views !== 0 && views !== described.length) {
     throw new TrajectoryError(
-      `views is ${views}, but the trajectory JSON lists ${described.length} views; set views to that, or to 0 for as `
-      + 'many as the JSON lists',
+      `views is ${views}, but the trajectory JSON lists ${described.length} views; set views to that, or to 0 for as ` +
+        'many as the JSON lists',
     );
   }
   const names = described.map((view, v) => view.name ?? `view${v}`);
   names.forEach((name, v) => {
     const first = names.indexOf(name);
     if (first < v) {
-      throw new TrajectoryError(`trajectory JSON, views[${v}]: the name ${quote(name)} is already that of views[${first}]`);
+      throw new TrajectoryError(
+        `trajectory JSON, views[${v}]: the name ${quote(name)} is already that of views[${first}]`,
+      );
     }
   });
   return described.map((view, v) => ({
@@ -79,14 +83,24 @@ function listedPath(view, path, name, frames, aspect) {
     return pathOf(combine(motions), focal, aspect, name);
   }
   const made = fromKeyframes(keyframes, { frames, easing, focal, path });
-  return inPlace(`${path}.keyframes`, () => finite({
-    c2w: made.c2w, intrinsics: squarePixels(made.focals, aspect), keyframes: made.keyframes,
-  }, name));
+  return inPlace(`${path}.keyframes`, () =>
+    finite(
+      {
+        c2w: made.c2w,
+        intrinsics: squarePixels(made.focals, aspect),
+        keyframes: made.keyframes,
+      },
+      name,
+    ),
+  );
 }
 
 /** @param {import('./moves.js').Motion} motion @param {number} focal @param {number} aspect @param {string} name */
 function pathOf({ poses, zoom }, focal, aspect, name) {
-  const intrinsics = squarePixels(zoom.map((factor) => focal * factor), aspect);
+  const intrinsics = squarePixels(
+    zoom.map((factor) => focal * factor),
+    aspect,
+  );
   return finite({ c2w: poses, intrinsics, keyframes: null }, name);
 }
 

@@ -36,7 +36,9 @@ export const RIGS = byName([
 export const MOVES = byName([
   preset('static', 'The camera does not move', []),
   preset('truck', 'Translate sideways', [{ name: 'amount', unit: 'world units, positive moves right', default: 0.5 }]),
-  preset('pedestal', 'Translate vertically', [{ name: 'amount', unit: 'world units, positive moves up', default: 0.5 }]),
+  preset('pedestal', 'Translate vertically', [
+    { name: 'amount', unit: 'world units, positive moves up', default: 0.5 },
+  ]),
   preset('dolly', 'Translate along the view', [
     { name: 'amount', unit: 'world units, positive moves forward', default: 0.5 },
   ]),
@@ -50,7 +52,9 @@ export const MOVES = byName([
     { name: 'elevation', unit: 'degrees over, positive moves up', default: 0 },
     { name: 'distance', unit: 'world units to the target', default: 1, above: 0 },
   ]),
-  preset('zoom', 'Change the focal length', [{ name: 'amount', unit: 'factor, above 1 zooms in', default: 2, above: 0 }]),
+  preset('zoom', 'Change the focal length', [
+    { name: 'amount', unit: 'factor, above 1 zooms in', default: 2, above: 0 },
+  ]),
   preset('handheld', 'Sway like a camera in the hand', [
     { name: 'amount', unit: 'world units, root mean square per axis', default: 0.02 },
     { name: 'rotation', unit: 'degrees, root mean square per axis', default: 0.5 },
@@ -73,7 +77,9 @@ export function parametersOf(kind, { name, parameters }, given) {
     const known = parameters.map((parameter) => parameter.name).join(', ') || 'none';
     throw new TrajectoryError(`${kind} ${quote(name)} has no parameter ${quote(key)}; it takes ${known}`);
   }
-  return Object.fromEntries(parameters.map((parameter) => [parameter.name, given[parameter.name] ?? parameter.default]));
+  return Object.fromEntries(
+    parameters.map((parameter) => [parameter.name, given[parameter.name] ?? parameter.default]),
+  );
 }
 
 /** @param {string} name @param {string} description @param {Parameter[]} parameters @returns {Preset} */

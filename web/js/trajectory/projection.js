@@ -50,7 +50,14 @@ class ParallelView {
     };
   }
 
-  /** The world point at a place, in the plane through `through` that faces the pane. @param {number} x @param {number} y @param {ArrayLike<number>} through @returns {Vector} */
+  /**
+   * The world point at a place, in the plane through `through` that faces the pane.
+   *
+   * @param {number} x
+   * @param {number} y
+   * @param {ArrayLike<number>} through
+   * @returns {Vector}
+   */
   unproject(x, y, through) {
     const [a, b] = this.axes;
     /** @type {Vector} */
@@ -83,7 +90,8 @@ class ParallelView {
     this.middle = scale(add(low, high), 0.5);
     const room = 1 - 2 * MARGIN;
     this.scale = Math.min(
-      (this.width * room) / Math.max(high[a] - low[a], SMALLEST), (this.height * room) / Math.max(high[b] - low[b], SMALLEST),
+      (this.width * room) / Math.max(high[a] - low[a], SMALLEST),
+      (this.height * room) / Math.max(high[b] - low[b], SMALLEST),
     );
   }
 }
@@ -122,7 +130,11 @@ export class FreeCamera {
   /** Vertical field of view in radians. */
   view = 0.7;
 
-  /** The axes as they were last asked for. @type {{yaw: number, pitch: number, right: Vector, down: Vector, forward: Vector} | null} */
+  /**
+   * The axes as they were last asked for.
+   *
+   * @type {{yaw: number, pitch: number, right: Vector, down: Vector, forward: Vector} | null}
+   */
   #turned = null;
 
   /** Smallest depth that can be seen. */
@@ -146,7 +158,12 @@ export class FreeCamera {
     this.height = Math.max(height, 1);
   }
 
-  /** Points behind the camera have a depth below `near`, and a place that means nothing. @param {ArrayLike<number>} point @returns {Place} */
+  /**
+   * Points behind the camera have a depth below `near`, and a place that means nothing.
+   *
+   * @param {ArrayLike<number>} point
+   * @returns {Place}
+   */
   project(point) {
     const { right, down, forward } = this.#axes();
     const away = subtract(point, this.target);
@@ -155,7 +172,14 @@ export class FreeCamera {
     return { x: this.width / 2 + dot(away, right) * size, y: this.height / 2 + dot(away, down) * size, depth };
   }
 
-  /** The world point at a place, in the plane through `through` that faces the pane. @param {number} x @param {number} y @param {ArrayLike<number>} through @returns {Vector} */
+  /**
+   * The world point at a place, in the plane through `through` that faces the pane.
+   *
+   * @param {number} x
+   * @param {number} y
+   * @param {ArrayLike<number>} through
+   * @returns {Vector}
+   */
   unproject(x, y, through) {
     const { right, down, forward } = this.#axes();
     const depth = Math.max(dot(subtract(through, this.position), forward), this.near);
@@ -177,7 +201,13 @@ export class FreeCamera {
     this.target = subtract(this.target, add(scale(right, dx * size), scale(down, dy * size)));
   }
 
-  /** Come nearer by `factor`, towards a place, which stays. @param {number} x @param {number} y @param {number} factor */
+  /**
+   * Come nearer by `factor`, towards a place, which stays.
+   *
+   * @param {number} x
+   * @param {number} y
+   * @param {number} factor
+   */
   zoomAt(x, y, factor) {
     const before = this.unproject(x, y, this.target);
     this.distance = Math.min(Math.max(this.distance / factor, SMALLEST), LARGEST);
@@ -223,5 +253,7 @@ function bounds(points) {
       high[axis] = Math.max(high[axis], point[axis]);
     }
   }
-  return points.length ? { low, high } : { low: /** @type {Vector} */ ([0, 0, 0]), high: /** @type {Vector} */ ([0, 0, 0]) };
+  return points.length
+    ? { low, high }
+    : { low: /** @type {Vector} */ ([0, 0, 0]), high: /** @type {Vector} */ ([0, 0, 0]) };
 }

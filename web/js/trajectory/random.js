@@ -12,7 +12,7 @@ const MULTIPLIER = 0x2360ed051fc65da44385df649fccf645n;
  */
 export function randomNumbers(seed) {
   const [high, low, streamHigh, streamLow] = seedState(BigInt(seed));
-  const increment = (((((streamHigh << 64n) | streamLow) << 1n) & WIDE) | 1n);
+  const increment = ((((streamHigh << 64n) | streamLow) << 1n) & WIDE) | 1n;
   const step = (/** @type {bigint} */ state) => (state * MULTIPLIER + increment) & WIDE;
   let state = step((increment + ((high << 64n) | low)) & WIDE);
   return () => {
@@ -26,6 +26,7 @@ export function randomNumbers(seed) {
 
 /** Four numbers of 64 bits from a seed of any size, well mixed. */
 function seedState(/** @type {bigint} */ seed) {
+  /** @type {number[]} */
   const entropy = [];
   for (let rest = seed; rest > 0n || entropy.length === 0; rest >>= 32n) entropy.push(Number(rest & WORD));
   let constant = 0x43b0d7e5;

@@ -14,16 +14,35 @@ import { RIGS, parametersOf } from './presets.js';
 /** The point all views of CVD's rigs turn to. */
 const SUBJECT = FORWARD;
 
-/** @type {Record<string, (parameters: Record<string, number>, views: number, frames: number, easing: Easing) => Motion[]>} */
+/**
+ * @type {Record<string, (parameters: Record<string, number>, views: number, frames: number, easing: Easing) =>
+ * Motion[]>}
+ */
 const BUILDERS = {
   circle: ({ distance }, views, frames, easing) =>
-    depart(spread(views, (v) => onCircle((2 * Math.PI * v) / views)), distance, frames, easing),
+    depart(
+      spread(views, (v) => onCircle((2 * Math.PI * v) / views)),
+      distance,
+      frames,
+      easing,
+    ),
   upper_hemi: ({ distance }, views, frames, easing) =>
-    depart(spread(views, (v) => onCircle(Math.PI + Math.PI * share(v, views))), distance, frames, easing),
-  interpolate: ({ distance }, views, frames, easing) => depart(spread(views, (v) => {
-    const a = Math.PI * share(v, views);
-    return [Math.cos(a), 0.3 * Math.cos(a + 0.5), -0.2 * Math.sin(a)];
-  }), distance, frames, easing),
+    depart(
+      spread(views, (v) => onCircle(Math.PI + Math.PI * share(v, views))),
+      distance,
+      frames,
+      easing,
+    ),
+  interpolate: ({ distance }, views, frames, easing) =>
+    depart(
+      spread(views, (v) => {
+        const a = Math.PI * share(v, views);
+        return [Math.cos(a), 0.3 * Math.cos(a + 0.5), -0.2 * Math.sin(a)];
+      }),
+      distance,
+      frames,
+      easing,
+    ),
   orbit: ({ angle, distance }, views, frames, easing) => {
     const half = positive('angle', angle) / 2;
     return spread(views, (v) => orbit({ amount: half * side(v, views), distance }, frames, easing));

@@ -142,7 +142,12 @@ function withArticle(kind) {
 
 /** @param {number} length @param {boolean} [optional] @returns {Schema} */
 function numbers(length, optional = false) {
-  return { type: optional ? ['array', 'null'] : 'array', items: { type: 'number' }, minItems: length, maxItems: length };
+  return {
+    type: optional ? ['array', 'null'] : 'array',
+    items: { type: 'number' },
+    minItems: length,
+    maxItems: length,
+  };
 }
 
 /**

@@ -42,18 +42,25 @@ export function readTransforms(text, fileName) {
     }
     const name = named ? frame.view : fileName;
     const number = named ? frame.frame : i;
-    if (typeof name !== 'string' || !name) throw new TrajectoryError(`${where}: "view" is ${show(name)}; expected a name`);
+    if (typeof name !== 'string' || !name)
+      throw new TrajectoryError(`${where}: "view" is ${show(name)}; expected a name`);
     if (!Number.isInteger(number) || number < 0) {
-      throw new TrajectoryError(`${where}: "frame" is ${show(number ?? null)}; a frame that names its "view" needs its number there`);
+      throw new TrajectoryError(
+        `${where}: "frame" is ${show(number ?? null)}; a frame that names its "view" needs its number there`,
+      );
     }
     const cameras = views.get(name) ?? new Map();
-    if (cameras.has(number)) throw new TrajectoryError(`${where}: frame ${number} of view ${show(name)} is already given; keep one of the two`);
+    if (cameras.has(number))
+      throw new TrajectoryError(
+        `${where}: frame ${number} of view ${show(name)} is already given; keep one of the two`,
+      );
     views.set(name, cameras.set(number, cameraOf({ ...data, ...frame }, where)));
   });
   return [...views].map(([name, cameras]) => {
     const numbers = [...cameras.keys()].sort((a, b) => a - b);
     const gap = numbers.find((number, k) => k > 0 && number !== numbers[k - 1] + 1);
-    if (gap !== undefined) throw new TrajectoryError(`view ${show(name)} has no frame ${gap - 1}; add the missing frames`);
+    if (gap !== undefined)
+      throw new TrajectoryError(`view ${show(name)} has no frame ${gap - 1}; add the missing frames`);
     return { name, cameras: numbers.map((number) => /** @type {Camera} */ (cameras.get(number))) };
   });
 }
@@ -62,41 +69,63 @@ export function readTransforms(text, fileName) {
 function cameraOf(settings, where) {
   const model = settings.camera_model ?? 'OPENCV';
   if (!PINHOLE_MODELS.includes(model) || settings.is_fisheye) {
-    throw new TrajectoryError(`${where}: camera model ${show(settings.is_fisheye ? 'fisheye' : model)}; only pinhole cameras are supported: undistort first`);
+    throw new TrajectoryError(
+      `${where}: camera model ${show(settings.is_fisheye ? 'fisheye' : model)}; only pinhole cameras are supported: ` +
+        'undistort first',
+    );
   }
   const get = (/** @type {string} */ key) => {
     if (settings[key] === undefined) return null;
-    if (!Number.isFinite(settings[key])) throw new TrajectoryError(`${where}.${key} is ${show(settings[key])}; expected a finite number`);
+    if (!Number.isFinite(settings[key]))
+      throw new TrajectoryError(`${where}.${key} is ${show(settings[key])}; expected a finite number`);
     return settings[key];
   };
   for (const key of DISTORTION) {
-    if (get(key)) throw new TrajectoryError(`${where}: lens distortion ${key} = ${get(key)}; only pinhole cameras are supported: undistort first`);
+    if (get(key))
+      throw new TrajectoryError(
+        `${where}: lens distortion ${key} = ${get(key)}; only pinhole cameras are supported: undistort first`,
+      );
   }
   const [w, h, cx, cy] = ['w', 'h', 'cx', 'cy'].map(get);
   if (!(w > 0 && h > 0)) {
-    throw new TrajectoryError(`${where}: image size "w" and "h" are ${w} and ${h}; expected two positive numbers of pixels`);
+    throw new TrajectoryError(
+      `${where}: image size "w" and "h" are ${w} and ${h}; expected two positive numbers of pixels`,
+    );
   }
   const focal = (/** @type {string} */ axis, /** @type {number} */ size) => {
     const angle = get(`camera_angle_${axis}`);
     if (angle !== null && !(angle > 0 && angle < Math.PI)) {
-      throw new TrajectoryError(`${where}: "camera_angle_${axis}" is ${angle}; expected a field of view in radians, between 0 and pi`);
+      throw new TrajectoryError(
+        `${where}: "camera_angle_${axis}" is ${angle}; expected a field of view in radians, between 0 and pi`,
+      );
     }
     return get(`fl_${axis}`) ?? (angle === null ? null : size / 2 / Math.tan(angle / 2));
   };
   const x = focal('x', w);
   if (x === null) {
-    throw new TrajectoryError(`${where}: neither "fl_x" nor "camera_angle_x"; add the focal length in pixels as "fl_x"`);
+    throw new TrajectoryError(
+      `${where}: neither "fl_x" nor "camera_angle_x"; add the focal length in pixels as "fl_x"`,
+    );
   }
   const y = focal('y', h) ?? x;
-  return { c2w: flipped(matrixOf(settings.transform_matrix, where)), intrinsics: [x / w, y / h, cx === null ? 0.5 : cx / w, cy === null ? 0.5 : cy / h] };
+  return {
+    c2w: flipped(matrixOf(settings.transform_matrix, where)),
+    intrinsics: [x / w, y / h, cx === null ? 0.5 : cx / w, cy === null ? 0.5 : cy / h],
+  };
 }
 
 /** @param {any} rows @param {string} where @returns {number[]} 16 numbers */
 function matrixOf(rows, where) {
-  const sized = Array.isArray(rows) && (rows.length === 3 || rows.length === 4)
-    && rows.every((row) => Array.isArray(row) && row.length === 4 && row.every(Number.isFinite));
-  if (!sized) throw new TrajectoryError(`${where}.transform_matrix: not a matrix of numbers; expected 3x4 or 4x4 numbers`);
-  if (rows.length === 4 && rows[3].some((/** @type {number} */ value, /** @type {number} */ i) => value !== Number(i === 3))) {
+  const sized =
+    Array.isArray(rows) &&
+    (rows.length === 3 || rows.length === 4) &&
+    rows.every((row) => Array.isArray(row) && row.length === 4 && row.every(Number.isFinite));
+  if (!sized)
+    throw new TrajectoryError(`${where}.transform_matrix: not a matrix of numbers; expected 3x4 or 4x4 numbers`);
+  if (
+    rows.length === 4 &&
+    rows[3].some((/** @type {number} */ value, /** @type {number} */ i) => value !== Number(i === 3))
+  ) {
     throw new TrajectoryError(`${where}.transform_matrix has a last row other than 0 0 0 1`);
   }
   return [...rows.slice(0, 3).flat(), 0, 0, 0, 1];
@@ -113,14 +142,21 @@ function flipped(m) {
  * @param {number} height
  */
 export function writeTransforms({ views, frames }, width, height) {
-  const listed = views.flatMap(({ name, c2w, intrinsics }) => Array.from({ length: frames }, (_, f) => {
-    const m = flipped(c2w.subarray(16 * f, 16 * f + 16));
-    const [fx, fy, cx, cy] = intrinsics.subarray(4 * f, 4 * f + 4);
-    return {
-      file_path: `${name}/frame_${String(f).padStart(5, '0')}.png`, view: name, frame: f,
-      fl_x: fx * width, fl_y: fy * height, cx: cx * width, cy: cy * height,
-      transform_matrix: [0, 4, 8, 12].map((at) => m.slice(at, at + 4)),
-    };
-  }));
+  const listed = views.flatMap(({ name, c2w, intrinsics }) =>
+    Array.from({ length: frames }, (_, f) => {
+      const m = flipped(c2w.subarray(16 * f, 16 * f + 16));
+      const [fx, fy, cx, cy] = intrinsics.subarray(4 * f, 4 * f + 4);
+      return {
+        file_path: `${name}/frame_${String(f).padStart(5, '0')}.png`,
+        view: name,
+        frame: f,
+        fl_x: fx * width,
+        fl_y: fy * height,
+        cx: cx * width,
+        cy: cy * height,
+        transform_matrix: [0, 4, 8, 12].map((at) => m.slice(at, at + 4)),
+      };
+    }),
+  );
   return `${JSON.stringify({ camera_model: 'OPENCV', w: width, h: height, frames: listed }, null, 1)}\n`;
 }
