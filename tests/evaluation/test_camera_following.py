@@ -1,0 +1,61 @@
+"""The truck test tells generators that follow their cameras from those that do not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from cvd_core.evaluation.camera_following import single_object_scenes, truck_test
+from cvd_core.geometry.cameras import Cameras
+from cvd_core.training.data.render import render
+
+SCENES, FRAMES, SIZE = 6, 4, 64
+
+
+def renderer(change: Callable[[Cameras], Cameras]) -> Callable[[Cameras, list[str]], Tensor]:
+    """A "model" that knows the scenes, and sees them through changed cameras."""
+    scenes = single_object_scenes(SCENES, 0)
+
+    def generate(cameras: Cameras, prompts: list[str]) -> Tensor:
+        assert prompts == [scene.prompt() for scene in scenes]
+        changed = change(cameras)
+        videos = torch.cat([render(scene, changed.select([i]), SIZE, SIZE) for i, scene in enumerate(scenes)])
+        return ((videos / 2 + 0.5) * 255).round().to(torch.uint8).movedim(2, -1)
+
+    return generate
+
+
+def slower(cameras: Cameras) -> Cameras:
+    c2w = cameras.c2w.clone()
+    c2w[..., :3, 3] *= 0.5
+    return replace(cameras, c2w=c2w)
+
+
+def backwards(cameras: Cameras) -> Cameras:
+    c2w = cameras.c2w.clone()
+    c2w[..., :3, 3] *= -1
+    return replace(cameras, c2w=c2w)
+
+
+@pytest.mark.parametrize(
+    ("change", "ratio"),
+    [
+        (lambda cameras: cameras, 1.0),
+        (slower, 0.5),
+        (backwards, -1.0),
+        (lambda cameras: replace(cameras, c2w=torch.eye(4).expand_as(cameras.c2w)), 0.0),
+    ],
+)
+def test_the_ratio_is_the_share_of_the_motion(change: Callable[[Cameras], Cameras], ratio: float) -> None:
+    test = truck_test(renderer(change), "truck", 0.8, scenes=SCENES, frames=FRAMES, size=SIZE)
+    assert test.ratio == pytest.approx(ratio, abs=0.12)
+    assert test.real.share == pytest.approx(1, abs=0.25), "at a typical depth"
+    assert test.real.right_sign == 1
+    if ratio:
+        assert np.sign(test.generated.correlation) == np.sign(ratio)
+        assert test.generated.right_sign == (ratio > 0)
