@@ -14,8 +14,11 @@ import { DEFAULT_FOCAL } from './presets.js';
 
 /** Samples of a path that keyframes are fitted to, at least. */
 const SAMPLES = 64;
+/** Points that a stroke is followed at, and the filter that smooths them. */
+const STROKE_POINTS = 129;
+const WEIGHTS = [-2, 3, 6, 7, 6, 3, -2].map((weight) => weight / 21);
 /** How far a path may leave the stroke it was drawn with, as a share of the stroke's length. */
-const LOOSE = 0.01;
+const LOOSE = 0.007;
 /** Shorter strokes, in world units, draw nothing. */
 const SHORTEST = 1e-6;
 
@@ -95,7 +98,7 @@ function keyframesFor({ c2w, intrinsics }, focal, times) {
  */
 export function drawFreehand(document, view, stroke, { keepStart }) {
   const [first] = keyframesOf(document, view);
-  const points = smooth(evenly(stroke, SAMPLES + 1));
+  const points = smooth(evenly(stroke, STROKE_POINTS));
   const length = points.reduce((sum, point, i) => sum + (i ? distance(point, points[i - 1]) : 0), 0);
   if (length < SHORTEST) return document;
   const shift = keepStart ? subtract(first.position, points[0]) : [0, 0, 0];
@@ -137,14 +140,19 @@ function evenly(stroke, count) {
   });
 }
 
-/** Takes out the tremble of a hand; the ends stay. @param {number[][]} points @returns {number[][]} */
+/**
+ * Takes out the tremble of a hand; ends and curves stay: a parabola through seven neighbours (Savitzky and Golay 1964).
+ *
+ * @param {number[][]} points
+ * @returns {number[][]}
+ */
 function smooth(points) {
+  const middle = (/** @type {number} */ i) => {
+    const near = points.slice(i - 3, i + 4);
+    return points[i].map((_, axis) => near.reduce((sum, other, k) => sum + WEIGHTS[k] * other[axis], 0));
+  };
   return evenly(
-    points.map((point, i) => {
-      const reach = Math.min(3, i, points.length - 1 - i);
-      const near = points.slice(i - reach, i + reach + 1);
-      return point.map((_, axis) => near.reduce((sum, other) => sum + other[axis], 0) / near.length);
-    }),
+    points.map((point, i) => (i < 3 || i > points.length - 4 ? point : middle(i))),
     points.length,
   );
 }

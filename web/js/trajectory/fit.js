@@ -13,7 +13,7 @@ const AWAY = 1e-3;
 const TURNED = 1e-3;
 const ZOOMED = 1e-3;
 /** Keyframes of a path at constant speed, above which one with times is tried. */
-const MOST_EVEN = 12;
+const MOST_EVEN = 32;
 
 /**
  * Keyframes whose path meets the samples, at the same times.
