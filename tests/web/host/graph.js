@@ -48,6 +48,7 @@ export class FrontEnd {
 
   /** A fresh graph. @param {object} [settings] */
   async build(settings = {}) {
+    await this.leaveWindow();
     await this.page.evaluate(async ([type, trajectory, more]) => {
       await window.app.loadApiJson({
         1: { class_type: type, inputs: { views: 2, frames: 16, width: 256, height: 256, trajectory, ...more } },
@@ -71,8 +72,10 @@ export class FrontEnd {
     }, BUILDER);
     const editor = this.page.locator('.cvd-editor').first();
     const button = this.page.locator('.lg-node-widgets .p-button').last();
-    await editor.or(button).first().waitFor({ timeout: 20_000 });
-    if (!await editor.isVisible()) await button.click();
+    for (let tries = 0; tries < 20 && !await editor.isVisible(); tries++) { // a button of the graph before may still be there
+      if (await button.isVisible()) await button.click();
+      await editor.waitFor({ timeout: 1000 }).catch(() => {});
+    }
     await this.settled();
   }
 
@@ -125,6 +128,7 @@ export class FrontEnd {
 
   /** Press Run and wait. @returns {Promise<{file: any, error: string}>} what the saving node wrote */
   async run() {
+    const left = await this.leaveWindow();
     const done = this.page.evaluate(() => new Promise((resolve) => {
       const { api } = window.app;
       /** @type {any} */
@@ -135,7 +139,16 @@ export class FrontEnd {
     }));
     await this.page.locator('[data-testid="queue-button"]').click();
     const { paths, error } = await done;
+    if (left) await this.shown();
     return { error, file: error ? null : JSON.parse(readFileSync(paths.split('\n')[0], 'utf8')) };
+  }
+
+  /** Back into the node. @returns {Promise<boolean>} whether the editor filled the window */
+  async leaveWindow() {
+    if (await this.page.locator('dialog.cvd-window').count() === 0) return false;
+    await this.page.locator('[title^="Back into the node"]').click();
+    await this.page.locator('dialog.cvd-window').waitFor({ state: 'detached' });
+    return true;
   }
 
   async close() {

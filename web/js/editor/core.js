@@ -16,11 +16,16 @@ import { build } from '../trajectory/paths.js';
  * }} Host
  */
 
+/** Milliseconds that checks may take while something is dragged. */
+const SLOW_CHECK = 5;
+
 /** @type {import('../trajectory/paths.js').Built} */
 const NOTHING = { views: [], frames: 0, width: 0, height: 0 };
 
 export class EditorCore {
   #dirty = true;
+  /** Milliseconds that the last checks took. */
+  #checkTime = 0;
   /** Document before the gesture that is going on. @type {any} */
   #before = null;
   /** What the field that is being dragged is called. @type {string | null} */
@@ -97,7 +102,10 @@ export class EditorCore {
     }
     this.frame = Math.min(this.frame, this.frames - 1);
     this.#keepSelection();
-    this.checks = check(this.built, settings);
+    if (this.#before !== null && this.#checkTime > SLOW_CHECK) return; // they wait for the end of the drag
+    const start = performance.now();
+    this.checks = check(this.built);
+    this.#checkTime = performance.now() - start;
     const listed = this.listedViews();
     if (listed !== null && settings.views !== 0 && settings.views !== listed) {
       this.checks = [{

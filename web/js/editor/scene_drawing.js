@@ -10,6 +10,10 @@ import { BOXES, EDGES, FLOOR, corners, floorLines } from './reference_scene.js';
  * @typedef {import('./theme.js').Theme} Theme
  */
 
+const MOST_DRAWN = 256;
+/** Keyframes of a path closer than this, in pixels, are drawn as one. */
+const CROWDED = 3;
+
 /** Corners of a frustum's picture in order around, as shares of its width and height; the first two are its roof. */
 const PICTURE = [[0, 0], [1, 0], [1, 1], [0, 1]];
 
@@ -41,6 +45,12 @@ export function seenPoint(c2w, offset, intrinsics, lens, u, v, depth) {
  */
 export function centerOf(c2w, f) {
   return [c2w[16 * f + 3], c2w[16 * f + 7], c2w[16 * f + 11]];
+}
+
+/** Frames that a path is drawn through: all, or evenly spread ones with the first and the last. */
+export function drawnFrames(/** @type {number} */ frames) {
+  const count = Math.min(frames, MOST_DRAWN);
+  return Array.from({ length: count }, (_, i) => Math.round((i * (frames - 1)) / Math.max(count - 1, 1)));
 }
 
 /**
@@ -141,11 +151,12 @@ export function drawFrustum(painter, view, f, size, color, { width = 1, alpha = 
  * @param {{frames: number, size: number, selected: boolean}} of
  */
 export function drawPath(painter, view, { frames, size, selected }) {
-  const points = Array.from({ length: frames }, (_, f) => centerOf(view.c2w, f));
+  const drawn = drawnFrames(frames);
+  const points = drawn.map((f) => centerOf(view.c2w, f));
   painter.line(points, view.color, { width: selected ? 2.5 : 1.5, alpha: selected ? 1 : 0.7 });
   let last = null;
-  for (let f = 0; f < frames; f++) {
-    const at = painter.place(points[f]);
+  for (const [i, f] of drawn.entries()) {
+    const at = painter.place(points[i]);
     if (!at) continue;
     const apart = last ? Math.hypot(at.x - last.x, at.y - last.y) : Infinity;
     if (apart < (selected ? 14 : 26)) continue;
@@ -166,11 +177,18 @@ export function drawPath(painter, view, { frames, size, selected }) {
 export function drawHandles(painter, theme, handles, { selection, hover, colors }) {
   const over = (/** @type {import('./handles.js').Handle} */ a) =>
     hover !== null && a.kind === hover.kind && a.view === hover.view && a.key === hover.key;
+  /** @type {{view: number, x: number, y: number} | null} */
+  let last = null;
   for (const handle of handles) {
     const { kind, view, key, point, from } = handle;
     const color = colors[view];
     const mine = view === selection.view;
     const taken = mine && key === selection.key;
+    if (kind === 'key' && !taken) {
+      const at = painter.place(point);
+      if (!at || (last && last.view === view && Math.hypot(at.x - last.x, at.y - last.y) < CROWDED)) continue;
+      last = { view, x: at.x, y: at.y };
+    }
     const grow = over(handle) ? 1.5 : 0;
     if (kind === 'target') {
       painter.line([from, point], color, { alpha: 0.4, dash: [3, 3] });

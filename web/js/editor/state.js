@@ -7,7 +7,7 @@ import * as edit from '../trajectory/edit.js';
 import { exportCameras, importFiles } from '../trajectory/importers.js';
 import { DEFAULT_FOCAL } from '../trajectory/presets.js';
 import { EditorCore } from './core.js';
-import { centerOf, seenPoint } from './scene_drawing.js';
+import { centerOf, drawnFrames, seenPoint } from './scene_drawing.js';
 
 /**
  * @typedef {import('./painter.js').Point} Point
@@ -42,7 +42,7 @@ export class EditorState extends EditorCore {
     /** @type {Point[]} */
     const points = [[0, 0, 1]];
     for (const view of this.built.views) {
-      for (let f = 0; f < this.frames; f++) points.push(centerOf(view.c2w, f));
+      for (const f of drawnFrames(this.frames)) points.push(centerOf(view.c2w, f));
       for (const f of [0, this.frames - 1]) {
         points.push(seenPoint(view.c2w, 16 * f, view.intrinsics, 4 * f, 0, 0, 0.2), seenPoint(view.c2w, 16 * f, view.intrinsics, 4 * f, 1, 1, 0.2));
       }
@@ -58,7 +58,7 @@ export class EditorState extends EditorCore {
     let low = [-0.2, -0.2, 0];
     let high = [0.2, 0.2, 1];
     for (const view of this.built.views) {
-      for (let f = 0; f < this.frames; f++) {
+      for (const f of drawnFrames(this.frames)) {
         const at = centerOf(view.c2w, f);
         low = low.map((value, i) => Math.min(value, at[i]));
         high = high.map((value, i) => Math.max(value, at[i]));
@@ -348,7 +348,9 @@ export class EditorState extends EditorCore {
   /** @param {{name: string, text: string}[]} files */
   importTexts(files) {
     try {
-      this.replaceAll(importFiles(files, this.settings));
+      const { document, notes } = importFiles(files, this.settings);
+      this.replaceAll(document);
+      for (const note of notes) this.notify(note);
     } catch (error) {
       this.notify(error instanceof Error ? error.message : String(error));
     }

@@ -8,6 +8,8 @@ import { Surface } from './surface.js';
 const PAD = 10;
 const KEY_ROW = 18;
 const REACH = 9;
+/** Keyframes closer than this, in pixels, are drawn as one. */
+const CROWDED = 3;
 /** Frames per second while it plays: what AnimateDiff's videos are usually shown at. */
 const RATE = 8;
 
@@ -96,6 +98,10 @@ export class Timeline {
       context.textAlign = 'left';
       context.textBaseline = 'top';
       context.fillText('speed', PAD + 9, top);
+      context.fillStyle = theme.warning;
+      for (const f of new Set(state.checks.flatMap((/** @type {any} */ check) => check.frames))) {
+        context.fillRect(this.#x(f) - 2, bottom, 4, 2.5); // something is wrong there
+      }
       this.#drawKeys(theme, height - KEY_ROW / 2);
     }
     const x = this.#x(frame);
@@ -155,9 +161,12 @@ export class Timeline {
     const view = state.built.views[state.selection.view];
     if (!view?.keyframes) return;
     const { context } = this.#surface;
+    let last = -Infinity;
     view.keyframes.forEach((keyframe, k) => {
       const x = this.#x(keyframe.frame);
       const taken = k === state.selection.key;
+      if (!taken && x - last < CROWDED) return;
+      last = x;
       const size = (taken ? 6 : 5) + (this.#hover === k ? 1.5 : 0);
       context.beginPath();
       context.moveTo(x, y - size);
