@@ -18,10 +18,9 @@ export async function openFrontEnd(url, vue) {
   /** @type {string[]} */
   const errors = [];
   page.on('pageerror', (error) => { if (error.stack?.includes('collaborative-video-diffusion')) errors.push(error.stack); });
-  const ready = () => page.waitForFunction(
-    () => window.app?.graph && Object.keys(window.LiteGraph?.registered_node_types ?? {}).length > 100, null, { timeout: 120_000 });
+  const front = new FrontEnd(browser, page, errors, vue);
   await page.goto(url);
-  await ready();
+  await front.ready();
   await page.evaluate(async (on) => {
     const { setting } = window.app.extensionManager;
     await setting.set('Comfy.VueNodes.Enabled', on);
@@ -30,8 +29,8 @@ export async function openFrontEnd(url, vue) {
     await setting.set('Comfy.Workflow.Persist', false);
   }, vue);
   await page.reload();
-  await ready();
-  return new FrontEnd(browser, page, errors);
+  await front.ready();
+  return front;
 }
 
 export class FrontEnd {
@@ -39,16 +38,27 @@ export class FrontEnd {
    * @param {import('playwright-core').Browser} browser
    * @param {import('playwright-core').Page} page
    * @param {string[]} errors  thrown in this pack's files
+   * @param {boolean} vue  Nodes 2.0
    */
-  constructor(browser, page, errors) {
+  constructor(browser, page, errors, vue) {
     this.browser = browser;
     this.page = page;
     this.errors = errors;
+    this.vue = vue;
+  }
+
+  ready() {
+    return this.page.waitForFunction(
+      () => window.app?.graph && Object.keys(window.LiteGraph?.registered_node_types ?? {}).length > 100, null, { timeout: 120_000 });
   }
 
   /** A fresh graph. @param {object} [settings] */
   async build(settings = {}) {
     await this.leaveWindow();
+    if (this.vue) { // early front ends go on showing the nodes of the graph before
+      await this.page.reload();
+      await this.ready();
+    }
     await this.page.evaluate(async ([type, trajectory, more]) => {
       await window.app.loadApiJson({
         1: { class_type: type, inputs: { views: 2, frames: 16, width: 256, height: 256, trajectory, ...more } },
