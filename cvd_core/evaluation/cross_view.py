@@ -183,7 +183,8 @@ def agreement(tracks: ObjectTracks, cameras: Cameras) -> Agreement:
 def copy_control(tracks: ObjectTracks, cameras: Cameras, view: int = 0) -> Agreement:
     """:func:`agreement` of one view shown as all views: what a model would reach that repeats a video.
 
-    It keeps colours, and lines where the cameras move alike; claims of agreement must beat it clearly.
+    Claims of agreement must beat it clearly. ``epipolar`` cannot tell where cameras look in the same direction: F is
+    then antisymmetric and a copy lies on its lines. ``apart`` and ``resting`` can.
     """
     return agreement(tracks.select([view] * cameras.views), cameras)
 

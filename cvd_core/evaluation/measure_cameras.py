@@ -10,7 +10,7 @@ from itertools import combinations
 import torch
 
 from cvd_core.evaluation import sfm
-from cvd_core.evaluation.extras import INSTALL, has_extra
+from cvd_core.evaluation.extras import has_extra, missing_extra
 from cvd_core.evaluation.matching import Matcher, SiftMatcher
 from cvd_core.evaluation.material import Material
 from cvd_core.evaluation.poses import canonical, pose_errors
@@ -31,7 +31,7 @@ def measure_paths(material: Material, results: Results, trials: int, seed: int) 
         results.notes.append(f"{PATHS}: left out, 0 trials.")
         return
     if not has_extra("pycolmap"):
-        results.notes.append(f"{PATHS}: left out, the package pycolmap is not installed; get it with: {INSTALL}")
+        results.notes.append(f"{PATHS}: left out, {missing_extra('pycolmap')}")
         return
     if frames < sfm.FEWEST_FRAMES:
         results.notes.append(f"{PATHS}: left out, {frames} frames; it takes {sfm.FEWEST_FRAMES} or more.")
@@ -80,9 +80,7 @@ def _path_rows(error: sfm.PathError) -> list[tuple[str, float, str, str]]:
 def measure_two_view(material: Material, results: Results, matcher: Matcher | None = None) -> None:
     """SuperGlue's measures within every view and across all pairs of views, by SIFT unless another matcher is given."""
     if not has_extra("cv2"):
-        results.notes.append(
-            f"{WITHIN} and {ACROSS.lower()}: left out, OpenCV is not installed; get it with: {INSTALL}"
-        )
+        results.notes.append(f"{WITHIN} and across views: left out, {missing_extra('cv2')}")
         return
     matcher = matcher or SiftMatcher()
     videos, cameras = material.videos, material.cameras

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
@@ -124,6 +124,16 @@ def test_an_object_at_rest_is_at_one_place() -> None:
     assert swapped.epipolar < 1e-4
     assert swapped.apart == 1
     assert swapped.resting > 5
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.lists(st.floats(-1, 1), min_size=6, max_size=6))
+def test_no_line_tells_a_copy_from_the_truth_where_cameras_do_not_turn(motion: list[float]) -> None:
+    cameras = paths([[*motion[:3], 0, 0], [*motion[3:], 0, 0]])
+    assume(float((cameras.centers[0, -1] - cameras.centers[1, -1]).norm()) > 0.3)
+    copied = copy_control(tracks_of_points(cameras, [[-0.5, 0.2, 3.5], [0.6, 0.4, 4.5]]), cameras)
+    assert copied.epipolar < 1e-5
+    assert copied.apart > 0.99
 
 
 def test_rendered_views_agree_and_a_copy_does_not() -> None:

@@ -99,6 +99,7 @@ def test_wrong_matches_are_counted_and_survived() -> None:
     assert everything.precision == 0
 
 
+@needs_opencv
 def test_correct_is_superglue_s_threshold() -> None:
     """Squared symmetric distance below 5e-4 in focal lengths: for trucks 2 (d / f)^2 < 5e-4, d < 0.0158 f."""
     cameras = paths([[1.0, 0, 0, 0, 0], [-1.0, 0, 0, 0, 0]])
