@@ -97,8 +97,10 @@ def run(args: argparse.Namespace) -> None:
     from cvd_core.cli.generate import quiet_libraries
 
     quiet_libraries(offline=True)
+    from tqdm import tqdm
+
     from cvd_core.cli.report import write_report
-    from cvd_core.evaluation.evaluate import Options, evaluate
+    from cvd_core.evaluation.evaluate import PARTS, Options, evaluate
     from cvd_core.evaluation.material import prompted_objects, read_material
     from cvd_core.training.data.scenes import OBJECT_COLOURS
 
@@ -116,7 +118,13 @@ def run(args: argparse.Namespace) -> None:
     first: Path = args.inputs[0]
     out: Path = args.out or (first if first.is_dir() else first.parent) / "evaluation"
     with complete_folder(out, [JSON, CSV, HTML]) as folder:
-        results = evaluate(material, options)
+        with tqdm(total=len(PARTS), disable=None, leave=False, bar_format="{n_fmt}/{total_fmt} {desc}") as bar:
+
+            def advance(part: str) -> None:
+                bar.update()
+                bar.set_description_str(part)
+
+            results = evaluate(material, options, advance)
         results.save_json(folder / JSON)
         results.save_csv(folder / CSV)
         write_report(results, material, folder / HTML)

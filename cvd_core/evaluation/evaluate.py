@@ -23,6 +23,8 @@ ALIKE = "Pictures that should be the same"
 OBJECTS = "Objects of procedural scenes"
 CONTROL = "Objects: copy control"
 FEATURES = "Text and fidelity"
+PARTS = (PATHS, WITHIN, ALIKE, OBJECTS, FEATURES)
+"""In the order in which they are measured."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def evaluate(material: Material, options: Options, progress: Callable[[str], Non
     Args:
         material: videos and cameras.
         options: of the measures.
-        progress: called with the name of each group before it is measured.
+        progress: called with each of :data:`PARTS` before it is measured.
 
     Raises:
         ValueError: something that was asked for cannot be used, such as a network's file.

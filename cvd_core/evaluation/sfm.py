@@ -139,7 +139,8 @@ def _work(folder: Path, *words: str) -> str:
     """Run the worker; why it failed, else an empty text."""
     paths = [str(Path(cvd_core.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     command = [sys.executable, "-m", "cvd_core.evaluation.sfm_worker", str(folder), *words]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    # TMPDIR: pycolmap's log files go where they are removed again
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "TMPDIR": str(folder)}
     try:
         done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, timeout=_LONGEST, check=False)
     except subprocess.TimeoutExpired:
