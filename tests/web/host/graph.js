@@ -52,19 +52,20 @@ export class FrontEnd {
       () => window.app?.graph && Object.keys(window.LiteGraph?.registered_node_types ?? {}).length > 100, null, { timeout: 120_000 });
   }
 
-  /** A fresh graph. @param {object} [settings] */
-  async build(settings = {}) {
+  /** A fresh graph. @param {object} [settings]  of the builder @param {object} [others]  more nodes, by id */
+  async build(settings = {}, others = {}) {
     await this.leaveWindow();
     if (this.vue) { // early front ends go on showing the nodes of the graph before
       await this.page.reload();
       await this.ready();
     }
-    await this.page.evaluate(async ([type, trajectory, more]) => {
+    await this.page.evaluate(async ([type, trajectory, more, also]) => {
       await window.app.loadApiJson({
         1: { class_type: type, inputs: { views: 2, frames: 16, width: 256, height: 256, trajectory, ...more } },
         2: { class_type: 'CVD_SaveCameraPoses', inputs: { cameras: ['1', 0], format: 'nerfstudio', filename_prefix: 'drawn', width: 256, height: 256 } },
+        ...also,
       }, 'drawn');
-    }, /** @type {const} */ ([BUILDER, START, settings]));
+    }, /** @type {const} */ ([BUILDER, START, settings, others]));
     await this.shown();
   }
 

@@ -1,9 +1,14 @@
 /** The editor in the real front end on the real host, in both renderers: what is drawn is what runs. */
 
+import { copyFileSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { whyNoBrowser } from '../chromium.js';
 import { startHost, whyNoHost } from './comfy.js';
 import { BUILDER, openFrontEnd, posesOf } from './graph.js';
+
+const PICTURE = fileURLToPath(new URL('../../../docs/cameras.png', import.meta.url));
 
 /** @type {Awaited<ReturnType<typeof startHost>>} */
 let host;
@@ -156,6 +161,17 @@ describe.skipIf(skipped).each([['classic', false], ['Nodes 2.0', true]])('%s', (
     await front.page.waitForFunction(() => !window.kept.loop.visible);
     await front.page.evaluate(() => window.app.graph.clear());
     await front.page.waitForFunction(() => document.querySelectorAll('.cvd-editor').length === 0);
+    expect(front.errors).toEqual([]);
+  });
+
+  test('a linked picture is seen through the lenses and changes no camera', async () => {
+    mkdirSync(join(host.base, 'input'), { recursive: true });
+    copyFileSync(PICTURE, join(host.base, 'input', 'picture.png'));
+    await front.build({ image: ['3', 0] }, { 3: { class_type: 'LoadImage', inputs: { image: 'picture.png' } } });
+    await front.page.evaluate(() => { window.app.graph.nodes.find((of) => of.type === 'LoadImage').pos = [-600, 0]; });
+    await front.page.locator('.cvd-chips').first().hover();
+    await front.page.waitForFunction(() => document.querySelector('.cvd-editor').editor.state.image !== null);
+    await expectRunAsShown();
     expect(front.errors).toEqual([]);
   });
 

@@ -23,6 +23,7 @@ const loaded = new WeakMap();
  *   new is to be seen
  */
 export async function findPicture(app, node) {
+  if (!node.graph) return undefined; // not in a graph yet, or no more: there are no links to follow
   const slot = node.inputs?.findIndex((/** @type {any} */ input) => input.name === 'image') ?? -1;
   const source = slot < 0 ? null : node.getInputNode?.(slot);
   if (!source) {
