@@ -63,6 +63,20 @@ class DataConfig:
 
 
 @dataclass(frozen=True)
+class FoldersConfig:
+    """Clips on disk instead of procedural ones.
+
+    Attributes:
+        realestate10k: pose files with their videos, see :class:`cvd_core.training.data.folders.RealEstate10KPairs`;
+            None: no steps with cameras can be asked for.
+        videos: any videos, see :class:`cvd_core.training.data.folders.VideoPairs`; None: no steps without.
+    """
+
+    realestate10k: Path | None = None
+    videos: Path | None = None
+
+
+@dataclass(frozen=True)
 class NetworkConfig:
     """Sizes of networks made from nothing.
 
@@ -135,6 +149,7 @@ class TrainConfig:
             nothing. Its autoencoder goes with its UNet: then train the stages video and sync alone.
         seed: decides data, initial weights and noise.
         precision: of the networks' arithmetic, in accelerate's words; weights stay float32.
+        folders: clips to train on; None: procedural scenes.
         stages: loop of each stage by name, in the order in which they run.
     """
 
@@ -144,6 +159,7 @@ class TrainConfig:
     seed: int = 0
     precision: Precision = "no"
     data: DataConfig = field(default_factory=DataConfig)
+    folders: FoldersConfig | None = None
     networks: NetworkConfig = field(default_factory=NetworkConfig)
     noise: NoiseConfig = field(default_factory=NoiseConfig)
     video: VideoConfig = field(default_factory=VideoConfig)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from cvd_core.engine.prediction import signal_and_noise, velocity
 from cvd_core.training.config import NoiseConfig
-from cvd_core.training.data.latents import LatentPairs
+from cvd_core.training.data.source import PairSource
 from cvd_core.training.stage import Batch, Stage, generator
 
 TIMESTEPS = 1000
@@ -30,22 +30,22 @@ def fast_attention(unet: nn.Module) -> None:
 
 
 class DiffusionStage(Stage):
-    """A stage that learns to denoise latents of procedural pairs.
+    """A stage that learns to denoise the latents of video pairs.
 
     Args:
         text_encoder: to be trained or not, as its ``requires_grad`` says.
-        pairs: the data.
+        source: of the data.
         noise: of the diffusion.
         empty: ``(L,)`` tokens of the empty prompt.
         seed: of the samples and the noise.
     """
 
     def __init__(
-        self, text_encoder: nn.Module, pairs: LatentPairs, noise: NoiseConfig, empty: Tensor, seed: int
+        self, text_encoder: nn.Module, source: PairSource, noise: NoiseConfig, empty: Tensor, seed: int
     ) -> None:
         super().__init__()
         self.text_encoder = text_encoder
-        self.pairs = pairs
+        self.source = source
         self.noise = noise
         self.empty = empty
         self.seed = seed
@@ -54,9 +54,9 @@ class DiffusionStage(Stage):
         """The random numbers of this process in this step."""
         return generator(self.seed, type(self).__name__, step, positions[0])
 
-    def choose(self, allowed: Tensor, count: int, rng: torch.Generator) -> Tensor:
-        """``(count,)`` of the indices ``allowed``."""
-        return allowed[torch.randint(len(allowed), (count,), generator=rng)]
+    def decide(self, what: str, step: int, share: float) -> bool:
+        """A decision about a whole step, the same in all processes: true for ``share`` of the steps."""
+        return bool(torch.rand((), generator=generator(self.seed, what, step)) < share)
 
     def noised(self, latents: Tensor, rng: torch.Generator, groups: int | None = None) -> Batch:
         """Noise for ``latents`` ``(rows, ...)``: ``noisy``, ``timestep`` ``(rows,)`` and ``target``.
@@ -72,10 +72,9 @@ class DiffusionStage(Stage):
         target = noise if self.noise.prediction == "epsilon" else velocity(latents, noise, t)
         return {"noisy": a * latents + s * noise, "timestep": t, "target": target}
 
-    def prompts(self, indices: Tensor, rng: torch.Generator) -> Tensor:
-        """``(rows, L)`` tokens, some empty."""
-        tokens = self.pairs.tokens[indices]
-        silent = torch.rand(len(indices), generator=rng) < self.noise.empty_text
+    def prompts(self, tokens: Tensor, rng: torch.Generator) -> Tensor:
+        """``(rows, L)`` tokens, some replaced by the empty prompt's."""
+        silent = torch.rand(len(tokens), generator=rng) < self.noise.empty_text
         return torch.where(silent[:, None], self.empty, tokens)
 
     def encode_text(self, tokens: Tensor) -> Tensor:
@@ -85,29 +84,35 @@ class DiffusionStage(Stage):
 
 
 class ImageStage(DiffusionStage):
-    """Stage "images": text to single frames; trains the UNet and the text encoder."""
+    """Stage "images": text to single frames; trains the UNet and the text encoder.
+
+    Args:
+        camera_share: share of the steps on static scenes.
+    """
 
     def __init__(
         self,
         unet: nn.Module,
         text_encoder: nn.Module,
-        pairs: LatentPairs,
+        source: PairSource,
         noise: NoiseConfig,
+        camera_share: float,
         empty: Tensor,
         seed: int,
     ) -> None:
-        super().__init__(text_encoder, pairs, noise, empty, seed)
+        super().__init__(text_encoder, source, noise, empty, seed)
         self.unet = unet
+        self.camera_share = camera_share
 
     def batch(self, step: int, positions: Sequence[int]) -> Batch:
         rng = self.rng(step, positions)
-        count = len(positions)
-        index = self.choose(torch.arange(len(self.pairs)), count, rng)
-        frames = self.pairs.latents.shape[2]
-        view = torch.where(self.pairs.has_cameras[index], torch.randint(2, (count,), generator=rng), 0)
-        frame = torch.randint(frames, (count,), generator=rng)
-        latents = self.pairs.latents[index, view, frame].float()
-        return {**self.noised(latents, rng), "tokens": self.prompts(index, rng)}
+        cameras = self.decide("kind of pictures", step, self.camera_share)
+        pairs = self.source.draw(step, positions, cameras=cameras)
+        rows = torch.arange(len(positions))
+        view = torch.randint(2, rows.shape, generator=rng) * cameras  # a deformed copy is no picture of a scene
+        frame = torch.randint(pairs.latents.shape[2], rows.shape, generator=rng)
+        latents = pairs.latents[rows, view, frame]
+        return {**self.noised(latents, rng), "tokens": self.prompts(pairs.tokens, rng)}
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         text = self.encode_text(batch["tokens"])

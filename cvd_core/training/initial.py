@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from diffusers import UNetMotionModel
 
 from cvd_core.camera_control.checkpoint import load_camera_control
 from cvd_core.camera_control.injection import CameraMerges
@@ -46,7 +47,7 @@ def new_denoiser(base: BaseModel, config: TrainConfig) -> CollaborativeUNet:
         unet = new_motion_unet(base.unet, frames)
         encoder = PoseEncoder(networks.widths, frames)
         merges = CameraMerges(networks.widths, layers_per_block=networks.layers)
-        sync = _new_sync(config)
+        sync = _new_sync(unet)
     fast_attention(unet)
     return CollaborativeUNet(unet, encoder, merges, sync, base.prediction)
 
@@ -70,12 +71,12 @@ def load_networks(folder: Path, config: TrainConfig) -> tuple[BaseModel, Collabo
         sync = load_sync_modules(folder / MODEL_FILES.sync, dtype=torch.float32)
     else:
         with _initial_weights(config.seed, "denoiser"):
-            sync = _new_sync(config)
+            sync = _new_sync(unet)
     return base, CollaborativeUNet(unet, encoder, merges, sync, base.prediction)
 
 
-def _new_sync(config: TrainConfig) -> SyncModules:
-    sync = SyncModules(config.networks.widths, layers_per_block=config.networks.layers)
+def _new_sync(unet: UNetMotionModel) -> SyncModules:
+    sync = SyncModules(unet.config.block_out_channels, layers_per_block=int(unet.config.layers_per_block))
     sync.reset_parameters()
     return sync
 

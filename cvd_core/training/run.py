@@ -13,7 +13,9 @@ from cvd_core.engine.patch_autoencoder import PatchAutoencoder
 from cvd_core.engine.unet import CollaborativeUNet
 from cvd_core.training.autoencoder import AutoencoderStage
 from cvd_core.training.config import TrainConfig
-from cvd_core.training.data.latents import LatentPairs, latent_pairs
+from cvd_core.training.data.folders import RealEstate10KPairs, VideoPairs
+from cvd_core.training.data.latents import latent_pairs
+from cvd_core.training.data.source import FolderSource, PairSource
 from cvd_core.training.diffusion import ImageStage
 from cvd_core.training.initial import load_networks, new_base, new_denoiser
 from cvd_core.training.loop import load_checkpoint, train_stage
@@ -49,7 +51,7 @@ class Run:
             self.base = new_base(config)
         else:
             self.base, self._denoiser = load_networks(config.start_from, config)
-        self._pairs: LatentPairs | None = None
+        self._source: PairSource | None = None
 
     def train(self) -> None:
         """Run every stage that is not finished; Ctrl-C saves and stops."""
@@ -95,8 +97,9 @@ class Run:
         if name == "images":
             base.unet.requires_grad_(True)
             base.text_encoder.requires_grad_(True)
-            return ImageStage(base.unet, base.text_encoder, self.pairs, config.noise, empty, config.seed)
-        shared = (self.denoiser, base.text_encoder, self.pairs, config.noise, config.data)
+            share = config.video.camera_share
+            return ImageStage(base.unet, base.text_encoder, self.source, config.noise, share, empty, config.seed)
+        shared = (self.denoiser, base.text_encoder, self.source, config.noise, config.data)
         if name == "video":
             return VideoStage(*shared, config.video, empty, config.seed)
         return SyncStage(*shared, config.sync, empty, config.seed)
@@ -109,15 +112,19 @@ class Run:
         return self._denoiser
 
     @property
-    def pairs(self) -> LatentPairs:
-        """The data of all stages after the autoencoder."""
-        if self._pairs is None:
-            vae, config = self.base.vae, self.config
-            assert isinstance(vae, PatchAutoencoder)
-            vae.eval().requires_grad_(False)
-            with PartialState().main_process_first():  # the others then find the files
-                self._pairs = latent_pairs(self.folder / "latents", vae, self._tokenize, config.data, config.seed)
-        return self._pairs
+    def source(self) -> PairSource:
+        """The data of all stages after the autoencoder: the configured folders, or else procedural scenes."""
+        if self._source is None:
+            vae, config, folders = self.base.vae.eval().requires_grad_(False), self.config, self.config.folders
+            clip = (config.data.frames, config.data.size, config.data.size, config.seed)
+            if folders is None:
+                with PartialState().main_process_first():  # the others then find the files
+                    self._source = latent_pairs(self.folder / "latents", vae, self._tokenize, config.data, config.seed)
+            else:
+                with_cameras = RealEstate10KPairs(folders.realestate10k, *clip) if folders.realestate10k else None
+                without = VideoPairs(folders.videos, *clip) if folders.videos else None
+                self._source = FolderSource(with_cameras, without, vae, self._tokenize, config.seed)
+        return self._source
 
     def _checkpoint(self, name: str) -> Path:
         return self.folder / name / "checkpoint.pt"
@@ -132,7 +139,7 @@ class Run:
         train_stage(stage, config, checkpoint.parent, precision=precision, resume=self.resume).copy()
 
     def _tokenize(self, prompts: list[str]) -> Tensor:
-        return tokenize(self.base.tokenizer, prompts, self.config.networks.text_length)
+        return tokenize(self.base.tokenizer, prompts, int(self.base.text_encoder.config.max_position_embeddings))
 
 
 def load_average(stage: Stage, checkpoint: Path) -> None:

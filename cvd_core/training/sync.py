@@ -8,15 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from cvd_core.engine.unet import CollaborativeUNet
+from cvd_core.geometry.cameras import Cameras
 from cvd_core.geometry.epipolar import PairGeometry, pair_geometry
 from cvd_core.geometry.plucker import plucker_embedding
 from cvd_core.sync.bias import EpipolarBias
 from cvd_core.sync.context import SyncContext, groups_to_partners
 from cvd_core.training.config import DataConfig, NoiseConfig, SyncConfig
-from cvd_core.training.data.latents import LatentPairs
+from cvd_core.training.data.source import PairSource
 from cvd_core.training.diffusion import DiffusionStage
-from cvd_core.training.stage import Batch, generator
-from cvd_core.training.video import cameras_of
+from cvd_core.training.stage import Batch
 
 
 class SyncStage(DiffusionStage):
@@ -35,14 +35,14 @@ class SyncStage(DiffusionStage):
         self,
         unet: CollaborativeUNet,
         text_encoder: nn.Module,
-        pairs: LatentPairs,
+        source: PairSource,
         noise: NoiseConfig,
         data: DataConfig,
         config: SyncConfig,
         empty: Tensor,
         seed: int,
     ) -> None:
-        super().__init__(text_encoder.requires_grad_(False), pairs, noise, empty, seed)
+        super().__init__(text_encoder.requires_grad_(False), source, noise, empty, seed)
         self.unet = unet
         self.data = data
         self.config = config
@@ -52,30 +52,29 @@ class SyncStage(DiffusionStage):
         unet.sync.requires_grad_(True)
 
     def in_camera_phase(self, step: int) -> bool:
-        """The same in all processes."""
-        return bool(torch.rand((), generator=generator(self.seed, "sync phase", step)) < self.config.camera_share)
+        """Which phase a step belongs to."""
+        return self.decide("sync phase", step, self.config.camera_share)
 
     def batch(self, step: int, positions: Sequence[int]) -> Batch:
         rng = self.rng(step, positions)
         cameras = self.in_camera_phase(step)
-        index = self.choose(self.pairs.where(cameras), len(positions), rng)
-        latents = self.pairs.latents[index].float().transpose(2, 3)  # (P, 2, C, F, h, w)
-        homography, valid = self.pairs.homography[index], self.pairs.valid[index].float()
+        pairs = self.source.draw(step, positions, cameras=cameras)
+        latents = pairs.latents.transpose(2, 3)  # (P, 2, C, F, h, w)
+        homography, valid = pairs.homography, pairs.valid
         if not (cameras or self.config.homography):
             latents, valid = latents[:, :1].expand_as(latents), torch.ones_like(valid)
             homography = torch.eye(3, dtype=torch.float64).expand_as(homography)
         # The paper gives both videos of a pair the same t.
-        noised = self.noised(latents.flatten(0, 1), rng, len(index) if self.config.shared_timestep else None)
+        noised = self.noised(latents.flatten(0, 1), rng, len(positions) if self.config.shared_timestep else None)
         batch = {
             **noised,
-            "tokens": self.prompts(index, rng).repeat_interleave(2, 0),
+            "tokens": self.prompts(pairs.tokens, rng).repeat_interleave(2, 0),
             "valid": torch.stack([torch.ones_like(valid), valid], 1).flatten(0, 1),
             "slopes": torch.randint(1 << 62, (), generator=rng),
         }
-        if cameras:
-            c2w = self.pairs.c2w[index].flatten(0, 1)
-            size = self.data.size
-            return batch | {"c2w": c2w, "plucker": plucker_embedding(cameras_of(c2w), size, size)}
+        if pairs.cameras is not None:
+            plucker = plucker_embedding(pairs.cameras, self.data.size, self.data.size)
+            return batch | {"c2w": pairs.cameras.c2w, "intrinsics": pairs.cameras.intrinsics, "plucker": plucker}
         return batch | {"homography": homography}
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
@@ -110,7 +109,8 @@ class SyncStage(DiffusionStage):
         def geometry(view: int, partner: int) -> PairGeometry:
             pair, first = view // 2, view % 2
             if cameras_known:
-                cameras = cameras_of(batch["c2w"][2 * pair : 2 * pair + 2].cpu())
+                two = slice(2 * pair, 2 * pair + 2)
+                cameras = Cameras(batch["c2w"][two], batch["intrinsics"][two])
                 return pair_geometry(cameras, first, 1 - first, size, size)
             H = batch["homography"][pair].cpu()
             return PairGeometry.from_homographies(torch.linalg.inv(H) if first else H)

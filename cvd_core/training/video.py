@@ -8,19 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from cvd_core.engine.unet import CollaborativeUNet
-from cvd_core.geometry.cameras import Cameras
-from cvd_core.geometry.moves import DEFAULT_FOCAL
 from cvd_core.geometry.plucker import plucker_embedding
 from cvd_core.training.config import DataConfig, NoiseConfig, VideoConfig
-from cvd_core.training.data.latents import LatentPairs
+from cvd_core.training.data.source import PairSource
 from cvd_core.training.diffusion import DiffusionStage
-from cvd_core.training.stage import Batch, generator
-
-
-def cameras_of(c2w: Tensor) -> Cameras:
-    """Procedural cameras ``(V, F, 4, 4)``, all with the same lens."""
-    lens = torch.tensor([DEFAULT_FOCAL, DEFAULT_FOCAL, 0.5, 0.5], dtype=torch.float64)
-    return Cameras(c2w, lens.expand(*c2w.shape[:2], 4))
+from cvd_core.training.stage import Batch
 
 
 class VideoStage(DiffusionStage):
@@ -36,14 +28,14 @@ class VideoStage(DiffusionStage):
         self,
         unet: CollaborativeUNet,
         text_encoder: nn.Module,
-        pairs: LatentPairs,
+        source: PairSource,
         noise: NoiseConfig,
         data: DataConfig,
         config: VideoConfig,
         empty: Tensor,
         seed: int,
     ) -> None:
-        super().__init__(text_encoder.requires_grad_(False), pairs, noise, empty, seed)
+        super().__init__(text_encoder.requires_grad_(False), source, noise, empty, seed)
         self.unet = unet.requires_grad_(True)
         if unet.sync is not None:
             unet.sync.requires_grad_(False)
@@ -51,20 +43,20 @@ class VideoStage(DiffusionStage):
         self.config = config
 
     def with_cameras(self, step: int) -> bool:
-        """What kind of step it is: the same in all processes."""
-        return bool(torch.rand((), generator=generator(self.seed, "phase", step)) < self.config.camera_share)
+        """What kind of step it is."""
+        return self.decide("phase", step, self.config.camera_share)
 
     def batch(self, step: int, positions: Sequence[int]) -> Batch:
         rng = self.rng(step, positions)
         cameras = self.with_cameras(step)
-        index = self.choose(self.pairs.where(cameras), len(positions), rng)
-        view = torch.randint(2, (len(index),), generator=rng) if cameras else torch.zeros(len(index), dtype=torch.long)
-        latents = self.pairs.latents[index, view].float().transpose(1, 2)  # (rows, C, F, h, w)
-        batch = {**self.noised(latents, rng), "tokens": self.prompts(index, rng)}
-        if cameras:
-            batch["plucker"] = plucker_embedding(
-                cameras_of(self.pairs.c2w[index, view]), self.data.size, self.data.size
-            )
+        pairs = self.source.draw(step, positions, cameras=cameras)
+        rows = torch.arange(len(positions))
+        view = torch.randint(2, rows.shape, generator=rng) * cameras  # a deformed copy is no video of a scene
+        latents = pairs.latents[rows, view].transpose(1, 2)  # (rows, C, F, h, w)
+        batch = {**self.noised(latents, rng), "tokens": self.prompts(pairs.tokens, rng)}
+        if pairs.cameras is not None:
+            chosen = pairs.cameras.select((2 * rows + view).tolist())
+            batch["plucker"] = plucker_embedding(chosen, self.data.size, self.data.size)
         return batch
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:

@@ -55,7 +55,11 @@ class FolderPairs(Dataset[ClipPair], ABC):
         return len(self.clips)
 
     def __getitem__(self, index: int) -> ClipPair:
-        rng = np.random.default_rng((self.seed, self.STREAM, self.epoch, index))
+        return self.pair(index, self.epoch)
+
+    def pair(self, index: int, *epoch: int) -> ClipPair:
+        """The pair of clip ``index`` in an epoch, which any numbers may name."""
+        rng = np.random.default_rng((self.seed, self.STREAM, *epoch, index))
         clip = self.clips[index]
         prompts = self._captions.get(clip.stem, [""])
         return self._pair(clip, str(rng.choice(prompts)), rng)

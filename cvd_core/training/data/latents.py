@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from torch.nn.functional import adaptive_avg_pool2d
 from tqdm import tqdm
 
-from cvd_core.engine.patch_autoencoder import PatchAutoencoder
 from cvd_core.files import atomic_path
+from cvd_core.geometry.cameras import Cameras
 from cvd_core.training.config import DataConfig
 from cvd_core.training.data.clips import procedural_pair
+from cvd_core.training.data.paths import lens
+from cvd_core.training.data.source import Autoencoder, PairBatch, PairSource, Tokenize, encode_pairs
+from cvd_core.training.stage import generator
 
 PER_FILE = 250
 
-Tokenize = Callable[[list[str]], Tensor]
-
 
 @dataclass(frozen=True, eq=False)
-class LatentPairs:
+class LatentPairs(PairSource):
     """N pairs in memory.
 
     Attributes:
@@ -33,6 +33,7 @@ class LatentPairs:
         has_cameras: ``(N,)`` bool.
         homography: ``(N, F, 3, 3)`` on pixels of the pictures.
         valid: ``(N, F, h, w)`` share of each latent pixel of the second video that has a source in the first.
+        seed: decides which pairs make a batch.
     """
 
     latents: Tensor
@@ -41,17 +42,28 @@ class LatentPairs:
     has_cameras: Tensor
     homography: Tensor
     valid: Tensor
+    seed: int
 
-    def __len__(self) -> int:
-        return len(self.latents)
-
-    def where(self, has_cameras: bool) -> Tensor:
-        """Indices of the pairs with, or without, cameras."""
-        return (self.has_cameras == has_cameras).nonzero()[:, 0]
+    def draw(self, step: int, positions: Sequence[int], *, cameras: bool) -> PairBatch:
+        allowed = (self.has_cameras == cameras).nonzero()[:, 0]
+        if not len(allowed):
+            raise ValueError(
+                f"none of the {len(self.latents)} clips {'rests' if cameras else 'moves'}; make more clips"
+            )
+        rng = generator(self.seed, "pairs", step, positions[0])
+        index = allowed[torch.randint(len(allowed), (len(positions),), generator=rng)]
+        c2w = self.c2w[index].flatten(0, 1)
+        return PairBatch(
+            self.latents[index].float(),
+            self.tokens[index],
+            Cameras(c2w, lens(*c2w.shape[:2])) if cameras else None,
+            self.homography[index],
+            self.valid[index].float(),
+        )
 
 
 def latent_pairs(
-    folder: Path, autoencoder: PatchAutoencoder, tokenize: Tokenize, data: DataConfig, seed: int
+    folder: Path, autoencoder: Autoencoder, tokenize: Tokenize, data: DataConfig, seed: int
 ) -> LatentPairs:
     """The first ``data.clips`` pairs; what ``folder`` lacks of them is made.
 
@@ -69,22 +81,20 @@ def latent_pairs(
             with atomic_path(path) as temporary:
                 save_file(part, temporary)
         parts.append(load_file(path))
-    return LatentPairs(**{name: torch.cat([part[name] for part in parts]) for name in parts[0]})
+    return LatentPairs(**{name: torch.cat([part[name] for part in parts]) for name in parts[0]}, seed=seed)
 
 
-@torch.no_grad()
 def _encode(
-    indices: range, autoencoder: PatchAutoencoder, tokenize: Tokenize, data: DataConfig, seed: int
+    indices: range, autoencoder: Autoencoder, tokenize: Tokenize, data: DataConfig, seed: int
 ) -> dict[str, Tensor]:
     pairs = [procedural_pair(data, seed, 0, index) for index in indices]
-    latents = [autoencoder.encode(pair.videos.flatten(0, 1)).unflatten(0, pair.videos.shape[:2]) for pair in pairs]
-    size = latents[0].shape[-2:]
+    encoded = encode_pairs(pairs, autoencoder, tokenize)
     unknown = torch.eye(4, dtype=torch.float64).expand(2, data.frames, 4, 4)
     return {
-        "latents": torch.stack(latents).half(),
-        "tokens": tokenize([pair.prompt for pair in pairs]),
+        "latents": encoded.latents.half(),
+        "tokens": encoded.tokens,
         "c2w": torch.stack([unknown if pair.cameras is None else pair.cameras.c2w for pair in pairs]),
         "has_cameras": torch.tensor([pair.cameras is not None for pair in pairs]),
-        "homography": torch.stack([pair.homography for pair in pairs]).contiguous(),
-        "valid": torch.stack([adaptive_avg_pool2d(pair.valid.float(), (size[0], size[1])) for pair in pairs]).half(),
+        "homography": encoded.homography.contiguous(),
+        "valid": encoded.valid.half(),
     }

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 from scipy.spatial.transform import Rotation
+from torch import Tensor
 
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.geometry.interpolation import Array
@@ -47,5 +48,9 @@ def camera_paths(amounts: Array, frames: int, focal: float = DEFAULT_FOCAL) -> C
     angles = np.stack([steps[..., 4], steps[..., 3]], -1).reshape(-1, 2)
     c2w[..., :3, :3] = Rotation.from_euler("YX", angles, degrees=True).as_matrix().reshape(*steps.shape[:2], 3, 3)
     c2w[..., :3, 3] = steps[..., :3]
-    lens = torch.tensor([focal, focal, 0.5, 0.5], dtype=torch.float64).expand(*steps.shape[:2], 4)
-    return Cameras(torch.from_numpy(c2w), lens)
+    return Cameras(torch.from_numpy(c2w), lens(len(steps), frames, focal))
+
+
+def lens(views: int, frames: int, focal: float = DEFAULT_FOCAL) -> Tensor:
+    """``(V, F, 4)`` intrinsics of square pictures."""
+    return torch.tensor([focal, focal, 0.5, 0.5], dtype=torch.float64).expand(views, frames, 4)

@@ -1,0 +1,79 @@
+"""Training on folders of clips, with a base, motion module and CameraCtrl in their published formats but narrow."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from cvd_core.geometry.formats import write_cameras
+from cvd_core.sync.checkpoint import load_sync_modules
+from cvd_core.training.config import DataConfig, FoldersConfig, LoopConfig, NoiseConfig, TrainConfig
+from cvd_core.training.data.paths import camera_paths
+from cvd_core.training.data.render import render
+from cvd_core.training.data.scenes import random_scene
+from cvd_core.training.run import Run
+from cvd_core.video import write_video
+from tests import formula
+
+SIZE, FRAMES, CLIP = 64, 3, 9
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
+    folder = tmp_path_factory.mktemp("full")
+    keys = formula.key_list("reduced")
+    model = folder / "model"
+    formula.write_base(model / "base", folder / "base.safetensors", "reduced")
+    save_file(formula.tensors(keys["mm"]), model / "motion.safetensors")
+    camera = formula.tensors(keys["pose_encoder"]) | formula.tensors(keys["attention_processor"])
+    save_file(camera, model / "camera.safetensors")
+    for name in ("estates", "videos"):
+        path = camera_paths(np.array([[1.0, 0, 0.3, 0, 5]]), CLIP)
+        scene = random_scene(np.random.default_rng(1), moving=name == "videos")
+        frames = ((render(scene, path, SIZE, SIZE)[0] / 2 + 0.5) * 255).byte().movedim(1, -1)
+        write_video(frames, folder / name / "clip.mp4", 8)
+        if name == "estates":
+            write_cameras(path, folder / name / "clip.txt")
+    return TrainConfig(
+        output=folder / "run",
+        stages={"sync": LoopConfig(steps=4, batch=2, learning_rate=1e-4, warmup=1, log_every=1)},
+        start_from=model,
+        data=DataConfig(size=SIZE, frames=FRAMES),
+        folders=FoldersConfig(folder / "estates", folder / "videos"),
+        noise=NoiseConfig(prediction="epsilon"),
+    )
+
+
+def test_sync_modules_are_trained_and_written_in_the_published_format(config: TrainConfig, tmp_path: Path) -> None:
+    run = Run(config, resume=False)
+    before = {name: value.clone() for name, value in run.denoiser.unet.state_dict().items()}
+    run.train()
+    assert all(torch.equal(value, before[name]) for name, value in run.denoiser.unet.state_dict().items())
+    run.export(tmp_path, torch.float32)
+    sync = load_sync_modules(tmp_path / "sync.safetensors")
+    assert set(sync.state_dict()) == set(formula.key_list("reduced")["epi"])
+    assert any(bool(p.any()) for name, p in sync.named_parameters() if name.endswith("proj_out.weight")), "it learned"
+
+
+def test_batches_depend_on_step_and_position_alone(config: TrainConfig) -> None:
+    first, second = Run(config, resume=True).source, Run(config, resume=True).source
+    for cameras in (True, False):
+        whole = first.draw(5, range(4), cameras=cameras)
+        part = second.draw(5, range(2, 4), cameras=cameras)
+        assert whole.latents.shape == (4, 2, FRAMES, 4, 8, 8)
+        assert torch.allclose(whole.latents[2:], part.latents, atol=1e-5)
+        assert torch.equal(whole.homography[2:], part.homography)
+        assert (whole.cameras is not None) == cameras
+
+
+def test_a_missing_folder_is_told_when_it_is_needed(config: TrainConfig) -> None:
+    source = Run(
+        replace(config, folders=FoldersConfig(config.folders.realestate10k if config.folders else None)), resume=True
+    ).source
+    with pytest.raises(ValueError, match="the training asks for videos"):
+        source.draw(0, range(1), cameras=False)
