@@ -131,12 +131,16 @@ class SyncConfig:
         band: of the epipolar bias; "none" trains without epipolar geometry.
         homography: deform the copy in the video phase.
         shared_timestep: one noise level for both videos of a pair, as in the paper; the released code draws two.
+        camera_lora, video_lora: merged into the base in the camera phase, and in the video phase: LoRAs of the base on
+            the data of that phase. None: the plain base.
     """
 
     camera_share: float = 0.7
     band: Band | Literal["none"] = "soft"
     homography: bool = True
     shared_timestep: bool = True
+    camera_lora: Path | None = None
+    video_lora: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from cvd_core.training.diffusion import ImageStage
 from cvd_core.training.initial import load_networks, new_base, new_denoiser
 from cvd_core.training.loop import load_checkpoint, train_stage
 from cvd_core.training.networks import MODEL_FILES, save_denoiser, tokenize
+from cvd_core.training.phase_loras import PhaseLoras
 from cvd_core.training.stage import Stage
 from cvd_core.training.sync import SyncStage
 from cvd_core.training.video import VideoStage
@@ -102,7 +103,12 @@ class Run:
         shared = (self.denoiser, base.text_encoder, self.source, config.noise, config.data)
         if name == "video":
             return VideoStage(*shared, config.video, empty, config.seed)
-        return SyncStage(*shared, config.sync, empty, config.seed)
+        files = {"camera": config.sync.camera_lora, "video": config.sync.video_lora}
+        given = {phase: file for phase, file in files.items() if file is not None}
+        if given and config.start_from is None:
+            raise ValueError("sync: camera_lora and video_lora are LoRAs of a model; name it with start_from")
+        loras = PhaseLoras(base, given)
+        return SyncStage(*shared, config.sync, loras, empty, config.seed)
 
     @property
     def denoiser(self) -> CollaborativeUNet:
@@ -137,6 +143,8 @@ class Run:
             return
         precision = self.config.precision
         train_stage(stage, config, checkpoint.parent, precision=precision, resume=self.resume).copy()
+        if isinstance(stage, SyncStage):
+            stage.loras.use("none")
 
     def _tokenize(self, prompts: list[str]) -> Tensor:
         return tokenize(self.base.tokenizer, prompts, int(self.base.text_encoder.config.max_position_embeddings))

@@ -16,6 +16,7 @@ from cvd_core.sync.context import SyncContext, groups_to_partners
 from cvd_core.training.config import DataConfig, NoiseConfig, SyncConfig
 from cvd_core.training.data.source import PairSource
 from cvd_core.training.diffusion import DiffusionStage
+from cvd_core.training.phase_loras import PhaseLoras
 from cvd_core.training.stage import Batch
 
 
@@ -29,6 +30,7 @@ class SyncStage(DiffusionStage):
     Args:
         unet: with sync modules, the only parameters that are trained.
         config: shares and ablations.
+        loras: of the phases "camera" and "video".
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class SyncStage(DiffusionStage):
         noise: NoiseConfig,
         data: DataConfig,
         config: SyncConfig,
+        loras: PhaseLoras,
         empty: Tensor,
         seed: int,
     ) -> None:
@@ -46,6 +49,7 @@ class SyncStage(DiffusionStage):
         self.unet = unet
         self.data = data
         self.config = config
+        self.loras = loras
         unet.requires_grad_(False)
         if unet.sync is None:
             raise ValueError("the network has no sync modules to train")
@@ -78,6 +82,7 @@ class SyncStage(DiffusionStage):
         return batch | {"homography": homography}
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
+        self.loras.use("camera" if "c2w" in batch else "video")
         with torch.no_grad():
             text = self.encode_text(batch["tokens"])
             features = self.unet.encode_cameras(batch["plucker"]) if "plucker" in batch else None

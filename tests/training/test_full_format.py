@@ -10,12 +10,15 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from cvd_core.engine.loading import load_base
+from cvd_core.engine.lora import apply_lora
 from cvd_core.geometry.formats import write_cameras
 from cvd_core.sync.checkpoint import load_sync_modules
 from cvd_core.training.config import DataConfig, FoldersConfig, LoopConfig, NoiseConfig, TrainConfig
 from cvd_core.training.data.paths import camera_paths
 from cvd_core.training.data.render import render
 from cvd_core.training.data.scenes import random_scene
+from cvd_core.training.phase_loras import PhaseLoras
 from cvd_core.training.run import Run
 from cvd_core.video import write_video
 from tests import formula
@@ -58,6 +61,27 @@ def test_sync_modules_are_trained_and_written_in_the_published_format(config: Tr
     sync = load_sync_modules(tmp_path / "sync.safetensors")
     assert set(sync.state_dict()) == set(formula.key_list("reduced")["epi"])
     assert any(bool(p.any()) for name, p in sync.named_parameters() if name.endswith("proj_out.weight")), "it learned"
+
+
+def test_each_phase_has_its_own_lora(config: TrainConfig, tmp_path: Path) -> None:
+    save_file(formula.adapter_lora(formula.key_list("reduced")["base"]), tmp_path / "estates.safetensors")
+    save_file(formula.peft_lora(formula.key_list("reduced")["base"]), tmp_path / "videos.safetensors")
+    run = Run(config, resume=True)
+    unet = run.denoiser.unet
+    plain = {name: value.clone() for name, value in unet.state_dict().items()}
+    loras = PhaseLoras(run.base, {"camera": tmp_path / "estates.safetensors", "video": tmp_path / "videos.safetensors"})
+    assert all(torch.equal(value, plain[name]) for name, value in unet.state_dict().items())
+    seen = {}
+    for phase, file in (("camera", "estates"), ("video", "videos"), ("camera", "estates")):
+        loras.use(phase)
+        seen[phase] = {name: value.clone() for name, value in unet.state_dict().items()}
+        base = load_base(config.start_from / "base") if config.start_from else None
+        assert base is not None
+        apply_lora(base, tmp_path / f"{file}.safetensors")
+        assert all(torch.equal(value, seen[phase][name]) for name, value in base.unet.state_dict().items())
+    assert any(not torch.equal(value, seen["video"][name]) for name, value in seen["camera"].items())
+    loras.use("none")
+    assert all(torch.equal(value, plain[name]) for name, value in unet.state_dict().items())
 
 
 def test_batches_depend_on_step_and_position_alone(config: TrainConfig) -> None:
