@@ -31,7 +31,7 @@ function attach(node) {
   let editor = null;
 
   const settings = () => Object.fromEntries(SETTINGS.map((name) => [name, Number(widgetOf(name)?.value)]));
-  const changed = (value, views) => {
+  const changed = (value, views, done) => {
     if (text.value !== value) text.value = value;
     const count = widgetOf('views');
     if (views !== null && count && count.value !== 0 && count.value !== views) {
@@ -39,12 +39,19 @@ function attach(node) {
       count.callback?.(views);
     }
     node.graph?.setDirtyCanvas?.(true, true);
+    if (!done) return;
     const tracker = app.extensionManager?.workflow?.activeWorkflow?.changeTracker;
     (tracker?.captureCanvasState ?? tracker?.checkState)?.call(tracker);
   };
   const sync = () => {
     editor?.setSettings(settings());
     editor?.setText(String(text.value ?? ''));
+    linked();
+  };
+  const linked = () => {
+    const input = node.inputs?.find((of) => of.name === 'trajectory');
+    const why = 'The trajectory comes from a link; what is drawn here is not used as long as it is linked.';
+    editor?.setNotice(input?.link == null ? '' : why);
   };
   const look = async () => {
     const picture = await findPicture(app, node);
@@ -94,7 +101,10 @@ function attach(node) {
     const least = node.computeSize(); // a graph saved before there was an editor has a smaller node
     node.setSize([Math.max(node.size[0], least[0]), Math.max(node.size[1], least[1])]);
   });
-  chain(node, 'onConnectionsChange', look);
+  chain(node, 'onConnectionsChange', () => {
+    linked();
+    look();
+  });
   chain(node, 'onAdded', start);
   chain(node, 'onRemoved', stop);
   node.setSize([Math.max(node.size[0], SIZE[0]), Math.max(node.size[1], SIZE[1])]);

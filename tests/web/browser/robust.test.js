@@ -132,6 +132,23 @@ describe.skipIf(whyNoBrowser)('a good citizen', () => {
     expect(await widget.page.locator('.cvd-time output').innerText()).toMatch(/\/ 24$/);
   });
 
+  test('playing draws a frame of the video once, not every frame of the screen', async () => {
+    const painted = () => widget.page.evaluate(() => window.painted);
+    await widget.page.evaluate(() => {
+      window.painted = 0;
+      const { timeline } = window.editor;
+      const draw = timeline.draw.bind(timeline);
+      timeline.draw = (theme) => {
+        window.painted += 1;
+        draw(theme);
+      };
+    });
+    await widget.page.locator('[title^="Play"]').click();
+    await widget.page.waitForFunction(() => window.editor.state.frame >= 6);
+    expect(await painted()).toBeLessThan(14);
+    await widget.page.locator('[title^="Stop"]').click();
+  });
+
   test('several changes are one frame', async () => {
     const before = await drawn();
     await widget.page.evaluate(() => { for (let f = 1; f < 9; f++) window.editor.state.setFrame(f); });
@@ -245,7 +262,7 @@ describe.skipIf(whyNoBrowser)('size and speed', () => {
         const start = performance.now();
         state.moveKeyframe(0, 1, [0.1 * Math.sin(i / 5), 0.05, 0.1]);
         state.build();
-        window.editor.draw(performance.now());
+        window.editor.draw();
         times.push(performance.now() - start);
       }
       state.endGesture();

@@ -7,16 +7,16 @@ import { openFrontEnd } from './graph.js';
 const TARGET = [0, 0, 1];
 
 /** A path of keyframes that look at the subject. */
-const path = (name, color, ...places) => ({
-  name, color, keyframes: places.map((position) => ({ position, look_at: TARGET })),
+const path = (name, color, easing, ...places) => ({
+  name, color, easing, keyframes: places.map((position) => ({ position, look_at: TARGET })),
 });
 
 const PATHS = JSON.stringify({
   version: 2,
   views: [
-    path('hero', '#3B9EFF', [0, 0, 0], [0.25, -0.05, 0.05], [0.5, -0.18, 0.25], [0.62, -0.28, 0.55]),
-    path('left', '#FF7A33', [0, 0, 0], [-0.3, 0, 0.02], [-0.62, 0.05, 0.3]),
-    path('crane', '#2CC295', [0, 0, 0], [0, -0.3, 0.05], [-0.05, -0.62, 0.4]),
+    path('hero', '#3B9EFF', [[0.3, 0.14], [0.7, 0.86]], [0, 0, 0], [0.25, -0.05, 0.05], [0.5, -0.18, 0.25], [0.62, -0.28, 0.55]),
+    path('left', '#FF7A33', 'ease-out', [0, 0, 0], [-0.3, 0, 0.02], [-0.62, 0.05, 0.3]),
+    path('crane', '#2CC295', 'ease-in-out', [0, 0, 0], [0, -0.3, 0.05], [-0.05, -0.62, 0.4]),
   ],
 });
 
@@ -34,7 +34,7 @@ async function main(folder) {
     await select();
     await front.settled();
     const box = await page.locator('.cvd-editor').boundingBox();
-    const clip = { x: box.x - 14, y: box.y - 176, width: box.width + 28, height: box.height + 190 };
+    const clip = { x: box.x - 14, y: box.y - 218, width: box.width + 28, height: box.height + 232 };
     await page.screenshot({ path: join(folder, 'editor.png'), clip });
     await page.setViewportSize({ width: 1440, height: 860 });
     await page.locator('[title^="Fill the window"]').click();

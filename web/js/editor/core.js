@@ -11,7 +11,7 @@ import { build } from '../trajectory/paths.js';
  * @typedef {import('./painter.js').Point} Point
  * @typedef {{views: number, frames: number, width: number, height: number}} Settings  of the node
  * @typedef {{
- *   text: string, settings: Settings, changed: (text: string, views: number | null) => void,
+ *   text: string, settings: Settings, changed: (text: string, views: number | null, done: boolean) => void,
  *   redraw: () => void, notify: (message: string) => void, hasFocus: () => boolean,
  * }} Host
  */
@@ -207,12 +207,13 @@ export class EditorCore {
   typeText(text) {
     this.text = text;
     this.#read();
-    this.changed(text, this.error ? null : this.listedViews());
+    this.changed(text, this.error ? null : this.listedViews(), false);
   }
 
   /** Typing is done: one step of undo. */
   endTyping() {
     this.history.push(this.text);
+    this.changed(this.text, this.error ? null : this.listedViews(), true);
     this.redraw();
   }
 
@@ -248,7 +249,7 @@ export class EditorCore {
     this.text = text;
     this.#read();
     this.locked = !this.firstPosesDiffer;
-    this.changed(text, this.error ? null : this.listedViews());
+    this.changed(text, this.error ? null : this.listedViews(), true);
   }
 
   #textBroken = false;
@@ -269,7 +270,7 @@ export class EditorCore {
     this.text = stringify(this.document);
     this.history.push(this.text);
     this.#invalidate();
-    this.changed(this.text, this.listedViews());
+    this.changed(this.text, this.listedViews(), true);
   }
 
   #leaveGesture() {

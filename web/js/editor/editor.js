@@ -49,8 +49,9 @@ export class TrajectoryEditor {
    * @param {{
    *   text: string,
    *   settings: import('./state.js').Settings,
-   *   changed: (text: string, views: number | null) => void,
-   * }} host  `changed` also gets the number of views the text lists, null for a rig
+   *   changed: (text: string, views: number | null, done: boolean) => void,
+   * }} host  `changed` also gets the number of views the text lists, null for a rig, and whether the change is done or
+   *   being typed
    */
   constructor(parent, { text, settings, changed }) {
     addStyle();
@@ -82,7 +83,7 @@ export class TrajectoryEditor {
         this.panel.element),
       this.toastBox);
     parent.append(this.root);
-    this.loop = new FrameLoop(this.root, (now) => this.draw(now));
+    this.loop = new FrameLoop(this.root, (now, changed) => { if (this.timeline.advance(now) || changed) this.draw(); });
     this.#stopTheme = watchTheme(() => {
       this.theme = null;
       this.loop.invalidate();
@@ -112,6 +113,13 @@ export class TrajectoryEditor {
   /** @param {import('./state.js').Settings} settings */
   setSettings(settings) {
     this.state.setSettings(settings);
+  }
+
+  /** Something to know about the text, shown above the panes. @param {string} notice */
+  setNotice(notice) {
+    if (notice === this.#notice) return;
+    this.#notice = notice;
+    this.loop.invalidate();
   }
 
   /** @param {HTMLImageElement | ImageBitmap | null} image  shown through the lens in place of the reference scene */
@@ -173,13 +181,12 @@ export class TrajectoryEditor {
     this.#toastTimer = setTimeout(() => { this.toastBox.hidden = true; }, TOAST_TIME);
   }
 
-  /** Draw everything as it is. @param {number} now  in milliseconds */
-  draw(now) {
+  /** Draw everything as it is. */
+  draw() {
     if (!this.theme) {
       this.theme = readTheme(this.root);
       this.root.classList.toggle('cvd-light', !this.theme.dark);
     }
-    this.timeline.advance(now);
     this.state.build();
     this.toolbar.update();
     this.#showError();
@@ -189,12 +196,16 @@ export class TrajectoryEditor {
   }
 
   #shown = '';
+  #notice = '';
   #showError() {
     const { error } = this.state;
-    if (error === this.#shown) return;
-    this.#shown = error;
-    this.message.hidden = !error;
-    if (!error) return;
+    const message = error || this.#notice;
+    if (message === this.#shown) return;
+    this.#shown = message;
+    this.message.hidden = !message;
+    this.message.classList.toggle('cvd-mild', !error);
+    if (!message) return;
+    if (!error) return fill(this.message, icon('warning'), h('span', {}, message));
     fill(this.message, icon('warning'), h('span', {}, error),
       button({ text: 'Show', title: 'Show the text', class: 'cvd-outlined', run: () => this.panel.show('json') }),
       this.state.history.canUndo

@@ -11,7 +11,7 @@ export class FrameLoop {
 
   /**
    * @param {HTMLElement} element  whose visibility decides: detached, `display: none` and off-screen are all hidden
-   * @param {(now: number) => void} draw
+   * @param {(now: number, changed: boolean) => void} draw  `changed`: something asked for it, it is not only playing
    */
   constructor(element, draw) {
     this.#draw = draw;
@@ -33,7 +33,7 @@ export class FrameLoop {
     this.#ask();
   }
 
-  /** Whether every frame is drawn. */
+  /** Whether every frame is asked for. */
   set playing(/** @type {boolean} */ on) {
     this.#playing = on;
     this.#ask();
@@ -52,9 +52,10 @@ export class FrameLoop {
   #ask() {
     if (this.#request || !this.#visible || !(this.#wanted || this.#playing)) return;
     this.#request = requestAnimationFrame((now) => {
+      const changed = this.#wanted;
       this.#request = 0;
       this.#wanted = false;
-      this.#draw(now);
+      this.#draw(now, changed);
       this.#ask();
     });
   }

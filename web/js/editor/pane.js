@@ -51,7 +51,7 @@ export class Pane {
     this.element = h('div', { class: 'cvd-pane' }, this.canvas, this.keys, h('div', { class: 'cvd-pane-tools' },
       this.select,
       button({ icon: 'fit', title: 'Show everything (F)', run: () => this.fit() }),
-      button({ icon: 'expand', title: 'This pane alone, or all panes (double click its name)', run: () => maximise(this) })));
+      button({ icon: 'expand', title: 'This pane alone, or all panes', run: () => maximise(this) })));
     this.#surface = new Surface(this.canvas, () => {
       if (!this.moved) this.fitted = false;
       state.redraw();

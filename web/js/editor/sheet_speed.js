@@ -52,7 +52,7 @@ export function speedSheet(editor, signal) {
           change: (value) => set(value === 'curve' ? curveOf(now) : value),
         }),
         drawn && button({ text: 'Even', title: 'Constant speed', class: 'cvd-outlined', run: () => set('linear') }),
-        h('span', { class: 'cvd-note' }, form === 'rig' ? 'of all views' : '')),
+        h('span', { class: 'cvd-note' }, `${form === 'rig' ? 'Of all views. ' : ''}Double click the graph to add a point.`)),
       graph.element);
   };
   return {

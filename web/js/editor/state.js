@@ -334,7 +334,7 @@ export class EditorState extends EditorCore {
 
   /** Tell the node how many views the trajectory lists. */
   useListedViews() {
-    this.changed(this.text, this.listedViews());
+    this.changed(this.text, this.listedViews(), true);
   }
 
   tidy() {

@@ -55,16 +55,19 @@ export class Timeline {
    * Move to the frame that playing has come to.
    *
    * @param {number} now  of the animation frame, in milliseconds
+   * @returns {boolean} whether it is another one
    */
   advance(now) {
-    if (!this.playing) return;
+    if (!this.playing) return false;
     const { state } = this;
     if (!this.#started) {
       this.#started = now;
       this.#startFrame = state.frame;
     }
     const frame = (this.#startFrame + Math.floor(((now - this.#started) / 1000) * RATE)) % state.frames;
-    if (frame !== state.frame) state.setFrame(frame);
+    if (frame === state.frame) return false;
+    state.frame = frame;
+    return true;
   }
 
   /** @param {import('./theme.js').Theme} theme */
@@ -96,8 +99,8 @@ export class Timeline {
       if (built.views[selection.view]) graph(selection.view, true);
       context.fillStyle = theme.dim;
       context.textAlign = 'left';
-      context.textBaseline = 'top';
-      context.fillText('speed', PAD + 9, top);
+      context.textBaseline = 'bottom';
+      context.fillText('speed', PAD + 4, bottom - 1);
       context.fillStyle = theme.warning;
       for (const f of new Set(state.checks.flatMap((/** @type {any} */ check) => check.frames))) {
         context.fillRect(this.#x(f) - 2, bottom, 4, 2.5); // something is wrong there
