@@ -82,7 +82,7 @@ export class FrontEnd {
       app.canvas.setDirty(true, true);
     }, BUILDER);
     const editor = this.page.locator('.cvd-editor').first();
-    const button = this.page.locator('.lg-node-widgets .p-button').last();
+    const button = this.page.locator('[data-node-id]', { hasText: 'edit camera paths' }).locator('.p-button').last();
     for (let tries = 0; tries < 20 && !await editor.isVisible(); tries++) { // a button of the graph before may still be there
       if (await button.isVisible()) await button.click();
       await editor.waitFor({ timeout: 1000 }).catch(() => {});
