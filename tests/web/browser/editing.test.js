@@ -1,5 +1,6 @@
 /** Drawing with mouse, keys and fields; every edit is one step of undo and reaches the host. */
 
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { whyNoBrowser } from '../chromium.js';
 import { openWidget, TWO_VIEWS } from './widget.js';
@@ -222,6 +223,75 @@ describe.skipIf(whyNoBrowser)('editing', () => {
     await widget.press('Add a view');
     expect((await widget.document()).views).toHaveLength(views.length + 1);
     expect(widget.errors).toEqual([]);
+  });
+
+  test('a turned camera is aimed and rolled by its handles', async () => {
+    await widget.open(JSON.stringify({ version: 2, views: [{ keyframes: [{ position: [0, 0, 0] }, { position: [0.4, 0, 0], rotation: [0, 0, 0, 1] }] }] }), { views: 1 });
+    await widget.page.evaluate(() => window.editor.state.select(0, 1));
+    await widget.settled();
+    const handle = (kind) => widget.page.evaluate((k) => window.editor.panes[1].handles.find((of) => of.kind === k).point, kind);
+    const axis = (column) => widget.page.evaluate((c) => {
+      const { c2w } = window.editor.state.built.views[0].keyframes[1];
+      return [0, 4, 8].map((row) => c2w[row + c]);
+    }, column);
+    const aim = await handle('aim');
+    await widget.drag('plan', aim, [aim[0] + 0.2, 0, aim[2] - 0.08]);
+    const forward = await axis(2);
+    const wanted = Math.atan2(aim[0] + 0.2 - 0.4, aim[2] - 0.08);
+    expect(Math.atan2(forward[0], forward[2])).toBeCloseTo(wanted, 1);
+    await widget.page.locator('.cvd-pane-tools select').nth(2).selectOption('front');
+    await widget.settled();
+    const up = await handle('roll');
+    await widget.drag('front', up, [up[0] + 0.15, up[1] + 0.04, up[2]]);
+    const down = await axis(1);
+    expect(-down[0]).toBeGreaterThan(0.2);
+    expect((await axis(2))[0]).toBeCloseTo(forward[0], 6);
+  });
+
+  test('paths are mirrored, moved, copied, renamed and coloured', async () => {
+    await widget.tab('View');
+    const ends = async () => (await widget.document()).views.map((view) => view.keyframes.at(-1).position);
+    await widget.press('Swap left and right');
+    expect((await ends())[0][0]).toBeCloseTo(0.5, 6);
+    await widget.fill('Offset along y', '-0.25');
+    await widget.press('Move the whole path');
+    expect((await ends())[0][1]).toBeCloseTo(-0.25, 6);
+    expect((await widget.document()).views[0].keyframes[0].position[1]).toBeCloseTo(-0.25, 6);
+    await widget.page.locator('[aria-label="Take the path of another view"]').selectOption('1');
+    await widget.settled();
+    expect((await ends())[0]).toEqual((await ends())[1]);
+    await widget.fill('Name', 'east');
+    await widget.page.locator('[aria-label="Colour"]').fill('#12ab34');
+    await widget.settled();
+    const [view] = (await widget.document()).views;
+    expect([view.name, view.color]).toEqual(['east', '#12ab34']);
+    await widget.press('Duplicate this view');
+    await widget.press('Delete this view');
+    expect((await widget.document()).views).toHaveLength(2);
+  });
+
+  test.each([['JSON', 1, /json$/], ['transforms.json', 1, /json$/], ['pose files', 2, /txt$/]])('saved as %s, it can be loaded again', async (what, count, name) => {
+    const before = await widget.page.evaluate(() => window.editor.state.built.views.map((view) => [...view.c2w]));
+    /** @type {import('playwright-core').Download[]} */
+    const downloads = [];
+    widget.page.on('download', (download) => downloads.push(download));
+    await widget.press('Copy, paste, import');
+    await widget.page.locator('.cvd-menu [role=menuitem]', { hasText: `Save as ${what}` }).click();
+    await expect.poll(() => downloads.length).toBe(count);
+    widget.page.removeAllListeners('download');
+    const files = await Promise.all(downloads.map(async (download) => ({
+      name: download.suggestedFilename(), text: readFileSync(await download.path(), 'utf8'),
+    })));
+    for (const file of files) expect(file.name).toMatch(name);
+    await widget.press('Copy, paste, import');
+    await widget.page.locator('.cvd-menu [role=menuitem]', { hasText: 'Reset' }).click();
+    await widget.settled();
+    expect((await widget.document()).rig.name).toBe('circle');
+    await widget.page.evaluate((list) => window.editor.state.importTexts(list), files);
+    await widget.settled();
+    const after = await widget.page.evaluate(() => window.editor.state.built.views.map((view) => [...view.c2w]));
+    expect(after).toHaveLength(2);
+    after.flat().forEach((value, i) => expect(Math.abs(value - before.flat()[i])).toBeLessThan(5e-3));
   });
 
   test('copy gives the text, paste takes one', async () => {

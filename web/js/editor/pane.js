@@ -3,6 +3,7 @@
  */
 
 import { button, h, keyboardSink } from './dom.js';
+import { extentPoints, markSize } from './extent.js';
 import { handlesOf } from './handles.js';
 import { drawLens, fitted } from './lens.js';
 import { Painter } from './painter.js';
@@ -97,7 +98,7 @@ export class Pane {
     if (!projection) return this.#drawLenses(theme);
     projection.setSize(surface.width, surface.height);
     if (!this.fitted) {
-      projection.fit(state.extentPoints());
+      projection.fit(extentPoints(state));
       this.fitted = true;
     }
     this.#drawScene(new Painter(surface.context, projection), theme);
@@ -117,7 +118,7 @@ export class Pane {
       const high = /** @type {Point} */ ([0, 1, 2].map((i) => Math.max(one[i], two[i])));
       drawGrid(painter, theme, { axes: projection.axes, low, high, pixels: projection.scale });
     }
-    const size = state.markSize();
+    const size = markSize(state);
     drawAxes(painter, theme, size);
     const order = built.views.map((_, v) => v).filter((v) => v !== selection.view).concat(selection.view);
     for (const v of order) {

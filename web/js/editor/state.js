@@ -7,7 +7,7 @@ import * as edit from '../trajectory/edit.js';
 import { exportCameras, importFiles } from '../trajectory/importers.js';
 import { DEFAULT_FOCAL } from '../trajectory/presets.js';
 import { EditorCore } from './core.js';
-import { centerOf, drawnFrames, seenPoint } from './scene_drawing.js';
+import { centerOf } from './scene_drawing.js';
 
 /**
  * @typedef {import('./painter.js').Point} Point
@@ -35,36 +35,6 @@ export class EditorState extends EditorCore {
   /** @param {Handle} handle */
   describe(handle) {
     return `${this.built.views[handle.view].name}: ${HANDLE_TEXTS[handle.kind]}`;
-  }
-
-  /** Points that a pane should show. @returns {Point[]} */
-  extentPoints() {
-    /** @type {Point[]} */
-    const points = [[0, 0, 1]];
-    for (const view of this.built.views) {
-      for (const f of drawnFrames(this.frames)) points.push(centerOf(view.c2w, f));
-      for (const f of [0, this.frames - 1]) {
-        points.push(seenPoint(view.c2w, 16 * f, view.intrinsics, 4 * f, 0, 0, 0.2), seenPoint(view.c2w, 16 * f, view.intrinsics, 4 * f, 1, 1, 0.2));
-      }
-    }
-    for (const view of this.document.views ?? []) {
-      for (const keyframe of view.keyframes ?? []) if (keyframe.look_at) points.push(keyframe.look_at);
-    }
-    return points;
-  }
-
-  /** How large cameras are drawn, in world units: a share of the whole. */
-  markSize() {
-    let low = [-0.2, -0.2, 0];
-    let high = [0.2, 0.2, 1];
-    for (const view of this.built.views) {
-      for (const f of drawnFrames(this.frames)) {
-        const at = centerOf(view.c2w, f);
-        low = low.map((value, i) => Math.min(value, at[i]));
-        high = high.map((value, i) => Math.max(value, at[i]));
-      }
-    }
-    return 0.14 * Math.hypot(...high.map((value, i) => value - low[i]));
   }
 
   /** @param {'select' | 'draw'} tool */
@@ -350,7 +320,7 @@ export class EditorState extends EditorCore {
     try {
       const { document, notes } = importFiles(files, this.settings);
       this.replaceAll(document);
-      for (const note of notes) this.notify(note);
+      if (notes.length) this.notify(notes.join('; '));
     } catch (error) {
       this.notify(error instanceof Error ? error.message : String(error));
     }
