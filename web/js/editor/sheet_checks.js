@@ -24,11 +24,11 @@ export function checksSheet(editor) {
       } }));
   };
   return {
-    signature: () => JSON.stringify([state.checks, state.editable]),
+    signature: () => JSON.stringify([state.checks, state.editable, state.built.views.length > 1]),
     content: () => h('div', { class: 'cvd-checks' },
       state.checks.length
         ? state.checks.map(line)
-        : h('div', { class: 'cvd-check cvd-good' }, icon('check'),
+        : state.built.views.length > 1 && h('div', { class: 'cvd-check cvd-good' }, icon('check'),
           h('span', {}, 'Every pair of views has a baseline, a common start and something to see together.'))),
   };
 }
