@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -16,8 +16,8 @@ CHUNK_BYTES = 256 << 20
 
 def cross_view_attention(
     query: Callable[[int], Tensor],
-    key: Sequence[Tensor] | Tensor,
-    value: Sequence[Tensor] | Tensor,
+    key: Tensor,
+    value: Tensor,
     context: SyncContext,
     size: tuple[int, int],
     heads: int,
@@ -29,7 +29,7 @@ def cross_view_attention(
     Args:
         query: gives ``(F, N, B, C)`` of the view at a batch position; called once per view, so that only one view's
             queries are in memory.
-        key, value: ``(F, N, B, C)`` of every view in batch order, N = h * w pixels, B branches.
+        key, value: ``(V, F, N, B, C)`` in batch order, N = h * w pixels, B branches.
         size: ``(h, w)``.
 
     Yields:
@@ -56,8 +56,8 @@ def cross_view_attention(
         yield out
 
 
-def _gather(x: Sequence[Tensor] | Tensor, positions: list[int]) -> Tensor:
-    """V times ``(F, N, B, C)`` -> ``(F, P * N, B, C)``: the tokens of several views as one sequence."""
+def _gather(x: Tensor, positions: list[int]) -> Tensor:
+    """``(V, F, N, B, C)`` -> ``(F, P * N, B, C)``: the tokens of several views as one sequence."""
     if len(positions) == 1:
         return x[positions[0]]
     return torch.cat([x[p] for p in positions], dim=1)

@@ -5,7 +5,7 @@ Parameter names are those of the released ``CVD.ckpt``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -30,11 +30,15 @@ class CrossViewAttention(nn.Module):
         self.to_v = ops.Linear(channels, channels, bias=False, **factory)
         self.to_out = nn.ModuleList([ops.Linear(channels, channels, **factory)])
 
-    def forward(self, z: Sequence[Tensor], context: SyncContext, size: tuple[int, int]) -> Iterator[Tensor]:
-        """``z``, normalised tokens ``(F, N, B, C)`` of every view -> the same for one view after another."""
-        keys, values = [self.to_k(x) for x in z], [self.to_v(x) for x in z]
+    def forward(self, z: Tensor, context: SyncContext, size: tuple[int, int]) -> Tensor:
+        """``z``, normalised tokens ``(V, F, N, B, C)`` -> the same.
+
+        A layer runs on all views at once: weights that a host casts or copies at each use are then moved once.
+        """
+        keys, values = self.to_k(z), self.to_v(z)
         attended = cross_view_attention(lambda position: self.to_q(z[position]), keys, values, context, size, HEADS)
-        return (self.to_out[0](x) for x in attended)
+        out: Tensor = self.to_out[0](torch.stack(list(attended)))
+        return out
 
 
 class SyncBlock(nn.Module):
@@ -49,12 +53,10 @@ class SyncBlock(nn.Module):
 
     def forward(self, y: Tensor, context: SyncContext, size: tuple[int, int]) -> Tensor:
         """``y`` ``(V, F, N, B, C)`` -> the same shape."""
-        views = list(y)
         for norm, attention in zip(self.norms, self.attention_blocks, strict=True):
             # Every view attends to what its partners were before this attention, not to what it made of them.
-            updates = attention([norm(view) for view in views], context, size)
-            views = [view + update for view, update in zip(views, updates, strict=True)]
-        tokens = [t for view in views for t in view.flatten(0, 2).split(FEED_FORWARD_TOKENS)]
+            y = y + attention(norm(y), context, size)
+        tokens = y.flatten(0, 3).split(FEED_FORWARD_TOKENS)
         return torch.cat([t + self.ff(self.ff_norm(t)) for t in tokens]).view_as(y)
 
 
