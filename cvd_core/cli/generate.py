@@ -12,17 +12,13 @@ from pathlib import Path
 from typing import get_args
 
 from cvd_core.cli import COMMANDS
+from cvd_core.cli.defaults import DEFAULT_FPS, DEFAULT_FRAMES, DEFAULT_VIEWS, RIG_PARAMETERS
 from cvd_core.engine.settings import Settings
 from cvd_core.geometry.epipolar import Band
 from cvd_core.geometry.interpolation import EASINGS
 from cvd_core.geometry.rigs import RIGS
 from cvd_core.sampling.pairs import STRATEGIES
 from cvd_core.sizes import SIDE_STEP, SMALLEST_SIDE
-
-DEFAULT_FPS = 8.0
-DEFAULT_FRAMES = 16
-DEFAULT_VIEWS = 2
-RIG_PARAMETERS = sorted({parameter.name for rig in RIGS.values() for parameter in rig.parameters})
 
 EXAMPLES = """\
 examples:

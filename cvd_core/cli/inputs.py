@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import torch
 
 from cvd_core.cli import note
-from cvd_core.cli.generate import DEFAULT_FPS, DEFAULT_FRAMES, DEFAULT_VIEWS, RIG_PARAMETERS
+from cvd_core.cli.defaults import DEFAULT_FPS, DEFAULT_FRAMES, DEFAULT_VIEWS, RIG_PARAMETERS
 from cvd_core.engine.assemble import ModelPaths, choose_device, choose_dtype
 from cvd_core.engine.run import RunRecord
 from cvd_core.engine.settings import Settings
