@@ -10,6 +10,7 @@ from torch.nn.functional import grid_sample
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.geometry.epipolar import about_center
 from cvd_core.geometry.interpolation import Array
+from cvd_core.geometry.trajectories import fold as fold_path
 
 SPREADS = {"shift": 0.12, "angle": 0.14, "scale": 0.10, "shear": 0.07, "projection": 0.08}
 """Standard deviations of the control vectors in the last frame: shifts in image heights, the angle in radians. Lengths
@@ -41,9 +42,7 @@ def fold(video: Tensor, cameras: Cameras, frames: int) -> tuple[Tensor, Cameras]
             f"folding into {frames} frames takes {2 * frames - 1}; the video has {len(video)}, its cameras "
             f"{cameras.frames}"
         )
-    order = fold_frames(frames)
-    pair = Cameras(cameras.c2w[0, torch.tensor(order)], cameras.intrinsics[0, torch.tensor(order)])
-    return video[torch.tensor(order)], pair.relative_to_first()
+    return video[torch.tensor(fold_frames(frames))], fold_path(cameras).relative_to_first()
 
 
 def unfold(cameras: Cameras) -> Cameras:
