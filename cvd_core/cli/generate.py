@@ -14,7 +14,7 @@ from typing import get_args
 from cvd_core.cli import COMMANDS
 from cvd_core.cli.defaults import DEFAULT_FPS, DEFAULT_FRAMES, DEFAULT_VIEWS, RIG_PARAMETERS
 from cvd_core.engine.settings import Settings
-from cvd_core.geometry.epipolar import Band
+from cvd_core.geometry.epipolar import Mask
 from cvd_core.geometry.interpolation import EASINGS
 from cvd_core.geometry.rigs import RIGS
 from cvd_core.sampling.pairs import STRATEGIES
@@ -262,9 +262,10 @@ def _add_views(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--band",
-        choices=get_args(Band),
+        choices=get_args(Mask),
         help="edge of the band around an epipolar line that a pixel looks at in the other view: soft as the released "
-        f"weights were trained, or hard as in the paper (default: {Settings.band})",
+        f"weights were trained, hard as in the paper, or none for weights that were trained without (default: "
+        f"{Settings.band})",
     )
     group.add_argument(
         "--threshold",

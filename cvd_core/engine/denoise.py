@@ -51,7 +51,9 @@ def denoise(
     unet.check_frames(cameras.frames)
     width, height, device = settings.width, settings.height, unet.device
     solver = DiffusersSolver(settings.sampler, settings.steps, draws.solver_noise, device)
-    bias = EpipolarBias.from_cameras(cameras, width, height, band=settings.band, threshold=settings.threshold)
+    bias = None
+    if settings.band != "none":
+        bias = EpipolarBias.from_cameras(cameras, width, height, band=settings.band, threshold=settings.threshold)
     channels = int(unet.unet.config.in_channels)
     shape = (cameras.views, channels, cameras.frames, height // LATENT_STRIDE, width // LATENT_STRIDE)
     latents = draws.latents(shape).to(device) * solver.initial_noise

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from cvd_core.geometry.epipolar import Band
+from cvd_core.geometry.epipolar import Mask
 from cvd_core.sampling.pairs import Strategy
 from cvd_core.sampling.recurrence import Recurrence
 from cvd_core.sizes import check_size
@@ -29,7 +29,8 @@ class Settings:
         views_per_pass: at most so many views in one network call, to save memory; None: a whole round at once.
         sync_strength: factor on what the sync modules add; 1 as trained, 0 disconnects the views.
         camera_strength: factor on CameraCtrl's merge; 1 as trained.
-        band, threshold: the epipolar mask, see :class:`cvd_core.sync.bias.EpipolarBias`.
+        band, threshold: the epipolar mask, see :class:`cvd_core.sync.bias.EpipolarBias`; band "none": no mask, for sync
+            modules that were trained without.
     """
 
     prompts: tuple[str, ...]
@@ -46,7 +47,7 @@ class Settings:
     views_per_pass: int | None = None
     sync_strength: float = 1.0
     camera_strength: float = 1.0
-    band: Band = "soft"
+    band: Mask = "soft"
     threshold: float = 3.0
 
     def __post_init__(self) -> None:

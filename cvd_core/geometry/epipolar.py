@@ -19,6 +19,8 @@ from torch import Tensor
 from cvd_core.geometry.cameras import Cameras
 
 Band = Literal["soft", "hard"]
+Mask = Literal[Band, "none"]
+"""A band, or no mask at all: every pixel may look at all of the other view, as in the paper's ablation."""
 
 EPSILON = 1e-6
 """The released code's guard in both divisions. Our fundamental matrices are scaled so that it never matters."""

@@ -364,12 +364,21 @@ def test_views_see_each_other_only_through_the_sync_modules(paths: ModelPaths, p
     assert torch.equal(apart[0][0], apart[1][0])
 
 
-def test_cameras_matter_only_through_camera_control(paths: ModelPaths, pipeline: CollaborativePipeline) -> None:
-    blind = load_pipeline(replace(paths, camera=None, sync=None))
+def test_cameras_matter_only_through_camera_control_and_the_mask(
+    paths: ModelPaths, pipeline: CollaborativePipeline
+) -> None:
     settings = Settings(("a cat",), width=64, height=64, steps=1, guidance=1.0)
     rigs = [make_rig("circle", 2, 2, distance=d) for d in (0.3, 0.9)]
-    assert torch.equal(blind.generate(rigs[0], settings), blind.generate(rigs[1], settings))
-    assert not torch.equal(pipeline.generate(rigs[0], settings), pipeline.generate(rigs[1], settings))
+
+    def matter(pipeline: CollaborativePipeline, **changes: Any) -> bool:
+        one, other = (pipeline.generate(rig, replace(settings, **changes)) for rig in rigs)
+        return not torch.equal(one, other)
+
+    assert matter(pipeline)
+    assert not matter(load_pipeline(replace(paths, camera=None, sync=None)))
+    masked = load_pipeline(replace(paths, camera=None))
+    assert matter(masked)
+    assert not matter(masked, band="none")
 
 
 def test_a_lora_changes_the_videos_and_not_the_files(
