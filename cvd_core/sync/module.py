@@ -14,8 +14,10 @@ from torch import Tensor, nn
 from cvd_core.layers import HEADS, FeedForward
 from cvd_core.sync.attention import cross_view_attention
 from cvd_core.sync.context import SyncContext
-from cvd_core.unet_layout import SD15_LAYERS, SD15_WIDTHS, PerSite
+from cvd_core.unet_layout import SD15_LAYERS, SD15_WIDTHS, PerSite, Site
 
+ATTENTIONS = 2
+"""Cross-view attentions per module in ``CVD.ckpt``; the paper's ablation "1 Layer" (A.2) has one."""
 FEED_FORWARD_TOKENS = 4096
 """Tokens per pass of the feed-forward layer, whose hidden width is 8C: keeps its peak memory independent of V and F."""
 
@@ -42,12 +44,12 @@ class CrossViewAttention(nn.Module):
 
 
 class SyncBlock(nn.Module):
-    """Two cross-view attentions and a feed-forward layer, each on LayerNormed tokens with a residual."""
+    """Cross-view attentions and a feed-forward layer, each on LayerNormed tokens with a residual."""
 
-    def __init__(self, channels: int, ops: Any = nn, **factory: Any) -> None:
+    def __init__(self, channels: int, ops: Any = nn, *, attentions: int = ATTENTIONS, **factory: Any) -> None:
         super().__init__()
-        self.attention_blocks = nn.ModuleList([CrossViewAttention(channels, ops, **factory) for _ in range(2)])
-        self.norms = nn.ModuleList([ops.LayerNorm(channels, **factory) for _ in range(2)])
+        self.attention_blocks = nn.ModuleList([CrossViewAttention(channels, ops, **factory) for _ in range(attentions)])
+        self.norms = nn.ModuleList([ops.LayerNorm(channels, **factory) for _ in range(attentions)])
         self.ff = FeedForward(channels, ops, **factory)
         self.ff_norm = ops.LayerNorm(channels, **factory)
 
@@ -63,11 +65,11 @@ class SyncBlock(nn.Module):
 class EpipolarTransformer(nn.Module):
     """Per-frame GroupNorm, linear in, a :class:`SyncBlock`, linear out (starts at zero), residual."""
 
-    def __init__(self, channels: int, ops: Any = nn, **factory: Any) -> None:
+    def __init__(self, channels: int, ops: Any = nn, *, attentions: int = ATTENTIONS, **factory: Any) -> None:
         super().__init__()
         self.norm = ops.GroupNorm(32, channels, eps=1e-6, **factory)
         self.proj_in = ops.Linear(channels, channels, **factory)
-        self.transformer_blocks = nn.ModuleList([SyncBlock(channels, ops, **factory)])
+        self.transformer_blocks = nn.ModuleList([SyncBlock(channels, ops, attentions=attentions, **factory)])
         self.proj_out = ops.Linear(channels, channels, **factory)
 
     def forward(self, x: Tensor, context: SyncContext) -> Tensor:
@@ -87,12 +89,13 @@ class SyncModule(nn.Module):
     Args:
         channels: width of the features; a multiple of 32.
         ops: namespace of the layers (``Linear``, ``LayerNorm``, ``GroupNorm``); a host may bring its own.
+        attentions: cross-view attentions, one after the other.
         factory: ``dtype`` and ``device`` of the parameters.
     """
 
-    def __init__(self, channels: int, ops: Any = nn, **factory: Any) -> None:
+    def __init__(self, channels: int, ops: Any = nn, *, attentions: int = ATTENTIONS, **factory: Any) -> None:
         super().__init__()
-        self.epi_transformer = EpipolarTransformer(channels, ops, **factory)
+        self.epi_transformer = EpipolarTransformer(channels, ops, attentions=attentions, **factory)
 
     def forward(self, x: Tensor, context: SyncContext) -> Tensor:
         """Synchronise ``(V * B * F, C, h, w)`` features; the identity if the views have no partners.
@@ -118,14 +121,30 @@ class SyncModules(PerSite[SyncModule]):
 
     Args:
         widths: channels of the UNet's down blocks.
+        attentions: per module. The n-th (from 0) has the keys ``...attention_blocks.n...`` and ``...norms.n...``; all
+            other keys are the same for any number.
+
+    Raises:
+        ValueError: no attention at all.
     """
 
     def __init__(
-        self, widths: Sequence[int] = SD15_WIDTHS, ops: Any = nn, *, layers_per_block: int = SD15_LAYERS, **factory: Any
+        self,
+        widths: Sequence[int] = SD15_WIDTHS,
+        ops: Any = nn,
+        *,
+        layers_per_block: int = SD15_LAYERS,
+        attentions: int = ATTENTIONS,
+        **factory: Any,
     ) -> None:
-        super().__init__(
-            "epi_modules", widths, lambda site: SyncModule(site.channels, ops, **factory), layers_per_block
-        )
+        if attentions < 1:
+            raise ValueError(f"{attentions} attentions per sync module; expected 1 or more (published: {ATTENTIONS})")
+
+        def make(site: Site) -> SyncModule:
+            return SyncModule(site.channels, ops, attentions=attentions, **factory)
+
+        super().__init__("epi_modules", widths, make, layers_per_block)
+        self.attentions = attentions
 
     def reset_parameters(self) -> None:
         """Start of training: default initialisation, ``proj_out`` at zero, so that the modules change nothing yet."""

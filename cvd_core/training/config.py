@@ -12,7 +12,8 @@ from typing import Any, Literal, TypeVar
 import yaml
 
 from cvd_core.engine.prediction import Prediction
-from cvd_core.geometry.epipolar import Band
+from cvd_core.geometry.epipolar import Mask
+from cvd_core.sync.module import ATTENTIONS
 
 Precision = Literal["no", "bf16", "fp16"]
 
@@ -131,14 +132,16 @@ class SyncConfig:
         band: of the epipolar bias; "none" trains without epipolar geometry.
         homography: deform the copy in the video phase.
         shared_timestep: one noise level for both videos of a pair, as in the paper; the released code draws two.
+        attentions: of every sync module, one after the other; the paper's ablation "1 Layer" has one.
         camera_lora, video_lora: merged into the base in the camera phase, and in the video phase: LoRAs of the base on
             the data of that phase. None: the plain base.
     """
 
     camera_share: float = 0.7
-    band: Band | Literal["none"] = "soft"
+    band: Mask = "soft"
     homography: bool = True
     shared_timestep: bool = True
+    attentions: int = ATTENTIONS
     camera_lora: Path | None = None
     video_lora: Path | None = None
 
@@ -219,10 +222,10 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
         return {str(key): _convert(arguments[1], item, f"{where}: {key}") for key, item in value.items()}
     if origin is tuple and isinstance(value, list):
         return tuple(_convert(arguments[0], item, where) for item in value)
-    if choices := _choices(kind):
-        if value in choices:
+    if origin is Literal:
+        if value in arguments:
             return value
-        raise ValueError(f"{where} is {value!r}; expected one of {', '.join(choices)}")
+        raise ValueError(f"{where} is {value!r}; expected one of {', '.join(arguments)}")
     if type(None) in arguments:
         return None if value is None else _convert(arguments[0], value, where)
     if kind is Path and isinstance(value, str):
@@ -232,12 +235,3 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
     if isinstance(kind, type) and type(value) is kind:
         return value
     raise ValueError(f"{where} is {value!r}; expected {getattr(origin or kind, '__name__', kind)}")
-
-
-def _choices(kind: Any) -> tuple[str, ...]:
-    """The values of a Literal, or of a union of them; () for other types."""
-    if typing.get_origin(kind) is Literal:
-        return typing.get_args(kind)
-    if typing.get_origin(kind) is typing.Union:
-        return tuple(choice for part in typing.get_args(kind) for choice in _choices(part))
-    return ()

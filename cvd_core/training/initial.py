@@ -47,7 +47,7 @@ def new_denoiser(base: BaseModel, config: TrainConfig) -> CollaborativeUNet:
         unet = new_motion_unet(base.unet, frames)
         encoder = PoseEncoder(networks.widths, frames)
         merges = CameraMerges(networks.widths, layers_per_block=networks.layers)
-        sync = _new_sync(unet)
+        sync = _new_sync(unet, config)
     fast_attention(unet)
     return CollaborativeUNet(unet, encoder, merges, sync, base.prediction)
 
@@ -69,14 +69,21 @@ def load_networks(folder: Path, config: TrainConfig) -> tuple[BaseModel, Collabo
     encoder, merges = load_camera_control(folder / MODEL_FILES.camera, dtype=torch.float32)
     if (folder / MODEL_FILES.sync).exists():
         sync = load_sync_modules(folder / MODEL_FILES.sync, dtype=torch.float32)
+        if sync.attentions != config.sync.attentions:
+            raise ValueError(
+                f"the sync modules of the model in {folder} have {sync.attentions} attentions, the configuration says "
+                f"{config.sync.attentions}; change it, or start new ones from a copy of the model without "
+                f"{MODEL_FILES.sync}"
+            )
     else:
         with _initial_weights(config.seed, "denoiser"):
-            sync = _new_sync(unet)
+            sync = _new_sync(unet, config)
     return base, CollaborativeUNet(unet, encoder, merges, sync, base.prediction)
 
 
-def _new_sync(unet: UNetMotionModel) -> SyncModules:
-    sync = SyncModules(unet.config.block_out_channels, layers_per_block=int(unet.config.layers_per_block))
+def _new_sync(unet: UNetMotionModel, config: TrainConfig) -> SyncModules:
+    widths, layers = unet.config.block_out_channels, int(unet.config.layers_per_block)
+    sync = SyncModules(widths, layers_per_block=layers, attentions=config.sync.attentions)
     sync.reset_parameters()
     return sync
 

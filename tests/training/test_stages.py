@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from cvd_core import training
@@ -232,6 +233,33 @@ def test_training_goes_on_from_an_exported_model(run: Run, trained: Path, tmp_pa
     fresh = Run(config, resume=True).denoiser.sync
     assert fresh is not None
     assert all(not bool(p.any()) for name, p in fresh.named_parameters() if ".proj_out." in name)
+
+
+def test_one_attention_per_sync_module_is_trained_exported_and_run(trained: Path, tmp_path: Path) -> None:
+    Run(small_config(trained), resume=True).export(tmp_path / "model", torch.float32)
+    (tmp_path / "two.safetensors").write_bytes((tmp_path / "model" / "sync.safetensors").read_bytes())
+    config = small_config(tmp_path / "one")
+    one = replace(config.sync, attentions=1)
+    config = replace(config, start_from=tmp_path / "model", stages={"sync": config.stages["sync"]}, sync=one)
+    with pytest.raises(ValueError, match="have 2 attentions, the configuration says 1"):
+        Run(config, resume=False)
+    (tmp_path / "model" / "sync.safetensors").unlink()
+    run = Run(config, resume=False)
+    run.train()
+    run.export(tmp_path / "again", torch.float32)
+    two, found = (load_file(tmp_path / name) for name in ("two.safetensors", "again/sync.safetensors"))
+    left_out = {key for key in two if ".attention_blocks.1." in key or ".norms.1." in key}
+    assert left_out
+    assert found.keys() == two.keys() - left_out
+    assert any(bool(value.any()) for key, value in found.items() if key.endswith("proj_out.weight")), "it learned"
+    motion, camera, sync = (tmp_path / "again" / f"{name}.safetensors" for name in ("motion", "camera", "sync"))
+    settings = Settings(("a red ball",), width=64, height=64, steps=2, guidance=1.0)
+    cameras = camera_paths(torch.eye(5).numpy()[:2], 3)
+    synced, single = (
+        load_pipeline(ModelPaths(tmp_path / "again" / "base", motion, camera, modules)).generate(cameras, settings)
+        for modules in (sync, None)
+    )
+    assert not torch.equal(synced, single)
 
 
 def test_nothing_is_exported_without_videos(tmp_path: Path) -> None:
