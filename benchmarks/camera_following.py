@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--pictures", type=Path, help="folder for a PNG per axis")
     args = parser.parse_args()
-    files = ModelPaths(args.model / "base", args.model / "motion.safetensors", args.model / "camera.safetensors")
+    files = replace(ModelPaths.in_folder(args.model), sync=None)
     pipeline = load_pipeline(files)
     settings = Settings(("",), width=args.size, height=args.size, steps=args.steps, guidance=args.guidance)
     settings = replace(settings, seed=args.seed)

@@ -1,0 +1,100 @@
+"""What each part of the method is worth: ``python -m benchmarks.ablation MODEL_FOLDER OUT`` (CVD paper, Sec. A.2).
+
+Trains new sync modules for the model once per variant, with equal data, noise and steps, and compares them on held-out
+scenes: everything goes on where it stopped. ``--plot`` draws the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+from benchmarks.consistency import Estimate, Measured, Sampling, mean, ratio
+from benchmarks.measure import machine, print_table, write_report
+from benchmarks.plots import draw_bars
+from benchmarks.synchronisation import SETTINGS, add_options
+from cvd_core.engine.assemble import MODEL_FILES, ModelPaths
+from cvd_core.training.config import SyncConfig, load_config
+from cvd_core.training.data.source import PairSource
+from cvd_core.training.run import Run
+
+UNSYNCED = "unsynced"
+FULL = "all parts"
+VARIANTS = {
+    FULL: SyncConfig(),
+    "no epipolar lines": SyncConfig(band="none"),
+    "one attention": SyncConfig(attentions=1),
+    "no homographies": SyncConfig(homography=False),
+    "static scenes only": SyncConfig(camera_share=1.0),
+}
+"""Names of the paper's Table 3: Ours, w/o Epi, 1 Layer, w/o HG, RE10K only."""
+SHOWN = {
+    "resting": "objects at one place, error in pixels",
+    "epipolar": "distance from epipolar lines, pixels",
+    "first frames": "difference of common first frames, MSE",
+}
+
+
+def main() -> None:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", type=Path, help="folder with base/, motion and camera .safetensors")
+    parser.add_argument("out", type=Path, help="folder of the variants' checkpoints and latents")
+    add_options(parser)
+    parser.add_argument("--train-steps", type=int, default=1000, help="of 4 pairs, for every variant")
+    parser.add_argument("--plot", type=Path, help="a PNG to write")
+    args = parser.parse_args()
+    about = machine()
+    settings = replace(SETTINGS, steps=args.steps)
+    files = ModelPaths.in_folder(args.model)
+    samplings = [Sampling(UNSYNCED, replace(files, sync=None), settings)]
+    for name, file in train(args.model, args.out, args.train_steps).items():
+        as_trained = replace(settings, band=VARIANTS[name].band)
+        samplings.append(Sampling(name, replace(files, sync=file), as_trained))
+    measured = Measured(args.rows)
+    measured.make(samplings, args.scenes, args.seeds, args.workers)
+    results = report(measured, [s.name for s in samplings], args.scenes, args.seeds)
+    plain = {value: {name: vars(found) for name, found in row.items()} for value, row in results.items()}
+    write_report(args.json, "ablation", about, {"train steps": args.train_steps, "means": plain})
+    if args.plot:
+        draw_bars(args.plot, {title: results[name] for name, title in SHOWN.items()})
+
+
+def train(model: Path, out: Path, steps: int) -> dict[str, Path]:
+    """Sync modules of all variants, made anew for one base, in files by variant."""
+    start = out / "start"
+    shutil.copytree(model, start, ignore=shutil.ignore_patterns(MODEL_FILES.sync), dirs_exist_ok=True)
+    config = replace(load_config("mini-continue"), start_from=start)
+    source: PairSource | None = None
+    files = {}
+    for name, sync in VARIANTS.items():
+        folder = out / name.replace(" ", "-")
+        loop = replace(config.stages["sync"], steps=steps, batch=4)
+        run = Run(replace(config, output=folder, sync=sync, stages={"sync": loop}), resume=True, source=source)
+        source = run.source
+        run.train()
+        run.export(folder)
+        files[name] = folder / MODEL_FILES.sync
+    return files
+
+
+def report(measured: Measured, names: list[str], scenes: int, seeds: int) -> dict[str, dict[str, Estimate]]:
+    """Print a table, a row per variant; returns the means by measure and variant."""
+    found = {value: {n: mean(measured.by_scene(n, value, scenes, seeds)) for n in names} for value in SHOWN}
+    worse = {
+        name: [
+            ratio(measured.by_scene(name, value, scenes, seeds), measured.by_scene(FULL, value, scenes, seeds))
+            for value in SHOWN
+        ]
+        for name in names
+    }
+    print_table([["variant", *SHOWN], *[[n, *(str(found[value][n]) for value in SHOWN)] for n in names]])
+    print()
+    print_table([[f"times {FULL}", *SHOWN], *[[n, *map(str, worse[n])] for n in names]])
+    return found
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,210 @@
+"""What the benchmarks of synchronised views share: held-out scenes, their videos' measures, and intervals.
+
+A *sampling* is a way of making videos; every sampling makes the same scenes with the same noise. Rows of measures are
+kept in a file as they are made, so that a stopped benchmark goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import multiprocessing
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.stats import bootstrap
+from torch import Tensor
+from tqdm import tqdm
+
+from cvd_core.engine.assemble import ModelPaths, load_pipeline
+from cvd_core.engine.pipeline import CollaborativePipeline
+from cvd_core.engine.settings import Settings
+from cvd_core.evaluation.cross_view import Agreement, agreement, copy_control
+from cvd_core.evaluation.objects import track_objects
+from cvd_core.evaluation.views import mse_between
+from cvd_core.geometry.cameras import Cameras
+from cvd_core.training.data.paths import camera_paths, random_amounts
+from cvd_core.training.data.render import render
+from cvd_core.training.data.scenes import OBJECT_COLOURS, Scene, random_scene
+
+HELD_OUT = 8
+"""Stream of scenes and trajectories that no stage of training draws from."""
+SPREAD = {"truck": 1.5, "dolly": 1.0, "pan": 20.0}
+"""Of the trajectories, as in training."""
+FRAMES = 8
+COPY = "copy of "
+"""Before a measure's name: of the first view shown as all of them."""
+CONFIDENCE = 0.95
+MEASURES = ("resting", "epipolar", "reprojection", "apart", "colour", "compared")
+"""Of :class:`cvd_core.evaluation.cross_view.Agreement`; resting is the cross-view error: objects of these scenes rest,
+so all pictures of all views must show them at one place."""
+
+Row = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """A way of making videos.
+
+    Attributes:
+        name: of its rows.
+        model: files; None renders the scenes instead, what a perfect model would show.
+        settings: of the run; the prompt and the seed are the scene's.
+        views: V.
+        trajectories: each view has its own, or all have the first view's.
+    """
+
+    name: str
+    model: ModelPaths | None
+    settings: Settings
+    views: int = 2
+    trajectories: Literal["own", "same"] = "own"
+
+
+@dataclass(frozen=True)
+class Task:
+    """Scene ``scene`` with noise ``seed``."""
+
+    sampling: Sampling
+    scene: int
+    seed: int
+
+    @property
+    def key(self) -> tuple[str, int, int]:
+        return self.sampling.name, self.scene, self.seed
+
+
+def held_out(index: int, views: int) -> tuple[Scene, NDArray[np.float64]]:
+    """Static scene ``index`` and amounts ``(views, 5)`` of its camera paths; the first ones are the same for any V."""
+    rng = np.random.default_rng((0, HELD_OUT, index))
+    scene = random_scene(rng, moving=False)
+    return scene, np.stack([random_amounts(rng, SPREAD) for _ in range(views)])
+
+
+def videos_of(task: Task) -> tuple[Tensor, Cameras, Scene]:
+    """``(V, F, H, W, 3)`` uint8, their cameras and the scene that the prompt describes."""
+    sampling = task.sampling
+    scene, amounts = held_out(task.scene, sampling.views)
+    if sampling.trajectories == "same":
+        amounts = amounts[:1].repeat(sampling.views, 0)
+    cameras = camera_paths(amounts, FRAMES)
+    settings = replace(sampling.settings, prompts=(scene.prompt(),), seed=1000 * task.seed + task.scene)
+    if sampling.model is None:
+        pictures = render(scene, cameras, settings.width, settings.height)
+        return ((pictures / 2 + 0.5) * 255).round().to(torch.uint8).movedim(2, -1), cameras, scene
+    return _pipeline(sampling.model).generate(cameras, settings), cameras, scene
+
+
+@lru_cache(maxsize=1)
+def _pipeline(model: ModelPaths) -> CollaborativePipeline:
+    return load_pipeline(model)
+
+
+def measure(videos: Tensor, cameras: Cameras, scene: Scene) -> Row:
+    """All measures of one scene's videos, and those of the copy control; NaN where there is nothing to measure."""
+    tracks = track_objects(videos, {colour: OBJECT_COLOURS[colour] for colour in scene.colours})
+    views = range(1, len(videos))
+    row = _named(agreement(tracks, cameras), "")
+    row |= _named(copy_control(tracks, cameras), COPY)
+    row["first frames"] = float(np.mean([mse_between(videos, 0, view)[0] for view in views]))
+    row["whole videos"] = float(np.mean([mse_between(videos, 0, view).mean() for view in views]))
+    return row
+
+
+def _named(measured: Agreement, prefix: str) -> Row:
+    return {prefix + name: getattr(measured, name) for name in MEASURES}
+
+
+class Measured:
+    """Rows of measures in a file of JSON lines.
+
+    Args:
+        path: kept between runs; rows of other scenes or samplings in it do no harm.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: dict[tuple[str, int, int], Row] = {}
+        if path.exists():
+            for line in path.read_text().splitlines():
+                row = json.loads(line)
+                self.rows[row.pop("name"), row.pop("scene"), row.pop("seed")] = row
+
+    def make(self, samplings: Sequence[Sampling], scenes: int, seeds: int, workers: int) -> None:
+        """Measure what is missing: every sampling on ``scenes`` scenes with ``seeds`` noises each."""
+        wanted = [
+            Task(sampling, scene, seed)
+            for sampling in samplings
+            for seed in range(seeds if sampling.model else 1)
+            for scene in range(scenes)
+        ]
+        missing = [task for task in wanted if task.key not in self.rows]
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(workers, context, torch.set_num_threads, (1,)) as pool:
+            for task, row in tqdm(zip(missing, pool.map(_run, missing), strict=True), total=len(missing), unit="scene"):
+                self.rows[task.key] = row
+                named = dict(zip(("name", "scene", "seed"), task.key, strict=True))
+                with self.path.open("a") as file:
+                    file.write(json.dumps(named | row) + "\n")
+
+    def by_scene(self, name: str, value: str, scenes: int, seeds: int) -> NDArray[np.float64]:
+        """``(scenes,)`` means of a measure over the seeds; NaN where it is undefined for all of them."""
+        out = np.full(scenes, math.nan)
+        for scene in range(scenes):
+            found = [self.rows.get((name, scene, seed), {}).get(value, math.nan) for seed in range(seeds)]
+            known = [v for v in found if not math.isnan(v)]
+            out[scene] = np.mean(known) if known else math.nan
+        return out
+
+
+def _run(task: Task) -> Row:
+    return measure(*videos_of(task))
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over scenes, or a ratio of two, with its 95% interval (bootstrap over the scenes)."""
+
+    value: float
+    low: float
+    high: float
+    scenes: int
+
+    def __str__(self) -> str:
+        return f"{self.value:.3g} ({self.low:.3g} to {self.high:.3g})"
+
+
+def mean(values: NDArray[np.float64]) -> Estimate:
+    """Of the scenes where the measure is defined."""
+    return _estimate(values[~np.isnan(values)])
+
+
+def ratio(above: NDArray[np.float64], below: NDArray[np.float64]) -> Estimate:
+    """Mean of one sampling over that of another, on the scenes where both are defined."""
+    known = ~np.isnan(above) & ~np.isnan(below)
+    return _estimate(above[known], below[known])
+
+
+def _estimate(*samples: NDArray[np.float64]) -> Estimate:
+    """Of the first sample's mean, or of its ratio to the second's."""
+
+    def statistic(*drawn: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
+        means = [x.mean(axis) for x in drawn]
+        out: NDArray[np.float64] = means[0] if len(means) == 1 else means[0] / means[1]
+        return out
+
+    count = len(samples[0])
+    if count < 2:
+        return Estimate(float(statistic(*samples)) if count else math.nan, math.nan, math.nan, count)
+    found = bootstrap(
+        samples, statistic, paired=True, vectorized=True, confidence_level=CONFIDENCE, method="percentile", rng=0
+    ).confidence_interval
+    return Estimate(float(statistic(*samples)), float(found.low), float(found.high), count)

@@ -1,0 +1,102 @@
+"""Consistency against network calls: ``python -m benchmarks.pareto MODEL_FOLDER --rows runs/pareto.jsonl``.
+
+Every pair strategy with recurrence 1 to 6, also over the first half of the steps alone, for 2, 4 and 6 views of
+held-out scenes (CVD paper, Sec. 4.3). A network call is the denoising of one pair of views in one pass of one step: the
+joint strategy's one call for all V views counts as V / 2. ``--plot`` draws the curves.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from benchmarks.consistency import Estimate, Measured, Sampling, mean
+from benchmarks.measure import machine, print_table, write_report
+from benchmarks.plots import Curve, draw_curves
+from benchmarks.synchronisation import SETTINGS, add_options
+from cvd_core.engine.assemble import ModelPaths
+from cvd_core.engine.settings import Settings
+from cvd_core.sampling.draws import SeededDraws
+from cvd_core.sampling.pairs import Strategy, rounds
+from cvd_core.sampling.recurrence import Recurrence
+
+VIEWS = (2, 4, 6)
+REPEATS = (1, 2, 3, 4, 6)
+HALF = 0.5
+MEASURE = "first frames"
+"""Of all views: they show one picture. The measure that spreads least from scene to scene."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One way of sampling: a line's name, and its place on that line."""
+
+    line: str
+    settings: Settings
+    views: int
+
+    @property
+    def name(self) -> str:
+        """Of its rows."""
+        return f"{self.views} views, {self.line}, R = {self.settings.recurrence.times}"
+
+    @property
+    def calls(self) -> float:
+        """Pairs of views denoised in a run."""
+        s = self.settings
+        passes = sum(s.recurrence.at(step, s.steps) for step in range(s.steps))
+        groups = rounds(s.strategy, self.views, SeededDraws(0), s.partitions)
+        return passes * sum(len(group) for matching in groups for group in matching) / 2
+
+
+def points(settings: Settings) -> Iterator[Point]:
+    """All of them; with two views all strategies are the same."""
+    strategies: dict[str, tuple[Strategy, int]] = {
+        "partition": ("partition", 1),
+        "two partitions": ("multi-partition", 2),
+        "exhaustive": ("exhaustive", 1),
+        "joint": ("joint", 1),
+    }
+    for views in VIEWS:
+        for line, (strategy, partitions) in list(strategies.items())[: 1 if views == 2 else None]:
+            chosen = replace(settings, strategy=strategy, partitions=partitions)
+            for times in REPEATS:
+                yield Point(line, replace(chosen, recurrence=Recurrence(times)), views)
+        for times in REPEATS[1:]:
+            yield Point("partition, first half", replace(settings, recurrence=Recurrence(times, 0, HALF)), views)
+
+
+def main() -> None:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", type=Path, help="folder with base/, motion, camera and sync .safetensors")
+    add_options(parser)
+    parser.add_argument("--most-calls", type=float, default=400, help="leave out what needs more network calls")
+    parser.add_argument("--plot", type=Path, help="a PNG to write")
+    args = parser.parse_args()
+    about = machine()
+    files = ModelPaths.in_folder(args.model)
+    chosen = [p for p in points(replace(SETTINGS, steps=args.steps)) if p.calls <= args.most_calls]
+    measured = Measured(args.rows)
+    measured.make([Sampling(p.name, files, p.settings, p.views) for p in chosen], args.scenes, args.seeds, args.workers)
+    found = {p: mean(measured.by_scene(p.name, MEASURE, args.scenes, args.seeds)) for p in chosen}
+    print_table([["sampling", "network calls", MEASURE], *[[p.name, f"{p.calls:g}", str(found[p])] for p in chosen]])
+    write_report(args.json, "pareto", about, {p.name: {"calls": p.calls} | vars(found[p]) for p in chosen})
+    if args.plot:
+        draw_curves(
+            args.plot, curves(found), "network calls (pairs of views denoised)", "difference of first frames, MSE"
+        )
+
+
+def curves(found: dict[Point, Estimate]) -> dict[str, dict[str, Curve]]:
+    """Lines by number of views and name."""
+    out: dict[str, dict[str, Curve]] = {}
+    for point, estimate in found.items():
+        out.setdefault(f"{point.views} views", {}).setdefault(point.line, []).append((point.calls, estimate))
+    return out
+
+
+if __name__ == "__main__":
+    main()
