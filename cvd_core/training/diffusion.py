@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from diffusers.models.attention_processor import AttnProcessor
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from cvd_core.engine.prediction import signal_and_noise, velocity
 from cvd_core.training.config import NoiseConfig
-from cvd_core.training.data.source import PairSource
+from cvd_core.training.data.source import PairBatch, PairSource
 from cvd_core.training.stage import Batch, Stage, generator
 
 TIMESTEPS = 1000
@@ -30,33 +31,46 @@ def fast_attention(unet: nn.Module) -> None:
 
 
 class DiffusionStage(Stage):
-    """A stage that learns to denoise the latents of video pairs.
+    """A stage that learns to denoise the latents of video pairs; those of one step are all of one kind.
 
     Args:
+        unet: the network to be trained, or parts of it.
         text_encoder: to be trained or not, as its ``requires_grad`` says.
         source: of the data.
         noise: of the diffusion.
+        camera_share: share of the steps on static scenes with cameras; the others are on moving ones without.
         empty: ``(L,)`` tokens of the empty prompt.
         seed: of the samples and the noise.
     """
 
     def __init__(
-        self, text_encoder: nn.Module, source: PairSource, noise: NoiseConfig, empty: Tensor, seed: int
+        self,
+        unet: Any,
+        text_encoder: nn.Module,
+        source: PairSource,
+        noise: NoiseConfig,
+        camera_share: float,
+        empty: Tensor,
+        seed: int,
     ) -> None:
         super().__init__()
         self.text_encoder = text_encoder
+        self.unet = unet
         self.source = source
         self.noise = noise
+        self.camera_share = camera_share
         self.empty = empty
         self.seed = seed
 
-    def rng(self, step: int, positions: Sequence[int]) -> torch.Generator:
-        """The random numbers of this process in this step."""
-        return generator(self.seed, type(self).__name__, step, positions[0])
+    def with_cameras(self, step: int) -> bool:
+        """Which kind of pairs a step has, the same in all processes."""
+        draw = torch.rand((), generator=generator(self.seed, type(self).__name__, "with cameras", step))
+        return bool(draw < self.camera_share)
 
-    def decide(self, what: str, step: int, share: float) -> bool:
-        """A decision about a whole step, the same in all processes: true for ``share`` of the steps."""
-        return bool(torch.rand((), generator=generator(self.seed, what, step)) < share)
+    def draw(self, step: int, positions: Sequence[int]) -> tuple[PairBatch, torch.Generator]:
+        """The pairs at some positions of a step's batch, and the random numbers for what is made of them."""
+        rng = generator(self.seed, type(self).__name__, step, positions[0])
+        return self.source.draw(step, positions, cameras=self.with_cameras(step)), rng
 
     def noised(self, latents: Tensor, rng: torch.Generator, groups: int | None = None) -> Batch:
         """Noise for ``latents`` ``(rows, ...)``: ``noisy``, ``timestep`` ``(rows,)`` and ``target``.
@@ -83,33 +97,17 @@ class DiffusionStage(Stage):
         return out
 
 
+def one_view(pairs: PairBatch, rng: torch.Generator) -> Tensor:
+    """``(P,)`` index of one video of each pair; the first of moving ones: a deformed copy shows no scene."""
+    return torch.randint(2, (len(pairs.latents),), generator=rng) * (pairs.cameras is not None)
+
+
 class ImageStage(DiffusionStage):
-    """Stage "images": text to single frames; trains the UNet and the text encoder.
-
-    Args:
-        camera_share: share of the steps on static scenes.
-    """
-
-    def __init__(
-        self,
-        unet: nn.Module,
-        text_encoder: nn.Module,
-        source: PairSource,
-        noise: NoiseConfig,
-        camera_share: float,
-        empty: Tensor,
-        seed: int,
-    ) -> None:
-        super().__init__(text_encoder, source, noise, empty, seed)
-        self.unet = unet
-        self.camera_share = camera_share
+    """Stage "images": text to single frames; trains the UNet and the text encoder."""
 
     def batch(self, step: int, positions: Sequence[int]) -> Batch:
-        rng = self.rng(step, positions)
-        cameras = self.decide("kind of pictures", step, self.camera_share)
-        pairs = self.source.draw(step, positions, cameras=cameras)
-        rows = torch.arange(len(positions))
-        view = torch.randint(2, rows.shape, generator=rng) * cameras  # a deformed copy is no picture of a scene
+        pairs, rng = self.draw(step, positions)
+        rows, view = torch.arange(len(positions)), one_view(pairs, rng)
         frame = torch.randint(pairs.latents.shape[2], rows.shape, generator=rng)
         latents = pairs.latents[rows, view, frame]
         return {**self.noised(latents, rng), "tokens": self.prompts(pairs.tokens, rng)}

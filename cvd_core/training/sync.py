@@ -21,7 +21,7 @@ from cvd_core.training.stage import Batch
 
 
 class SyncStage(DiffusionStage):
-    """Pairs of videos; a step is all of one phase, or all of the other.
+    """Pairs of videos; a step is of one of two phases.
 
     Camera phase (RealEstate10K in the paper): folded videos of static scenes, camera control on, true epipolar lines.
     Video phase (WebVid10M): videos and their deformed copies, camera control off, pseudo lines through H x, and no loss
@@ -45,27 +45,20 @@ class SyncStage(DiffusionStage):
         empty: Tensor,
         seed: int,
     ) -> None:
-        super().__init__(text_encoder.requires_grad_(False), source, noise, empty, seed)
-        self.unet = unet
+        frozen = text_encoder.requires_grad_(False)
+        super().__init__(unet.requires_grad_(False), frozen, source, noise, config.camera_share, empty, seed)
         self.data = data
         self.config = config
         self.loras = loras
-        unet.requires_grad_(False)
         if unet.sync is None:
             raise ValueError("the network has no sync modules to train")
         unet.sync.requires_grad_(True)
 
-    def in_camera_phase(self, step: int) -> bool:
-        """Which phase a step belongs to."""
-        return self.decide("sync phase", step, self.config.camera_share)
-
     def batch(self, step: int, positions: Sequence[int]) -> Batch:
-        rng = self.rng(step, positions)
-        cameras = self.in_camera_phase(step)
-        pairs = self.source.draw(step, positions, cameras=cameras)
+        pairs, rng = self.draw(step, positions)
         latents = pairs.latents.transpose(2, 3)  # (P, 2, C, F, h, w)
         homography, valid = pairs.homography, pairs.valid
-        if not (cameras or self.config.homography):
+        if pairs.cameras is None and not self.config.homography:
             latents, valid = latents[:, :1].expand_as(latents), torch.ones_like(valid)
             homography = torch.eye(3, dtype=torch.float64).expand_as(homography)
         # The paper gives both videos of a pair the same t.

@@ -11,12 +11,12 @@ from cvd_core.engine.unet import CollaborativeUNet
 from cvd_core.geometry.plucker import plucker_embedding
 from cvd_core.training.config import DataConfig, NoiseConfig, VideoConfig
 from cvd_core.training.data.source import PairSource
-from cvd_core.training.diffusion import DiffusionStage
+from cvd_core.training.diffusion import DiffusionStage, one_view
 from cvd_core.training.stage import Batch
 
 
 class VideoStage(DiffusionStage):
-    """Single videos. A step has either static scenes, with cameras, or moving ones, without.
+    """Single videos.
 
     Args:
         unet: with pose encoder and merges; its sync modules are not used.
@@ -35,23 +35,15 @@ class VideoStage(DiffusionStage):
         empty: Tensor,
         seed: int,
     ) -> None:
-        super().__init__(text_encoder.requires_grad_(False), source, noise, empty, seed)
-        self.unet = unet.requires_grad_(True)
+        frozen = text_encoder.requires_grad_(False)
+        super().__init__(unet.requires_grad_(True), frozen, source, noise, config.camera_share, empty, seed)
         if unet.sync is not None:
             unet.sync.requires_grad_(False)
         self.data = data
-        self.config = config
-
-    def with_cameras(self, step: int) -> bool:
-        """What kind of step it is."""
-        return self.decide("phase", step, self.config.camera_share)
 
     def batch(self, step: int, positions: Sequence[int]) -> Batch:
-        rng = self.rng(step, positions)
-        cameras = self.with_cameras(step)
-        pairs = self.source.draw(step, positions, cameras=cameras)
-        rows = torch.arange(len(positions))
-        view = torch.randint(2, rows.shape, generator=rng) * cameras  # a deformed copy is no video of a scene
+        pairs, rng = self.draw(step, positions)
+        rows, view = torch.arange(len(positions)), one_view(pairs, rng)
         latents = pairs.latents[rows, view].transpose(1, 2)  # (rows, C, F, h, w)
         batch = {**self.noised(latents, rng), "tokens": self.prompts(pairs.tokens, rng)}
         if pairs.cameras is not None:

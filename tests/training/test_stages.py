@@ -42,8 +42,7 @@ def run(trained: Path) -> Run:
 
 
 def step_where(stage: VideoStage | SyncStage, cameras: bool) -> int:
-    known = stage.with_cameras if isinstance(stage, VideoStage) else stage.in_camera_phase
-    return next(step for step in range(100) if known(step) == cameras)
+    return next(step for step in range(100) if stage.with_cameras(step) == cameras)
 
 
 def gradients(stage: Stage, step: int) -> dict[str, Tensor]:
@@ -120,8 +119,8 @@ def test_ablations_change_what_they_say(run: Run) -> None:
     assert bool((batch["valid"] == 1).all())
     assert torch.equal(batch["homography"], torch.eye(3, dtype=torch.float64).expand(3, 3, 3, 3))
     assert batch["timestep"].view(3, 2).diff().abs().max() > 0
-    stage.config = replace(stage.config, camera_share=1.0)
-    assert all(stage.in_camera_phase(step) for step in range(50))
+    stage.camera_share = 1.0
+    assert all(stage.with_cameras(step) for step in range(50))
 
 
 @pytest.mark.parametrize("name", ["images", "video", "sync"])
