@@ -146,6 +146,8 @@ class Measured:
             for scene in range(scenes)
         ]
         missing = [task for task in wanted if task.key not in self.rows]
+        if not missing:
+            return
         self.path.parent.mkdir(parents=True, exist_ok=True)
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(workers, context, torch.set_num_threads, (1,)) as pool:
