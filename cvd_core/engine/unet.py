@@ -6,7 +6,7 @@ sync module. The networks keep their own parameters and names; nothing is copied
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
@@ -15,6 +15,7 @@ import torch
 from diffusers import UNetMotionModel
 from einops import rearrange, repeat
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from cvd_core.camera_control.injection import CameraMerge, CameraMerges
 from cvd_core.camera_control.pose_encoder import PoseEncoder
@@ -24,27 +25,44 @@ from cvd_core.sync.module import SyncModule, SyncModules
 from cvd_core.unet_layout import Site, sites
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Call:
-    """What the hooks need to know about the running call."""
+    """One call of the network."""
 
     camera: list[Tensor] | None = None  # per level (rows * h * w, F, C)
     camera_scale: float = 1.0
     sync: SyncContext | None = None
 
 
+@dataclass
+class _Running:
+    """What the hooks share: the running call, and whether activations are computed again for gradients."""
+
+    call: _Call = _Call()
+    recompute: bool = False
+
+    @contextmanager
+    def during(self, call: _Call) -> Iterator[None]:
+        before, self.call = self.call, call
+        try:
+            yield
+        finally:
+            self.call = before
+
+
 class _CameraAttention:
     """Attention processor of a motion module's first attention: merge the camera feature, then attend as before."""
 
-    def __init__(self, inner: Any, merge: CameraMerge, level: int, call: _Call) -> None:
+    def __init__(self, inner: Any, merge: CameraMerge, level: int, running: _Running) -> None:
         self.inner = inner
         self.merge = merge
         self.level = level
-        self.call = call
+        self.running = running
 
     def __call__(self, attn: Any, hidden_states: Tensor, *args: Any, **kwargs: Any) -> Any:
-        if self.call.camera is not None:
-            hidden_states = self.merge(hidden_states, self.call.camera[self.level], self.call.camera_scale)
+        call = self.running.call
+        if call.camera is not None:
+            hidden_states = self.merge(hidden_states, call.camera[self.level], call.camera_scale)
         return self.inner(attn, hidden_states, *args, **kwargs)
 
 
@@ -54,13 +72,40 @@ class _Synchronise:
     An object rather than a closure, so that a deep copy of the network hooks the copied modules.
     """
 
-    def __init__(self, module: SyncModule, call: _Call) -> None:
+    def __init__(self, module: SyncModule, running: _Running) -> None:
         self.module = module
-        self.call = call
+        self.running = running
 
     def __call__(self, _motion: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
-        context = self.call.sync
-        return output if context is None else cast(Tensor, self.module(output, context))
+        context = self.running.call.sync
+        if context is None:
+            return output
+        if not (self.running.recompute and torch.is_grad_enabled()):
+            return cast(Tensor, self.module(output, context))
+        repeatable = context.repeatable()
+        return cast(Tensor, checkpoint(lambda x: self.module(x, repeatable()), output, use_reentrant=False))
+
+
+class _Recomputed:
+    """Forward of a motion module that keeps its input for the gradient, not its activations.
+
+    They are computed again after the network call has ended, so with the camera of that call.
+    """
+
+    def __init__(self, forward: Callable[..., Tensor], running: _Running) -> None:
+        self.forward = forward
+        self.running = running
+
+    def __call__(self, hidden_states: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        if not torch.is_grad_enabled():
+            return self.forward(hidden_states, *args, **kwargs)
+        call = self.running.call
+
+        def run(x: Tensor) -> Tensor:
+            with self.running.during(call):
+                return self.forward(x, *args, **kwargs)
+
+        return cast(Tensor, checkpoint(run, hidden_states, use_reentrant=False))
 
 
 class CollaborativeUNet(nn.Module):
@@ -88,7 +133,7 @@ class CollaborativeUNet(nn.Module):
         self.merges = merges
         self.sync = sync
         self.widths: tuple[int, ...] = tuple(unet.config.block_out_channels)
-        self._call = _Call()
+        self._running = _Running()
         self.sites = sites(self.widths, int(unet.config.layers_per_block))
         for name, modules in (("sync modules", sync), ("CameraCtrl merges", merges)):
             if modules is not None and modules.widths != self.widths:
@@ -104,15 +149,25 @@ class CollaborativeUNet(nn.Module):
         motion = self.motion_module(site)
         if self.merges is not None:
             attention = cast(Any, motion).transformer_blocks[0].attn1
-            merged = _CameraAttention(attention.processor, self.merges.at(site), site.level, self._call)
+            merged = _CameraAttention(attention.processor, self.merges.at(site), site.level, self._running)
             attention.set_processor(merged)
         if self.sync is not None:
-            motion.register_forward_hook(_Synchronise(self.sync.at(site), self._call))
+            motion.register_forward_hook(_Synchronise(self.sync.at(site), self._running))
 
     def motion_module(self, site: Site) -> nn.Module:
         """The motion module at ``site``; what it returns has been through the sync module."""
         blocks = self.unet.down_blocks if site.direction == "down" else self.unet.up_blocks
         return cast(nn.Module, cast(Any, blocks)[site.block].motion_modules[site.layer])
+
+    def enable_gradient_checkpointing(self) -> None:
+        """Keep only the inputs of resnets, attentions, motion and sync modules; gradients compute the rest again."""
+        if self._running.recompute:
+            return
+        self._running.recompute = True
+        self.unet.enable_gradient_checkpointing()  # of resnets and spatial attention
+        for site in self.sites:
+            motion = self.motion_module(site)
+            motion.forward = _Recomputed(motion.forward, self._running)  # type: ignore[method-assign]
 
     @property
     def dtype(self) -> torch.dtype:
@@ -154,14 +209,6 @@ class CollaborativeUNet(nn.Module):
         features = self.pose_encoder(plucker.to(weight))
         return [rearrange(f, "v c f h w -> v (h w) f c") for f in features]
 
-    @contextmanager
-    def _calling(self, camera: list[Tensor] | None, scale: float, sync: SyncContext | None) -> Iterator[None]:
-        self._call.camera, self._call.camera_scale, self._call.sync = camera, scale, sync
-        try:
-            yield
-        finally:
-            self._call.camera, self._call.camera_scale, self._call.sync = None, 1.0, None
-
     def forward(
         self,
         latents: Tensor,
@@ -190,6 +237,6 @@ class CollaborativeUNet(nn.Module):
         if camera is not None:
             tokens = [repeat(f, "v n f c -> (v b n) f c", b=rows // f.shape[0]) for f in camera]
         text = text.to(self.dtype).repeat_interleave(latents.shape[2], dim=0)  # spatial attention sees frames as rows
-        with self._calling(tokens, camera_scale, sync):
+        with self._running.during(_Call(tokens, camera_scale, sync)):
             out = self.unet(latents.to(self.dtype), timestep, text, return_dict=False)[0]
         return cast(Tensor, out)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Literal
+
+from torch import Tensor
 
 from cvd_core.sync.bias import EpipolarBias, Slopes
 
@@ -54,6 +57,23 @@ class SyncContext:
     def synchronised(self) -> bool:
         """Whether the views of this batch talk to each other at all."""
         return self.strength != 0 and bool(self.partners.get(self.views[0]))
+
+    def repeatable(self) -> Callable[[], SyncContext]:
+        """Gives this context for each evaluation of one module: a second one has the slopes of the first."""
+        drawn: list[Tensor] = []
+
+        def context() -> SyncContext:
+            position = count()
+
+            def slopes(shape: tuple[int, ...]) -> Tensor:
+                i = next(position)
+                if i == len(drawn):
+                    drawn.append(self.slopes(shape))
+                return drawn[i]
+
+            return replace(self, slopes=slopes)
+
+        return context
 
 
 def groups_to_partners(groups: Sequence[Sequence[int]]) -> dict[int, tuple[int, ...]]:
