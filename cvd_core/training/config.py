@@ -155,7 +155,10 @@ class TrainConfig:
         start_from: folder of an exported model whose weights to start with, relative to the configuration; None: from
             nothing. Its autoencoder goes with its UNet: then train the stages video and sync alone.
         seed: decides data, initial weights and noise.
-        precision: of the networks' arithmetic, in accelerate's words; weights stay float32.
+        precision: of the networks' arithmetic, in accelerate's words; weights that are trained stay float32.
+        gradient_checkpointing: compute activations again for gradients instead of keeping them: the same gradients, in
+            less memory and more time.
+        tensorboard: write the metrics for TensorBoard too, which the extra ``train`` installs.
         folders: clips to train on; None: procedural scenes.
         stages: loop of each stage by name, in the order in which they run.
     """
@@ -165,6 +168,8 @@ class TrainConfig:
     start_from: Path | None = None
     seed: int = 0
     precision: Precision = "no"
+    gradient_checkpointing: bool = False
+    tensorboard: bool = False
     data: DataConfig = field(default_factory=DataConfig)
     folders: FoldersConfig | None = None
     networks: NetworkConfig = field(default_factory=NetworkConfig)

@@ -22,6 +22,7 @@ from cvd_core.training.config import TrainConfig
 from cvd_core.training.data.scenes import vocabulary
 from cvd_core.training.diffusion import fast_attention
 from cvd_core.training.networks import MODEL_FILES, load_tokenizer, new_text_encoder, new_unet, write_tokenizer
+from cvd_core.training.processes import processes
 from cvd_core.training.stage import generator
 from cvd_core.weights import motion_tensors, read_checkpoint
 
@@ -30,7 +31,9 @@ def new_base(config: TrainConfig) -> BaseModel:
     """An untrained base; writes its tokenizer into the output folder."""
     networks = config.networks
     folder = config.output / "tokenizer"
-    write_tokenizer(folder, vocabulary(), networks.text_length)
+    with processes().main_process_first():
+        if processes().is_main_process:
+            write_tokenizer(folder, vocabulary(), networks.text_length)
     tokenizer = load_tokenizer(folder)
     with _initial_weights(config.seed, "base"):
         unet = new_unet(networks)

@@ -6,7 +6,6 @@ depend on the step alone, and a checkpoint holds weights, their average, buffers
 
 from __future__ import annotations
 
-import csv
 import math
 import signal
 import time
@@ -24,6 +23,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from cvd_core.files import atomic_path
 from cvd_core.training.config import LoopConfig, Precision
+from cvd_core.training.metrics import Metrics
 from cvd_core.training.stage import Stage
 
 
@@ -76,6 +76,7 @@ def train_stage(
     folder: Path,
     *,
     precision: Precision = "no",
+    tensorboard: bool = False,
     resume: bool = False,
     stop_after: int | None = None,
 ) -> Average:
@@ -84,8 +85,9 @@ def train_stage(
     Args:
         stage: on the CPU; moved to accelerate's device.
         config: of the loop.
-        folder: receives ``checkpoint.pt`` and ``metrics.csv``.
+        folder: receives ``checkpoint.pt`` and the metrics.
         precision: the same for all stages of a process.
+        tensorboard: write the metrics for TensorBoard too.
         resume: continue from the checkpoint if there is one.
         stop_after: step after which to stop as Ctrl-C does.
 
@@ -113,28 +115,36 @@ def train_stage(
     rank = accelerator.process_index
     positions = range(rank * config.batch, (rank + 1) * config.batch)
     end = config.steps if stop_after is None else min(config.steps, stop_after)
-    metrics = _Metrics(folder / "metrics.csv", config.log_every, enabled=accelerator.is_main_process)
+    is_main = accelerator.is_main_process
+    metrics = Metrics(folder, config.log_every, step, tensorboard=tensorboard) if is_main else None
     saved = time.monotonic()
+    stopping = False
     with _interruptible() as interrupted:
-        while step < end and not interrupted:
+        while step < end and not stopping:
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(config, step)
             batch = {key: value.to(accelerator.device) for key, value in stage.batch(step, positions).items()}
-            with accelerator.autocast(), _fast_gradients(accelerator.device):
-                results = wrapped(batch)
-            accelerator.backward(results["loss"])
+            with _fast_gradients(accelerator.device):  # of the backward pass too: it may compute activations again
+                with accelerator.autocast():
+                    results = wrapped(batch)
+                accelerator.backward(results["loss"])
             norm = accelerator.clip_grad_norm_([p for _, p in stage.trained()], config.clip)
             fast.step()
             fast.zero_grad()
             step += 1
             average.update(step)
-            metrics.add(step, results | {"gradient_norm": norm, "learning_rate": learning_rate(config, step - 1)})
-            if accelerator.is_main_process and time.monotonic() - saved > config.save_seconds:
+            if metrics is not None:
+                metrics.add(step, results | {"gradient_norm": norm, "learning_rate": learning_rate(config, step - 1)})
+            if is_main and time.monotonic() - saved > config.save_seconds:
                 _save(checkpoint, step, stage, average, optimizer)
                 saved = time.monotonic()
-        if accelerator.is_main_process:
+            # All processes stop after the same step, whichever of them hears of it first.
+            stopping = bool(accelerator.reduce(torch.tensor(len(interrupted), device=accelerator.device)))
+        if is_main:
             _save(checkpoint, step, stage, average, optimizer)
-    if interrupted:
+    if metrics is not None:
+        metrics.close()
+    if stopping or interrupted:
         raise KeyboardInterrupt
     return average
 
@@ -179,39 +189,6 @@ def _load(path: Path, stage: Stage, average: Average, optimizer: torch.optim.Opt
             value.copy_(state["average"][name])
     optimizer.load_state_dict(state["optimizer"])
     return int(state["step"])
-
-
-class _Metrics:
-    """Means over ``every`` steps, one CSV row each."""
-
-    def __init__(self, path: Path, every: int, *, enabled: bool) -> None:
-        self.path, self.every, self.enabled = path, every, enabled
-        self.sums: dict[str, float] = {}
-        self.counted = 0
-        self.started = time.monotonic()
-
-    def add(self, step: int, values: dict[str, Tensor | float | None]) -> None:
-        if not self.enabled:
-            return
-        for name, value in values.items():
-            if value is not None:
-                self.sums[name] = self.sums.get(name, 0.0) + float(torch.as_tensor(value).detach())
-        self.counted += 1
-        if step % self.every == 0:
-            now = time.monotonic()
-            row = {"step": step, "seconds_per_step": (now - self.started) / self.counted}
-            row |= {name: total / self.counted for name, total in self.sums.items()}
-            self._write(row)
-            self.sums, self.counted, self.started = {}, 0, now
-
-    def _write(self, row: dict[str, float]) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        new = not self.path.exists()
-        with self.path.open("a", newline="") as file:
-            writer = csv.DictWriter(file, list(row))
-            if new:
-                writer.writeheader()
-            writer.writerow({name: f"{value:.6g}" for name, value in row.items()})
 
 
 @contextmanager

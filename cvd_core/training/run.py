@@ -6,7 +6,6 @@ import shutil
 from pathlib import Path
 
 import torch
-from accelerate import PartialState
 from torch import Tensor, nn
 
 from cvd_core.engine.patch_autoencoder import PatchAutoencoder
@@ -16,11 +15,13 @@ from cvd_core.training.config import TrainConfig
 from cvd_core.training.data.folders import RealEstate10KPairs, VideoPairs
 from cvd_core.training.data.latents import latent_pairs
 from cvd_core.training.data.source import FolderSource, PairSource
-from cvd_core.training.diffusion import ImageStage
+from cvd_core.training.diffusion import DiffusionStage, ImageStage
 from cvd_core.training.initial import load_networks, new_base, new_denoiser
 from cvd_core.training.loop import load_checkpoint, train_stage
+from cvd_core.training.metrics import check_tensorboard
 from cvd_core.training.networks import MODEL_FILES, save_denoiser, tokenize
 from cvd_core.training.phase_loras import PhaseLoras
+from cvd_core.training.processes import processes
 from cvd_core.training.stage import Stage
 from cvd_core.training.sync import SyncStage
 from cvd_core.training.video import VideoStage
@@ -55,7 +56,15 @@ class Run:
         self._source: PairSource | None = None
 
     def train(self) -> None:
-        """Run every stage that is not finished; Ctrl-C saves and stops."""
+        """Run every stage that is not finished; Ctrl-C saves and stops.
+
+        Raises:
+            ValueError: something that the configuration asks for is missing on this machine.
+        """
+        if self.config.precision == "fp16" and not torch.cuda.is_available():
+            raise ValueError("the configuration says `precision: fp16`, which takes a GPU; a CPU has bf16 and no")
+        if self.config.tensorboard:
+            check_tensorboard()
         for name in STAGES:
             if name in self.config.stages:
                 self._train(name)
@@ -124,7 +133,7 @@ class Run:
             vae, config, folders = self.base.vae.eval().requires_grad_(False), self.config, self.config.folders
             clip = (config.data.frames, config.data.size, config.data.size, config.seed)
             if folders is None:
-                with PartialState().main_process_first():  # the others then find the files
+                with processes().main_process_first():  # the others then find the files
                     self._source = latent_pairs(self.folder / "latents", vae, self._tokenize, config.data, config.seed)
             else:
                 with_cameras = RealEstate10KPairs(folders.realestate10k, *clip) if folders.realestate10k else None
@@ -141,8 +150,16 @@ class Run:
         if checkpoint.exists() and int(load_checkpoint(checkpoint)["step"]) >= config.steps:
             load_average(stage, checkpoint)
             return
-        precision = self.config.precision
-        train_stage(stage, config, checkpoint.parent, precision=precision, resume=self.resume).copy()
+        if self.config.gradient_checkpointing and isinstance(stage, DiffusionStage):
+            stage.unet.enable_gradient_checkpointing()
+        train_stage(
+            stage,
+            config,
+            checkpoint.parent,
+            precision=self.config.precision,
+            tensorboard=self.config.tensorboard,
+            resume=self.resume,
+        ).copy()
         if isinstance(stage, SyncStage):
             stage.loras.use("none")
 

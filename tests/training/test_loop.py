@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
 import signal
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor, nn
 
 from cvd_core.training.config import LoopConfig
 from cvd_core.training.loop import learning_rate, load_checkpoint, train_stage
+from cvd_core.training.metrics import check_tensorboard
 from cvd_core.training.stage import Batch, Stage, generator
 
 CONFIG = LoopConfig(steps=12, batch=8, learning_rate=0.02, warmup=3, log_every=4, ema=0.9)
@@ -88,6 +93,33 @@ def test_only_trained_parameters_change_and_the_loss_falls(tmp_path: Path) -> No
         rows = list(csv.DictReader(file))
     assert [int(row["step"]) for row in rows] == list(range(4, 401, 4))
     assert float(rows[-1]["loss"]) < 1e-3 < float(rows[0]["loss"])
+
+
+def test_tensorboard_gets_the_numbers_of_the_table(tmp_path: Path) -> None:
+    def train(**options: Any) -> None:
+        train_stage(new_line(), CONFIG, tmp_path, tensorboard=True, **options)
+
+    train(stop_after=4)
+    shutil.copy(tmp_path / "checkpoint.pt", tmp_path / "early.pt")
+    train(resume=True)
+    shutil.move(tmp_path / "early.pt", tmp_path / "checkpoint.pt")  # as if it had crashed before the second was saved
+    train(resume=True)
+    with (tmp_path / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["step"] for row in rows] == ["4", "8", "12"]
+    board = EventAccumulator(str(tmp_path)).Reload()
+    assert set(board.Tags()["scalars"]) == rows[0].keys() - {"step"}
+    for name in board.Tags()["scalars"]:
+        assert [event.step for event in board.Scalars(name)] == [4, 8, 12]
+        expected = [float(row[name]) for row in rows]
+        assert [event.value for event in board.Scalars(name)] == pytest.approx(expected, rel=1e-5)
+
+
+def test_missing_tensorboard_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    check_tensorboard()
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    with pytest.raises(ValueError, match=r"collaborative-video-diffusion\[train\].*metrics\.csv"):
+        check_tensorboard()
 
 
 def test_existing_checkpoints_are_not_overwritten_and_must_fit(tmp_path: Path) -> None:
