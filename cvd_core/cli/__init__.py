@@ -16,6 +16,7 @@ from typing import TextIO
 from cvd_core import __version__
 
 COMMANDS = {
+    "demo": "see what this does, offline and at once",
     "generate": "make videos of one scene, one along each camera path",
     "cameras": "convert, describe and draw camera files",
     "evaluate": "measure videos: cameras followed, views in agreement",

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
+from cvd_core import mini
 from cvd_core.cli import COMMANDS
 from cvd_core.cli.defaults import DEFAULT_FPS, DEFAULT_FRAMES, DEFAULT_VIEWS, RIG_PARAMETERS
 from cvd_core.engine.settings import Settings
@@ -22,6 +24,9 @@ from cvd_core.sizes import SIDE_STEP, SMALLEST_SIDE
 
 EXAMPLES = """\
 examples:
+  two views with the small model of the package, which needs no files (`cvd demo` shows more):
+    cvd generate --rig stereo --rig-baseline 2 --prompt "a red ball and a blue cube on a gray checkered floor" \\
+      --out runs/balls
   four views that move out to the points of a circle:
     cvd generate --rig circle --views 4 --recurrence 3 --guidance 14 --prompt "a red car on a forest road" \\
       --base realistic.safetensors --config sd15/ --motion v3_sd15_mm.ckpt --camera CameraCtrl.ckpt --sync CVD.ckpt \\
@@ -48,20 +53,33 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     _add_cameras(parser.add_argument_group("cameras", "Either pose files or a rig. Every path is one view, one video."))
     _add_scene(parser.add_argument_group("scene"))
     _add_models(
-        parser.add_argument_group("models", "Files on this machine; `cvd inspect FILE` tells what a file is good for.")
+        parser.add_argument_group(
+            "models",
+            "Files on this machine; `cvd inspect FILE` tells what a file is good for. Without any, the small model of "
+            "the package is used.",
+        )
     )
     _add_sampling(parser.add_argument_group("picture and sampling"))
     _add_views(parser.add_argument_group("how views work together"))
     _add_machine(parser.add_argument_group("machine"))
 
 
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """The options of a run from a command line without its program and command."""
+    parser = argparse.ArgumentParser()
+    add_parser(parser.add_subparsers())
+    return parser.parse_args(["generate", *words])
+
+
 def run(args: argparse.Namespace) -> None:
     """Read the inputs, make the videos, write everything at the end."""
     quiet_libraries(offline=not args.allow_download)
-    from cvd_core.cli.inputs import read_inputs
+    from cvd_core.cli.inputs import read_inputs, tell
     from cvd_core.cli.render import render
 
-    render(read_inputs(args), args.out, allow_download=args.allow_download)
+    inputs = read_inputs(args)
+    tell(args, inputs)
+    render(inputs, args.out, allow_download=args.allow_download)
 
 
 def quiet_libraries(*, offline: bool) -> None:
@@ -138,7 +156,8 @@ def _add_cameras(group: argparse._ArgumentGroup) -> None:
         type=int,
         metavar="N",
         help=f"frames of every video: rigs are made with so many (default: {DEFAULT_FRAMES}), pose files are resampled "
-        f"to it (default: as many as they have). The networks were trained with {DEFAULT_FRAMES}",
+        f"to it (default: as many as they have). The networks were trained with {DEFAULT_FRAMES}, the mini model with "
+        f"{mini.FRAMES}, its default for both",
     )
 
 
@@ -165,9 +184,10 @@ def _add_scene(group: argparse._ArgumentGroup) -> None:
 def _add_models(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--base",
-        type=Path,
         metavar="PATH",
-        help="Stable Diffusion 1.5 or a fine-tune of it: a diffusers folder, or a .safetensors or .ckpt file",
+        help="Stable Diffusion 1.5 or a fine-tune of it: a diffusers folder, or a .safetensors or .ckpt file; or "
+        f"{mini.NAME}, the small model of the package with its own motion, camera and sync modules, which knows balls "
+        f"and cubes on a floor (default: {mini.NAME})",
     )
     group.add_argument(
         "--config",
@@ -197,16 +217,16 @@ def _add_models(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_sampling(group: argparse._ArgumentGroup) -> None:
-    sides = f"multiple of {SIDE_STEP}, at least {SMALLEST_SIDE} (default: %d; the networks were trained with 256)"
-    group.add_argument("--width", type=int, metavar="PX", help=sides % Settings.width)
-    group.add_argument("--height", type=int, metavar="PX", help=sides % Settings.height)
-    group.add_argument("--steps", type=int, metavar="N", help=f"denoising steps (default: {Settings.steps})")
+    sides = f"multiple of {SIDE_STEP}, at least {SMALLEST_SIDE} (default: %s, as the networks were trained)"
+    group.add_argument("--width", type=int, metavar="PX", help=sides % _default("width"))
+    group.add_argument("--height", type=int, metavar="PX", help=sides % _default("height"))
+    group.add_argument("--steps", type=int, metavar="N", help=f"denoising steps (default: {_default('steps')})")
     group.add_argument(
         "--guidance",
         type=float,
         metavar="N",
         help="how strictly the prompt is followed; 1 turns guidance off and halves the time "
-        f"(default: {Settings.guidance:g}; the released code takes 14 for more than two views)",
+        f"(default: {_default('guidance')}; the released code takes 14 for more than two views)",
     )
     group.add_argument(
         "--sampler",
@@ -217,6 +237,11 @@ def _add_sampling(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--seed", type=int, metavar="N", help=f"decides every random number of the run (default: {Settings.seed})"
     )
+
+
+def _default(name: str) -> str:
+    """A setting's default at full size and that of the mini model."""
+    return f"{getattr(Settings, name):g}, mini: {mini.SETTINGS[name]:g}"
 
 
 def _add_views(group: argparse._ArgumentGroup) -> None:

@@ -9,8 +9,10 @@ from typing import Any, TypeVar
 
 import torch
 
+from cvd_core import mini
 from cvd_core.cli import note
 from cvd_core.cli.defaults import DEFAULT_FPS, DEFAULT_FRAMES, DEFAULT_VIEWS, RIG_PARAMETERS
+from cvd_core.cli.models import choose_models, is_mini
 from cvd_core.engine.assemble import ModelPaths, choose_device, choose_dtype
 from cvd_core.engine.run import RunRecord
 from cvd_core.engine.settings import Settings
@@ -37,7 +39,7 @@ class Inputs:
         paths: files of the models.
         dtype, device: of the networks.
         earlier: the run that is repeated, or None.
-        replaced: roles of its models that are given anew.
+        kept: roles of its models that are used again.
         passes: steps of the run with their repeats.
         calls: network calls in each.
     """
@@ -51,44 +53,44 @@ class Inputs:
     device: torch.device
     offload: bool
     earlier: RunRecord | None
-    replaced: frozenset[str]
+    kept: frozenset[str]
     passes: int
     calls: int
 
 
 def read_inputs(args: argparse.Namespace) -> Inputs:
-    """Complete and check the options, and say what they mean where that is easily overlooked.
+    """Complete and check the options.
 
     Raises:
         ValueError: something is missing, contradicts something else, or cannot be used.
     """
     earlier = RunRecord.load(args.repeat) if args.repeat else None
-    settings = _settings(args, earlier)
-    cameras, source = _cameras(args, earlier, settings)
+    paths, kept = choose_models(args, earlier)
+    small = is_mini(paths.base)
+    settings = _settings(args, earlier, mini.SETTINGS if small else {})
+    frames = mini.FRAMES if small and args.frames is None else args.frames
+    cameras, source = _cameras(args, earlier, settings, frames)
     fps = _first(args.fps, earlier and earlier.fps, DEFAULT_FPS)
     passes, calls = _check(settings, cameras.views, fps)
-    given = _given_models(args)
     device = choose_device(_first(args.device, earlier and earlier.device, "auto"))
-    inputs = Inputs(
+    return Inputs(
         settings=settings,
         cameras=cameras,
         source=source,
-        paths=_paths(given, earlier),
+        paths=paths,
         fps=fps,
         dtype=choose_dtype(_first(args.dtype, earlier and earlier.dtype, "auto"), device),
         device=device,
         offload=_first(args.offload, earlier and earlier.offload, False),
         earlier=earlier,
-        replaced=frozenset("lora" if name == "loras" else name for name in given),
+        kept=kept,
         passes=passes,
         calls=calls,
     )
-    _tell(args, inputs)
-    return inputs
 
 
-def _settings(args: argparse.Namespace, earlier: RunRecord | None) -> Settings:
-    values = earlier.settings.to_dict() if earlier else {"recurrence": {}}
+def _settings(args: argparse.Namespace, earlier: RunRecord | None, defaults: Mapping[str, Any]) -> Settings:
+    values = earlier.settings.to_dict() if earlier else {"recurrence": {}, **defaults}
     names = {known.name for known in fields(Settings)} - {"recurrence"}
     values |= {name: value for name in names if (value := getattr(args, name)) is not None}
     if args.recurrence is not None:
@@ -101,9 +103,9 @@ def _settings(args: argparse.Namespace, earlier: RunRecord | None) -> Settings:
 
 
 def _cameras(
-    args: argparse.Namespace, earlier: RunRecord | None, settings: Settings
+    args: argparse.Namespace, earlier: RunRecord | None, settings: Settings, frames: int | None
 ) -> tuple[Cameras, Mapping[str, Any]]:
-    """The cameras and a note of where they come from."""
+    """The cameras, of ``frames`` frames where any number will do, and a note of where they come from."""
     parameters = {name: value for name in RIG_PARAMETERS if (value := getattr(args, f"rig_{name}")) is not None}
     for_rigs = {
         "--views": args.views,
@@ -117,12 +119,12 @@ def _cameras(
     if args.intrinsics and not args.poses:
         raise ValueError("--intrinsics without --poses; it is for pose files that hold none")
     if args.rig:
-        size = {"views": _first(args.views, DEFAULT_VIEWS), "frames": _first(args.frames, DEFAULT_FRAMES)}
+        size = {"views": _first(args.views, DEFAULT_VIEWS), "frames": _first(frames, DEFAULT_FRAMES)}
         easing = _first(args.rig_easing, "linear")
         cameras = make_rig(args.rig, **size, easing=easing, aspect=settings.width / settings.height, **parameters)
         return cameras, {"rig": args.rig, **size, "easing": easing, **parameters}
     if args.poses:
-        return _read_poses(args), {"poses": [str(path.absolute()) for path in args.poses], "frames": args.frames}
+        return _read_poses(args, frames), {"poses": [str(path.absolute()) for path in args.poses], "frames": frames}
     if earlier is None:
         raise ValueError("no cameras; give pose files with --poses, or a rig such as --rig circle --views 4")
     if args.frames is None:
@@ -130,11 +132,11 @@ def _cameras(
     return resample(earlier.cameras, args.frames), {**earlier.source, "frames": args.frames}
 
 
-def _read_poses(args: argparse.Namespace) -> Cameras:
+def _read_poses(args: argparse.Namespace, frames: int | None) -> Cameras:
     intrinsics = tuple(args.intrinsics) if args.intrinsics else None
     parts = [read_cameras(path, intrinsics=intrinsics) for path in args.poses]
-    if args.frames is not None:
-        parts = [resample(part, args.frames) for part in parts]
+    if frames is not None:
+        parts = [resample(part, frames) for part in parts]
     if len({part.frames for part in parts}) > 1:
         found = ", ".join(f"{path}: {part.frames}" for path, part in zip(args.poses, parts, strict=True))
         raise ValueError(
@@ -154,28 +156,12 @@ def _check(settings: Settings, views: int, fps: float) -> tuple[int, int]:
     return passes, sum(len(list(batches(groups, settings.views_per_pass))) for groups in schedule)
 
 
-def _given_models(args: argparse.Namespace) -> dict[str, Any]:
-    """Fields of ModelPaths that were given on the command line."""
-    names = [known.name for known in fields(ModelPaths)]
-    return {name: value for name in names if (value := getattr(args, name)) is not None}
-
-
-def _paths(given: dict[str, Any], earlier: RunRecord | None) -> ModelPaths:
-    recorded = (
-        {} if earlier is None else {known.name: getattr(earlier.paths, known.name) for known in fields(ModelPaths)}
-    )
-    values = recorded | given
-    for name, what in (
-        ("base", "a Stable Diffusion 1.5 model"),
-        ("motion", "the AnimateDiff motion module v3_sd15_mm.ckpt"),
-    ):
-        if name not in values:
-            raise ValueError(f"--{name} is missing; give {what}, or repeat an earlier run with --from RUN.json")
-    return ModelPaths(**values | {"loras": tuple(values.get("loras", ()))})
-
-
-def _tell(args: argparse.Namespace, inputs: Inputs) -> None:
+def tell(args: argparse.Namespace, inputs: Inputs) -> None:
+    """Say what the options mean where that is easily overlooked."""
     settings, paths, cameras = inputs.settings, inputs.paths, inputs.cameras
+    if is_mini(paths.base):
+        for text in (mini.ABOUT, *mini.hints(settings, cameras)):
+            note(text)
     first = cameras.c2w[:, 0]
     if not torch.allclose(first, first[:1].expand_as(first), atol=_SAME_POSE):
         note("the views start at different poses; each is moved so that its first camera is the common one")

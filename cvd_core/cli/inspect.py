@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from cvd_core import mini
 from cvd_core.unet_layout import SD15_WIDTHS
 from cvd_core.weights import PLACES, Checkpoint, CheckpointInfo, Kind, identify, read_checkpoint, sha256
 
@@ -17,14 +18,18 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "inspect", help="tell what a model file is and where it goes", description=run.__doc__
     )
-    parser.add_argument("file", type=Path, metavar="FILE", help="a model file, or a diffusers folder")
+    parser.add_argument(
+        "file",
+        metavar="FILE",
+        help=f"a model file, a diffusers folder, or {mini.NAME} for the small model of the package",
+    )
     parser.add_argument("--sha256", action="store_true", help="also print the file's SHA-256, to compare with its page")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> None:
     """Print what a model file is, its facts, and what takes it. Nothing in the file is run."""
-    path: Path = args.file
+    path = mini.FOLDER if args.file == mini.NAME else Path(args.file)
     for file in _model_files(path) if path.is_dir() else [path]:
         checkpoint = read_checkpoint(file)
         info = identify(checkpoint)
@@ -37,10 +42,10 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _model_files(folder: Path) -> list[Path]:
-    """Weight files of a diffusers folder or of one of its components."""
+    """Weight files of a diffusers folder, of one of its components, or of a folder with a whole model."""
     files = [
         file
-        for pattern in ("*", "*/*")
+        for pattern in ("*", "*/*", "*/*/*")
         for file in sorted(folder.glob(pattern))
         if file.suffix in (".safetensors", ".bin", ".ckpt", ".pt", ".pth")
     ]
@@ -83,7 +88,10 @@ def _fits(info: CheckpointInfo) -> str:
     if info.kind not in PLACES and info.kind not in _COMPONENTS:
         return "nothing here"
     if info.widths and info.kind is not Kind.VAE and info.widths != SD15_WIDTHS:
-        return f"only networks of widths {', '.join(map(str, info.widths))}; SD1.5 has other widths"
+        small = ", such as the mini model" if info.widths == mini.WIDTHS else ""
+        return f"only networks of widths {', '.join(map(str, info.widths))}{small}; SD1.5 has other widths"
     if info.text_width not in (None, _TEXT_WIDTH):
         return f"only a base with text width {info.text_width}; SD1.5 has {_TEXT_WIDTH}"
+    if info.kind is Kind.VAE and info.variant:
+        return "only bases that were trained with it, such as the mini model"
     return "Stable Diffusion 1.5"

@@ -31,7 +31,7 @@ def file_stems(names: Sequence[str], taken: Sequence[str] = ()) -> list[str]:
 
 @contextmanager
 def complete_folder(folder: Path, names: Sequence[str]) -> Iterator[Path]:
-    """Yield an empty folder to write ``names`` into; when the block succeeds, they move to ``folder``.
+    """Yield an empty folder to write files or folders ``names`` into; when the block succeeds, they move to ``folder``.
 
     On any exception, Ctrl-C included, ``folder`` is as it was before, and gone if it did not exist.
 
@@ -56,11 +56,19 @@ def complete_folder(folder: Path, names: Sequence[str]) -> Iterator[Path]:
             (staging / name).rename(folder / name)
     except BaseException:
         for name in names:
-            (folder / name).unlink(missing_ok=True)
+            _remove(folder / name)
         shutil.rmtree(staging)
         _remove_empty(made)
         raise
     staging.rmdir()
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or a folder with all that it holds, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _remove_empty(folders: Sequence[Path]) -> None:

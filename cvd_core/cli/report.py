@@ -9,11 +9,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-import numpy as np
-from PIL import Image
-from torch import Tensor
-
 from cvd_core import __version__
+from cvd_core.cli.contact_sheet import contact_sheet, sheet_frames
 from cvd_core.cli.plot import COLORS, plain_label
 from cvd_core.evaluation.material import Material
 from cvd_core.evaluation.measure_cameras import PATHS
@@ -24,11 +21,8 @@ from cvd_core.geometry.cameras import Cameras
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_SHEET_FRAMES = 8
 _THUMBNAIL = 144
 """Pixels of the longer side."""
-_GAP = 3
-"""Pixels between thumbnails."""
 _ARROWS = {"lower": " ↓", "higher": " ↑", "": ""}
 
 _STYLE = """
@@ -54,12 +48,14 @@ def report_html(results: Results, material: Material) -> str:
     """The report's text."""
     facts = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in results.facts.items())
     notes = "".join(f"<li>{escape(text)}</li>" for text in results.notes)
-    frames = _sheet_frames(material.videos.shape[1])
+    frames = sheet_frames(material.videos.shape[1])
+    sheet = io.BytesIO()
+    contact_sheet(material.videos, frames, _THUMBNAIL).save(sheet, "PNG")
     caption = f"One row per view; frames {', '.join(map(str, frames))}."
     parts = [
         f"<h1>Evaluation of {escape(', '.join(material.cameras.names))}</h1>",
         f"<dl>{facts}</dl>",
-        _image(contact_sheet(material.videos, frames), "image/png", caption),
+        _image(sheet.getvalue(), "image/png", caption),
         f"<p>{caption} Arrows say which way is better.</p>",
         f"<ul>{notes}</ul>" if notes else "",
         *(_group(results, group) for group in results.groups),
@@ -72,25 +68,6 @@ def report_html(results: Results, material: Material) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1"><title>CVD evaluation</title>\n'
         f"<style>{_STYLE}</style></head><body>\n" + "\n".join(filter(None, parts)) + "\n</body></html>\n"
     )
-
-
-def contact_sheet(videos: Tensor, frames: list[int]) -> bytes:
-    """A PNG with one row per view."""
-    height, width = videos.shape[2:4]
-    scale = _THUMBNAIL / max(height, width)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    sheet = Image.new("RGB", (len(frames) * (size[0] + _GAP) - _GAP, len(videos) * (size[1] + _GAP) - _GAP), "white")
-    for row, video in enumerate(videos.cpu()):
-        for column, frame in enumerate(frames):
-            thumbnail = Image.fromarray(video[frame].numpy()).resize(size)
-            sheet.paste(thumbnail, (column * (size[0] + _GAP), row * (size[1] + _GAP)))
-    file = io.BytesIO()
-    sheet.save(file, "PNG")
-    return file.getvalue()
-
-
-def _sheet_frames(frames: int) -> list[int]:
-    return sorted({round(f) for f in np.linspace(0, frames - 1, min(frames, _SHEET_FRAMES))})
 
 
 def _group(results: Results, group: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -18,6 +18,19 @@ from cvd_core.weights import motion_tensors, read_checkpoint
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 """The types networks can compute in, by the names used on the command line and in run records."""
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """Names in the folder of a whole model, as ``cvd train --export`` writes it."""
+
+    base: str = "base"
+    motion: str = "motion.safetensors"
+    camera: str = "camera.safetensors"
+    sync: str = "sync.safetensors"
+
+
+MODEL_FILES = ModelFiles()
 
 
 @dataclass(frozen=True)
@@ -39,6 +52,11 @@ class ModelPaths:
     sync: Path | None = None
     loras: tuple[tuple[Path, float], ...] = ()
     config: Path | None = None
+
+    @staticmethod
+    def in_folder(folder: Path) -> ModelPaths:
+        """All parts of a whole model, named as in :data:`MODEL_FILES`."""
+        return ModelPaths(**{part: folder / name for part, name in asdict(MODEL_FILES).items()})
 
 
 def load_pipeline(
@@ -69,10 +87,21 @@ def load_pipeline(
     for file, scale in paths.loras:
         apply_lora(base, file, scale)
     unet = build_motion_unet(base.unet, motion, file=paths.motion.name)
+    for added, modules in ((paths.camera, merges), (paths.sync, sync)):
+        if added is not None and modules is not None:
+            _require_family(added, modules.widths, tuple(unet.config["block_out_channels"]))
     base.unet.to("meta")  # else its weights, shared until now, would stay when the motion UNet moves to a device
     return CollaborativePipeline(
         CollaborativeUNet(unet, encoder, merges, sync, base.prediction), base, device, offload=offload
     )
+
+
+def _require_family(file: Path, widths: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    if widths != expected:
+        raise ValueError(
+            f"{file.name} was made for a network of widths {widths}, the base model has {expected}; use files of one "
+            "family - those of the full size go with SD1.5 models, those of the small model of the package with it"
+        )
 
 
 def choose_device(name: str = "auto") -> torch.device:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -14,24 +13,12 @@ from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizerFast
 
 from cvd_core.camera_control.checkpoint import merge_checkpoint_key
+from cvd_core.engine.assemble import MODEL_FILES
 from cvd_core.engine.loading import BaseModel
 from cvd_core.engine.solvers import NOISE_SCHEDULE
 from cvd_core.engine.unet import CollaborativeUNet
 from cvd_core.files import atomic_path
 from cvd_core.training.config import NetworkConfig
-
-
-@dataclass(frozen=True)
-class ModelFiles:
-    """Names in a model's folder."""
-
-    base: str = "base"
-    motion: str = "motion.safetensors"
-    camera: str = "camera.safetensors"
-    sync: str = "sync.safetensors"
-
-
-MODEL_FILES = ModelFiles()
 
 NORM_GROUPS = 8
 SPATIAL_HEADS = 4
@@ -132,7 +119,7 @@ def save_tensors(state: dict[str, Tensor], path: Path, dtype: torch.dtype) -> No
 def save_denoiser(
     denoiser: CollaborativeUNet, base: BaseModel, folder: Path, dtype: torch.dtype, *, with_sync: bool
 ) -> None:
-    """Write a trained denoiser as files of a full-size model, named as in :data:`MODEL_FILES`.
+    """Write a trained denoiser as files of a full-size model, named as in :data:`.assemble.MODEL_FILES`.
 
     ``base.unet`` is given the denoiser's weights. The tokenizer's files must be in the base folder already.
     """

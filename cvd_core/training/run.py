@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from cvd_core.engine.assemble import MODEL_FILES
 from cvd_core.engine.patch_autoencoder import PatchAutoencoder
 from cvd_core.engine.unet import CollaborativeUNet
 from cvd_core.training.autoencoder import AutoencoderStage
@@ -19,7 +20,7 @@ from cvd_core.training.diffusion import DiffusionStage, ImageStage
 from cvd_core.training.initial import load_networks, new_base, new_denoiser
 from cvd_core.training.loop import load_checkpoint, train_stage
 from cvd_core.training.metrics import check_tensorboard
-from cvd_core.training.networks import MODEL_FILES, save_denoiser, tokenize
+from cvd_core.training.networks import save_denoiser, tokenize
 from cvd_core.training.phase_loras import PhaseLoras
 from cvd_core.training.processes import processes
 from cvd_core.training.stage import Stage

@@ -69,7 +69,7 @@ class CheckpointInfo:
         variant: the kind's version or layout, e.g. ``"v3"``, ``"nested"``, ``""`` if there is only one.
         widths: channels per resolution, finest first; empty if the shapes do not tell.
         layers: added modules per down block, 0 if there are none.
-        text_width: channels of the text embedding the spatial attention takes, or None.
+        text_width: channels of the text embedding that the spatial attention takes or the encoder makes, or None.
         frames: length of the position table, so the most frames the network allows, or None.
         in_channels: latent channels the UNet takes, or None.
         parts: what a single-file base holds besides the UNet: ``"VAE"``, ``"text encoder"``.
@@ -164,7 +164,10 @@ def where_it_belongs(kind: Kind) -> str:
 _WITH_UNET = (Kind.BASE, Kind.UNET, Kind.SD2, Kind.SDXL)
 _ORIGINAL = "model.diffusion_model."
 _LORA_KEY = re.compile(r"lora[._](up|down|A|B|linear_layer)\b|\.hada_|\.lokr_")
-_TEXT_KEY = r"attn2[._](?:processor\.)?to_k(?:\.weight|[._].*(?:down|lora_A)(?:\.\w+)?\.weight)$"
+_TEXT_KEY = (
+    r"attn2[._](?:processor\.)?to_k(?:\.weight|[._].*(?:down|lora_A)(?:\.\w+)?\.weight)$"
+    r"|^(?:text_model\.)?embeddings\.token_embedding\.weight$"
+)
 _INPUT_KEY = r"^(?:conv_in|model\.diffusion_model\.input_blocks\.0\.0)\.weight$"
 _FRAMES_KEY = r"pos_(?:encoder|embed)\.pe$"
 
@@ -204,7 +207,9 @@ def _kind(keys: _Keys) -> tuple[Kind, str]:
         return (Kind.SD2 if is_sd2 else Kind.BASE), ""
     if keys.start("down_blocks.0.resnets.") and keys.start("time_embedding."):
         return (Kind.SD2 if keys.size(_TEXT_KEY, -1) == SD2_TEXT_WIDTH else Kind.UNET), ""
-    if keys.start("encoder.down_blocks.0.resnets.", "encoder.down.0.block.0.", "first_stage_model.", "patch_encoder."):
+    if keys.start("patch_encoder."):
+        return Kind.VAE, "of patches"
+    if keys.start("encoder.down_blocks.0.resnets.", "encoder.down.0.block.0.", "first_stage_model."):
         return Kind.VAE, ""
     if keys.hold("embeddings.token_embedding.weight"):
         return Kind.TEXT_ENCODER, ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import resource
@@ -21,8 +20,8 @@ import torch
 from torch import Tensor
 
 from cvd_core.cli import main, render
-from cvd_core.cli.generate import add_parser
-from cvd_core.cli.inputs import Inputs, read_inputs
+from cvd_core.cli.generate import parse
+from cvd_core.cli.inputs import Inputs, read_inputs, tell
 from cvd_core.engine.assemble import ModelPaths, choose_device, choose_dtype, load_pipeline
 from cvd_core.engine.pipeline import CollaborativePipeline
 from cvd_core.engine.run import RunRecord
@@ -78,9 +77,7 @@ def first(models: ModelFiles, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 def inputs_of(*words: object) -> Inputs:
     """What a run with these options would start from."""
-    parser = argparse.ArgumentParser()
-    add_parser(parser.add_subparsers())
-    return read_inputs(parser.parse_args(["generate", "--out", "unused", *map(str, words)]))
+    return read_inputs(parse(["--out", "unused", *map(str, words)]))
 
 
 def decoded(folder: Path) -> dict[str, Tensor]:
@@ -169,7 +166,7 @@ def test_options_override_a_record(first: Run, models: ModelFiles) -> None:
     assert torch.equal(found.cameras.c2w, resample(record.cameras, 4).c2w)
     assert found.source == {**record.source, "frames": 4}
     assert found.paths == replace(record.paths, loras=((models.adapter, 1.0), (models.lora_kohya, 0.5)))
-    assert found.replaced == {"lora"}
+    assert found.kept == {"base", "config", "motion", "camera", "sync"}
     assert (found.fps, found.dtype, found.offload) == (12, torch.bfloat16, True)
     rig = inputs_of("--from", first.folder / "run.json", "--rig", "stereo", "--rig-baseline", 0.2)
     assert torch.equal(rig.cameras.c2w, make_rig("stereo", 2, 16, baseline=0.2).c2w)
@@ -241,7 +238,8 @@ def test_network_calls_are_counted(words: list[object], passes: int, calls: int)
 
 def test_options_without_effect_are_named(models: ModelFiles, capsys: pytest.CaptureFixture[str]) -> None:
     useless = ["--camera-strength", 2, "--sync-strength", 2, "--negative", "fog", "--recurrence-range", 0, 0.5]
-    inputs_of(*TINY, "--base", models.base_folder, "--motion", "x", "--config", "y", *useless)
+    words = [*TINY, "--base", models.base_folder, "--motion", "x", "--config", "y", *useless]
+    tell(parse(["--out", "unused", *map(str, words)]), inputs_of(*words))
     said = capsys.readouterr().err
     for option in ("--camera-strength", "--sync-strength", "--negative", "--recurrence-range", "--config"):
         assert f"note: {option} with" in said

@@ -92,7 +92,6 @@ def test_options(refused: Any, words: list[object], message: str) -> None:
 
 def test_what_is_missing(refused: Any) -> None:
     assert "--prompt is missing" in refused("--rig", "circle", *NO_MODELS)
-    assert "--base is missing; give a Stable Diffusion 1.5 model" in refused(*RIG, "--motion", "y")
     assert "--motion is missing; give the AnimateDiff motion module" in refused(*RIG, "--base", "x")
 
 
