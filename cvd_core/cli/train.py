@@ -27,8 +27,7 @@ def run(args: argparse.Namespace) -> None:
     from cvd_core.training.config import load_config
     from cvd_core.training.run import Run
 
-    packaged = Path(__file__).parents[1] / "training" / "configs" / f"{args.config}.yaml"
-    training = Run(load_config(packaged if packaged.is_file() else args.config), resume=args.resume)
+    training = Run(load_config(args.config), resume=args.resume)
     if args.export is not None:
         training.export(args.export)
     else:

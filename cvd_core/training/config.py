@@ -179,16 +179,18 @@ class TrainConfig:
 
 
 T = TypeVar("T")
+PACKAGED = Path(__file__).parent / "configs"
 
 
 def load_config(path: str | os.PathLike[str]) -> TrainConfig:
-    """Read a configuration.
+    """Read a configuration: a file, or one of the package by its name, such as "mini".
 
     Raises:
         ValueError: no such file, not YAML, a name that is unknown or missing, or a value of another type; the message
             says where.
     """
-    path = Path(path)
+    packaged = PACKAGED / f"{os.fspath(path)}.yaml"
+    path = packaged if packaged.is_file() else Path(path)
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
 
 from cvd_core.engine.prediction import signal_and_noise, velocity
@@ -20,14 +19,6 @@ TIMESTEPS = 1000
 def timesteps(uniform: Tensor, shift: float) -> Tensor:
     """Whole timesteps 0 to 999 from numbers in [0, 1); a ``shift`` above 1 moves them towards the noise."""
     return (TIMESTEPS * shift * uniform / (1 + (shift - 1) * uniform)).long().clamp(max=TIMESTEPS - 1)
-
-
-def fast_attention(unet: nn.Module) -> None:
-    """On a CPU, compute attention as two matrix products: for short sequences their gradient is faster than the fused
-    kernel's. To be called before CameraCtrl's merges are hooked into the attention.
-    """
-    if not torch.cuda.is_available():
-        unet.set_attn_processor(AttnProcessor())  # type: ignore[operator]
 
 
 class DiffusionStage(Stage):

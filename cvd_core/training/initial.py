@@ -21,7 +21,6 @@ from cvd_core.sync.checkpoint import load_sync_modules
 from cvd_core.sync.module import SyncModules
 from cvd_core.training.config import TrainConfig
 from cvd_core.training.data.scenes import vocabulary
-from cvd_core.training.diffusion import fast_attention
 from cvd_core.training.networks import load_tokenizer, new_text_encoder, new_unet, write_tokenizer
 from cvd_core.training.processes import processes
 from cvd_core.training.stage import generator
@@ -40,7 +39,6 @@ def new_base(config: TrainConfig) -> BaseModel:
         unet = new_unet(networks)
         vae = PatchAutoencoder(networks.latent_channels, networks.autoencoder_width)
         text_encoder = new_text_encoder(networks, len(tokenizer))
-    fast_attention(unet)
     return BaseModel(unet, vae, text_encoder, tokenizer, config.noise.prediction)
 
 
@@ -52,7 +50,6 @@ def new_denoiser(base: BaseModel, config: TrainConfig) -> CollaborativeUNet:
         encoder = PoseEncoder(networks.widths, frames)
         merges = CameraMerges(networks.widths, layers_per_block=networks.layers)
         sync = _new_sync(unet, config)
-    fast_attention(unet)
     return CollaborativeUNet(unet, encoder, merges, sync, base.prediction)
 
 
@@ -69,7 +66,6 @@ def load_networks(folder: Path, config: TrainConfig) -> tuple[BaseModel, Collabo
         )
     motion = motion_tensors(read_checkpoint(folder / MODEL_FILES.motion))
     unet = build_motion_unet(base.unet, motion, file=MODEL_FILES.motion)
-    fast_attention(unet)
     encoder, merges = load_camera_control(folder / MODEL_FILES.camera, dtype=torch.float32)
     if (folder / MODEL_FILES.sync).exists():
         sync = load_sync_modules(folder / MODEL_FILES.sync, dtype=torch.float32)

@@ -37,12 +37,14 @@ class Run:
     Args:
         config: of the run.
         resume: continue stages from their checkpoints.
+        source: data of all stages after the autoencoder, such as that of a run before on the same autoencoder; None:
+            what the configuration says.
 
     Raises:
         ValueError: a stage that does not exist, or a model to start from that does not fit.
     """
 
-    def __init__(self, config: TrainConfig, *, resume: bool) -> None:
+    def __init__(self, config: TrainConfig, *, resume: bool, source: PairSource | None = None) -> None:
         unknown = sorted(config.stages.keys() - set(STAGES))
         if unknown:
             raise ValueError(f"the configuration has stages {', '.join(unknown)}; expected some of {', '.join(STAGES)}")
@@ -54,7 +56,7 @@ class Run:
             self.base = new_base(config)
         else:
             self.base, self._denoiser = load_networks(config.start_from, config)
-        self._source: PairSource | None = None
+        self._source = source
 
     def train(self) -> None:
         """Run every stage that is not finished; Ctrl-C saves and stops.

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 import cvd_core
+from benchmarks.consistency import Row, Sampling, Task, measure, videos_of
 from cvd_core.engine.assemble import ModelPaths, load_pipeline
 from cvd_core.engine.pipeline import CollaborativePipeline
 from cvd_core.engine.settings import Settings
@@ -56,3 +59,20 @@ def test_a_seed_gives_the_same_videos_and_a_still_camera_a_still_scene(pipeline:
     between = (first.float() - other.float()).square().mean()
     within = first.float().diff(dim=1).square().mean()
     assert within < 0.2 * between
+
+
+def test_sync_modules_bring_views_together() -> None:
+    """Ratios with the same noise, on against off: far from what the card measures, so that only a broken path fails."""
+    files = ModelPaths.in_folder(MODEL)
+    found: dict[tuple[str, float], list[Row]] = {}
+    for trajectories, scene, strength in product(("own", "same"), range(4), (1.0, 0.0)):
+        settings = replace(SETTINGS, sync_strength=strength)
+        sampling = Sampling("", files, settings, trajectories=trajectories)
+        found.setdefault((trajectories, strength), []).append(measure(*videos_of(Task(sampling, scene, 0))))
+
+    def share(trajectories: str, name: str) -> float:
+        synced, unsynced = (np.mean([row[name] for row in found[trajectories, strength]]) for strength in (1.0, 0.0))
+        return float(synced / unsynced)
+
+    assert share("own", "first frames") < 0.6
+    assert share("same", "whole videos") < 0.5
