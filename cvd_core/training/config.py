@@ -155,7 +155,8 @@ class TrainConfig:
         start_from: folder of an exported model whose weights to start with, relative to the configuration; None: from
             nothing. Its autoencoder goes with its UNet: then train the stages video and sync alone.
         seed: decides data, initial weights and noise.
-        precision: of the networks' arithmetic, in accelerate's words; weights that are trained stay float32.
+        precision: of the networks' arithmetic, in accelerate's words. Weights stay float32, except for matrices that no
+            stage trains: they are kept as the arithmetic takes them.
         gradient_checkpointing: compute activations again for gradients instead of keeping them: the same gradients, in
             less memory and more time.
         tensorboard: write the metrics for TensorBoard too, which the extra ``train`` installs.

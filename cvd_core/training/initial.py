@@ -26,6 +26,9 @@ from cvd_core.training.processes import processes
 from cvd_core.training.stage import generator
 from cvd_core.weights import motion_tensors, read_checkpoint
 
+COMPUTED_IN = {"bf16": torch.bfloat16, "fp16": torch.float16}
+"""The type in which autocast multiplies matrices, by accelerate's word for it."""
+
 
 def new_base(config: TrainConfig) -> BaseModel:
     """An untrained base; writes its tokenizer into the output folder."""
@@ -54,7 +57,9 @@ def new_denoiser(base: BaseModel, config: TrainConfig) -> CollaborativeUNet:
 
 
 def load_networks(folder: Path, config: TrainConfig) -> tuple[BaseModel, CollaborativeUNet]:
-    """The networks of a model that was exported, in float32; without its sync file, untrained sync modules.
+    """The networks of a model that was exported; without its sync file, untrained sync modules.
+
+    In float32, except for what :attr:`.TrainConfig.precision` says of matrices that are not trained.
 
     Raises:
         ValueError: a file is missing or does not fit, or the configuration is for another kind of prediction.
@@ -78,7 +83,22 @@ def load_networks(folder: Path, config: TrainConfig) -> tuple[BaseModel, Collabo
     else:
         with _initial_weights(config.seed, "denoiser"):
             sync = _new_sync(unet, config)
-    return base, CollaborativeUNet(unet, encoder, merges, sync, base.prediction)
+    denoiser = CollaborativeUNet(unet, encoder, merges, sync, base.prediction)
+    if config.precision != "no" and config.stages.keys() <= {"sync"}:
+        _keep_as_computed(denoiser, base, COMPUTED_IN[config.precision])
+    return base, denoiser
+
+
+def _keep_as_computed(denoiser: CollaborativeUNet, base: BaseModel, dtype: torch.dtype) -> None:
+    """Give the matrices around the sync modules the type that autocast would cast them to at each use: the same
+    numbers, half the memory."""
+    for network in (denoiser.unet, denoiser.pose_encoder, denoiser.merges):
+        for parameter in () if network is None else network.parameters():
+            if parameter.ndim > 1:
+                parameter.data = parameter.data.to(dtype)
+    held = dict(denoiser.unet.named_parameters())
+    for name, parameter in base.unet.named_parameters():  # it shares its tensors with the denoiser
+        parameter.data = held[name].data
 
 
 def _new_sync(unet: UNetMotionModel, config: TrainConfig) -> SyncModules:

@@ -116,10 +116,9 @@ def save_tensors(state: dict[str, Tensor], path: Path, dtype: torch.dtype) -> No
         save_file(cast, temporary)
 
 
-def save_denoiser(
-    denoiser: CollaborativeUNet, base: BaseModel, folder: Path, dtype: torch.dtype, *, with_sync: bool
-) -> None:
-    """Write a trained denoiser as files of a full-size model, named as in :data:`.assemble.MODEL_FILES`.
+def save_denoiser(denoiser: CollaborativeUNet, base: BaseModel, folder: Path, dtype: torch.dtype) -> None:
+    """Write a trained denoiser without its sync modules as files of a full-size model, named as in
+    :data:`.assemble.MODEL_FILES`.
 
     ``base.unet`` is given the denoiser's weights. The tokenizer's files must be in the base folder already.
     """
@@ -132,5 +131,3 @@ def save_denoiser(
     if denoiser.pose_encoder is not None and denoiser.merges is not None:
         merges = {merge_checkpoint_key(key): value for key, value in denoiser.merges.state_dict().items()}
         save_tensors(denoiser.pose_encoder.state_dict() | merges, folder / MODEL_FILES.camera, dtype)
-    if with_sync and denoiser.sync is not None:
-        save_tensors(denoiser.sync.state_dict(), folder / MODEL_FILES.sync, dtype)

@@ -20,7 +20,7 @@ from cvd_core.training.diffusion import DiffusionStage, ImageStage
 from cvd_core.training.initial import load_networks, new_base, new_denoiser
 from cvd_core.training.loop import load_checkpoint, train_stage
 from cvd_core.training.metrics import check_tensorboard
-from cvd_core.training.networks import save_denoiser, tokenize
+from cvd_core.training.networks import save_denoiser, save_tensors, tokenize
 from cvd_core.training.phase_loras import PhaseLoras
 from cvd_core.training.processes import processes
 from cvd_core.training.stage import Stage
@@ -82,6 +82,8 @@ class Run:
     def export(self, folder: Path, dtype: torch.dtype = torch.float16) -> None:
         """Write the averaged weights of all stages as model files, readable by ``cvd generate``.
 
+        Files of the model to start from that no stage has trained are copied as they are.
+
         Args:
             folder: receives ``base/``, ``motion.safetensors``, ``camera.safetensors`` and, if trained,
                 ``sync.safetensors``.
@@ -95,9 +97,16 @@ class Run:
             there = f"checkpoints of {', '.join(found)}" if found else "no checkpoints"
             raise ValueError(f"{self.folder} has {there}; expected one of the stage video, to export a model")
         synchronised = "sync" in found or (start is not None and (start / MODEL_FILES.sync).exists())
-        tokenizer = self.folder / "tokenizer" if start is None else start / MODEL_FILES.base / "tokenizer"
-        shutil.copytree(tokenizer, folder / MODEL_FILES.base / "tokenizer", dirs_exist_ok=True)
-        save_denoiser(self.denoiser, self.base, folder, dtype, with_sync=synchronised)
+        if start is not None and set(found) <= {"sync"}:
+            shutil.copytree(start / MODEL_FILES.base, folder / MODEL_FILES.base, dirs_exist_ok=True)
+            for name in (MODEL_FILES.motion, MODEL_FILES.camera):
+                shutil.copy2(start / name, folder / name)
+        else:
+            tokenizer = self.folder / "tokenizer" if start is None else start / MODEL_FILES.base / "tokenizer"
+            shutil.copytree(tokenizer, folder / MODEL_FILES.base / "tokenizer", dirs_exist_ok=True)
+            save_denoiser(self.denoiser, self.base, folder, dtype)
+        if synchronised and self.denoiser.sync is not None:
+            save_tensors(self.denoiser.sync.state_dict(), folder / MODEL_FILES.sync, dtype)
 
     def stage(self, name: str) -> Stage:
         """The stage ``name`` with the run's networks as they are."""

@@ -20,6 +20,7 @@ from cvd_core.training.data.render import render
 from cvd_core.training.data.scenes import random_scene
 from cvd_core.training.phase_loras import PhaseLoras
 from cvd_core.training.run import Run
+from cvd_core.training.sync import SyncStage
 from cvd_core.video import write_video
 from tests import formula
 
@@ -58,9 +59,38 @@ def test_sync_modules_are_trained_and_written_in_the_published_format(config: Tr
     run.train()
     assert all(torch.equal(value, before[name]) for name, value in run.denoiser.unet.state_dict().items())
     run.export(tmp_path, torch.float32)
+    assert config.start_from is not None
+    for file in ("base/unet/diffusion_pytorch_model.safetensors", "motion.safetensors", "camera.safetensors"):
+        assert (tmp_path / file).read_bytes() == (config.start_from / file).read_bytes(), "nothing has trained it"
     sync = load_sync_modules(tmp_path / "sync.safetensors")
     assert set(sync.state_dict()) == set(formula.key_list("reduced")["epi"])
     assert any(bool(p.any()) for name, p in sync.named_parameters() if name.endswith("proj_out.weight")), "it learned"
+
+
+def test_matrices_around_the_sync_modules_are_kept_as_they_are_used(config: TrainConfig) -> None:
+    """Half the memory, and the same numbers as float32 weights that are cast at each use."""
+    results = []
+    for wide in (True, False):
+        run = Run(replace(config, precision="no" if wide else "bf16"), resume=True)
+        stage = run.stage("sync")
+        assert isinstance(stage, SyncStage)
+        generator = torch.Generator().manual_seed(0)
+        for parameter in stage.unet.sync.parameters():
+            parameter.data += 0.05 * torch.randn(parameter.shape, generator=generator)
+        for name, value in run.base.unet.named_parameters():
+            assert value.dtype == (torch.bfloat16 if value.ndim > 1 and not wide else torch.float32)
+            assert value.data_ptr() == run.denoiser.unet.get_parameter(name).data_ptr(), "a LoRA must reach both"
+        for cameras in (True, False):
+            step = next(step for step in range(100) if stage.with_cameras(step) == cameras)
+            stage.zero_grad()
+            with torch.autocast("cpu", torch.bfloat16):
+                loss = stage(stage.batch(step, range(1)))["loss"]
+            loss.backward()
+            results.append({"loss": loss.detach()} | {n: p.grad for n, p in stage.trained() if p.grad is not None})
+    for expected, found in zip(results[:2], results[2:], strict=True):
+        assert expected.keys() == found.keys()
+        assert all(torch.equal(value, found[name]) for name, value in expected.items())
+    assert float(results[0]["loss"]) > 0
 
 
 def test_each_phase_has_its_own_lora(config: TrainConfig, tmp_path: Path) -> None:
