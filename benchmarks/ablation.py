@@ -16,7 +16,7 @@ from benchmarks.measure import machine, print_table, write_report
 from benchmarks.plots import draw_bars
 from benchmarks.synchronisation import SETTINGS, add_options
 from cvd_core.engine.assemble import MODEL_FILES, ModelPaths
-from cvd_core.training.config import SyncConfig, load_config
+from cvd_core.training.config import LoopConfig, SyncConfig, load_config
 from cvd_core.training.data.source import PairSource
 from cvd_core.training.run import Run
 
@@ -71,7 +71,7 @@ def train(model: Path, out: Path, steps: int) -> dict[str, Path]:
     files = {}
     for name, sync in VARIANTS.items():
         folder = out / name.replace(" ", "-")
-        loop = replace(config.stages["sync"], steps=steps, batch=4)
+        loop = LoopConfig(steps, batch=4, learning_rate=1e-3, ema=0.995)
         run = Run(replace(config, output=folder, sync=sync, stages={"sync": loop}), resume=True, source=source)
         source = run.source
         run.train()

@@ -23,6 +23,7 @@ from scipy.stats import bootstrap
 from torch import Tensor
 from tqdm import tqdm
 
+from cvd_core import mini
 from cvd_core.engine.assemble import ModelPaths, load_pipeline
 from cvd_core.engine.pipeline import CollaborativePipeline
 from cvd_core.engine.settings import Settings
@@ -36,9 +37,6 @@ from cvd_core.training.data.scenes import OBJECT_COLOURS, Scene, random_scene
 
 HELD_OUT = 8
 """Stream of scenes and trajectories that no stage of training draws from."""
-SPREAD = {"truck": 1.5, "dolly": 1.0, "pan": 20.0}
-"""Of the trajectories, as in training."""
-FRAMES = 8
 COPY = "copy of "
 """Before a measure's name: of the first view shown as all of them."""
 CONFIDENCE = 0.95
@@ -85,7 +83,7 @@ def held_out(index: int, views: int) -> tuple[Scene, NDArray[np.float64]]:
     """Static scene ``index`` and amounts ``(views, 5)`` of its camera paths; the first ones are the same for any V."""
     rng = np.random.default_rng((0, HELD_OUT, index))
     scene = random_scene(rng, moving=False)
-    return scene, np.stack([random_amounts(rng, SPREAD) for _ in range(views)])
+    return scene, np.stack([random_amounts(rng, mini.SPREAD) for _ in range(views)])
 
 
 def videos_of(task: Task) -> tuple[Tensor, Cameras, Scene]:
@@ -94,7 +92,7 @@ def videos_of(task: Task) -> tuple[Tensor, Cameras, Scene]:
     scene, amounts = held_out(task.scene, sampling.views)
     if sampling.trajectories == "same":
         amounts = amounts[:1].repeat(sampling.views, 0)
-    cameras = camera_paths(amounts, FRAMES)
+    cameras = camera_paths(amounts, mini.FRAMES)
     settings = replace(sampling.settings, prompts=(scene.prompt(),), seed=1000 * task.seed + task.scene)
     if sampling.model is None:
         pictures = render(scene, cameras, settings.width, settings.height)

@@ -17,11 +17,12 @@ from PIL import Image
 from benchmarks import consistency
 from benchmarks.consistency import COPY, MEASURES, Estimate, Measured, Sampling, Task, mean, ratio
 from benchmarks.measure import machine, print_table, write_report
+from cvd_core import mini
 from cvd_core.engine.assemble import ModelPaths
 from cvd_core.engine.settings import Settings
 
 SHOWN = 8
-SETTINGS = Settings(("",), width=64, height=64, steps=10, guidance=3.0)
+SETTINGS = replace(Settings(("",), **mini.SETTINGS), steps=10)
 
 
 def main() -> None:

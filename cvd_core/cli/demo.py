@@ -20,8 +20,8 @@ SCENES = {
     ],
     "pair": [
         *("--poses", *(str(PATHS / f"{name}.txt") for name in ("left", "right"))),
-        *("--prompt", "a yellow cube and a purple ball on a brown striped floor under a pink sky"),
-        *("--seed", "0"),
+        *("--prompt", "a green ball on a brown striped floor under a dark sky"),
+        *("--seed", "2"),
     ],
 }
 """Options of ``cvd generate`` by the name of the scene."""
@@ -32,7 +32,7 @@ TO_LOOK_AT = """
 {sheet}
     Look here first: one row per view, one column per frame; left with sync modules, right without, from the same noise.
     All cameras start at one place. So with sync modules the first column should show one picture, and later columns the
-    same ball and cube from places further and further apart; without them every view makes up a scene of its own.
+    same things from places further and further apart; without them every view makes up a scene of its own.
 {videos}
     The same as videos, enlarged, there and back; all views in step.
 {runs}
