@@ -124,8 +124,8 @@ def write_models(folder: Path, size: Size = "reduced", dtype: torch.dtype = torc
     return files
 
 
-def write_base(folder: Path, single_file: Path, size: Size, dtype: torch.dtype = torch.float32) -> None:
-    """The base model as a diffusers folder and, with the same tensors, as one file in the original layout."""
+def write_base(folder: Path, single_file: Path | None, size: Size, dtype: torch.dtype = torch.float32) -> None:
+    """The base model as a diffusers folder and, if named, with the same tensors as one file in the original layout."""
     from diffusers import AutoencoderKL
 
     unet = tensors(key_list(size)["base"], dtype)
@@ -158,7 +158,8 @@ def write_base(folder: Path, single_file: Path, size: Size, dtype: torch.dtype =
         "vae": ["diffusers", "AutoencoderKL"],
     }
     (folder / "model_index.json").write_text(json.dumps(index))
-    save_file(original_layout(unet, vae, text), single_file)
+    if single_file is not None:
+        save_file(original_layout(unet, vae, text), single_file)
 
 
 def write_tokenizer(folder: Path) -> None:

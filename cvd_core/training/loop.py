@@ -11,6 +11,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from copy import deepcopy
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -167,8 +168,11 @@ def _save(path: Path, step: int, stage: Stage, average: Average, optimizer: torc
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint: ``step``, ``weights``, ``buffers``, ``average`` and ``optimizer``."""
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    """A checkpoint: ``step``, ``weights``, ``buffers``, ``average`` and ``optimizer``.
+
+    Tensors are mapped from the file and take memory only when they are used.
+    """
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     return state
 
 
@@ -187,7 +191,7 @@ def _load(path: Path, stage: Stage, average: Average, optimizer: torch.optim.Opt
             buffer.copy_(state["buffers"][name])
         for name, value in zip(average.names, average.values, strict=True):
             value.copy_(state["average"][name])
-    optimizer.load_state_dict(state["optimizer"])
+    optimizer.load_state_dict(deepcopy(state["optimizer"]))  # it writes to its state, which is mapped from the file
     return int(state["step"])
 
 

@@ -5,24 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from cvd_core.engine.loading import load_base
 from cvd_core.engine.lora import apply_lora
-from cvd_core.geometry.formats import write_cameras
 from cvd_core.sync.checkpoint import load_sync_modules
 from cvd_core.training.config import DataConfig, FoldersConfig, LoopConfig, NoiseConfig, TrainConfig
-from cvd_core.training.data.paths import camera_paths
-from cvd_core.training.data.render import render
-from cvd_core.training.data.scenes import random_scene
 from cvd_core.training.phase_loras import PhaseLoras
 from cvd_core.training.run import Run
 from cvd_core.training.sync import SyncStage
-from cvd_core.video import write_video
 from tests import formula
+from tests.training.clip_folders import write_clip_folders
 
 SIZE, FRAMES, CLIP = 64, 3, 9
 
@@ -32,23 +27,16 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
     folder = tmp_path_factory.mktemp("full")
     keys = formula.key_list("reduced")
     model = folder / "model"
-    formula.write_base(model / "base", folder / "base.safetensors", "reduced")
+    formula.write_base(model / "base", None, "reduced")
     save_file(formula.tensors(keys["mm"]), model / "motion.safetensors")
     camera = formula.tensors(keys["pose_encoder"]) | formula.tensors(keys["attention_processor"])
     save_file(camera, model / "camera.safetensors")
-    for name in ("estates", "videos"):
-        path = camera_paths(np.array([[1.0, 0, 0.3, 0, 5]]), CLIP)
-        scene = random_scene(np.random.default_rng(1), moving=name == "videos")
-        frames = ((render(scene, path, SIZE, SIZE)[0] / 2 + 0.5) * 255).byte().movedim(1, -1)
-        write_video(frames, folder / name / "clip.mp4", 8)
-        if name == "estates":
-            write_cameras(path, folder / name / "clip.txt")
     return TrainConfig(
         output=folder / "run",
         stages={"sync": LoopConfig(steps=4, batch=2, learning_rate=1e-4, warmup=1, log_every=1)},
         start_from=model,
         data=DataConfig(size=SIZE, frames=FRAMES),
-        folders=FoldersConfig(folder / "estates", folder / "videos"),
+        folders=write_clip_folders(folder, SIZE, CLIP),
         noise=NoiseConfig(prediction="epsilon"),
     )
 
