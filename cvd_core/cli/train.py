@@ -14,7 +14,10 @@ def add_parser(subparsers: Any) -> None:
         description="Train the stages of a configuration in order. Ctrl-C saves; --resume goes on from there.",
     )
     parser.add_argument(
-        "config", type=Path, metavar="CONFIG", help="a YAML file, or one in the package: `mini`, `mini-continue`"
+        "config",
+        type=Path,
+        metavar="CONFIG",
+        help="a YAML file, or one in the package: `mini`, `mini-continue`, `sd15`",
     )
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoints in the output folder")
     parser.add_argument(

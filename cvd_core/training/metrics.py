@@ -19,7 +19,7 @@ def check_tensorboard() -> None:
     if find_spec("tensorboard") is None:
         raise ValueError(
             "the configuration says `tensorboard: true`, but TensorBoard is not installed; get it with `pip install "
-            "'collaborative-video-diffusion[train]'`, or leave the line out: metrics.csv has the same numbers"
+            "tensorboard`, or leave the line out: metrics.csv has the same numbers"
         )
 
 

@@ -214,6 +214,14 @@ def test_the_packaged_configurations_are_valid() -> None:
         Run(replace(config, stages={"dessert": config.stages["video"]}), resume=False)
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="for machines without a GPU")
+def test_half_precision_without_a_gpu_is_refused_before_data_is_made(tmp_path: Path) -> None:
+    run = Run(replace(small_config(tmp_path), precision="fp16"), resume=False)
+    with pytest.raises(ValueError, match="`precision: fp16`, which takes a GPU"):
+        run.train()
+    assert not (tmp_path / "latents").exists()
+
+
 def test_training_goes_on_from_an_exported_model(run: Run, trained: Path, tmp_path: Path) -> None:
     run.export(tmp_path / "model", torch.float32)
     config = small_config(tmp_path / "more")
