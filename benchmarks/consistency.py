@@ -45,6 +45,7 @@ MEASURES = ("resting", "epipolar", "reprojection", "apart", "colour", "compared"
 so all pictures of all views must show them at one place."""
 
 Row = dict[str, float]
+Trajectories = Literal["own", "same"]
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Sampling:
     model: ModelPaths | None
     settings: Settings
     views: int = 2
-    trajectories: Literal["own", "same"] = "own"
+    trajectories: Trajectories = "own"
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy.optimize import least_squares
 from torch import Tensor
 
 from cvd_core.evaluation.objects import ObjectTracks
@@ -15,6 +18,10 @@ from cvd_core.geometry.epipolar import epipolar_lines, pair_geometry, smallest_b
 
 SMALLEST_ANGLE = 1e-4
 """Radians between the rays of two views, a hundredth of a pixel; flatter ones count as parallel."""
+NEAREST = 0.2
+"""World units before the first camera: nearer there is no object."""
+STARTS = (0.1, 0.5)
+"""Inverse depths from which the best point is looked for: the way to it may be blocked from one side."""
 
 
 def check_match(tracks: ObjectTracks, cameras: Cameras) -> None:
@@ -117,14 +124,44 @@ def _baselines(cameras: Cameras, seen: Tensor) -> Tensor:
     return (highest - lowest).norm(dim=-1).nan_to_num(0, 0, 0) > smallest_baseline(cameras)
 
 
-def one_moment(tracks: ObjectTracks, cameras: Cameras) -> tuple[ObjectTracks, Cameras]:
-    """All V x F pictures as views of a single frame: what rests is at one place in all of them."""
+def resting_errors(tracks: ObjectTracks, cameras: Cameras) -> Tensor:
+    """How far objects that rest are from one place, over all frames of all views.
+
+    Returns:
+        ``(V, F, M)`` pixels between the centroid seen and the image of the point that fits all pictures best (least
+        squares, no nearer to the first camera than :data:`NEAREST` and no further than infinity). NaN where an object
+        is not whole, or where all its pictures were taken from one place.
+    """
     check_match(tracks, cameras)
-    names = ("centers", "areas", "roundness", "rgb", "whole")
-    merged = {name: getattr(tracks, name).flatten(0, 1)[:, None] for name in names}
-    return replace(tracks, **merged), Cameras(
-        cameras.c2w.flatten(0, 1)[:, None], cameras.intrinsics.flatten(0, 1)[:, None]
-    )
+    K = cameras.K(tracks.width, tracks.height)
+    out = torch.full(tracks.whole.shape, math.nan, dtype=torch.float64)
+    for m in range(len(tracks.names)):
+        seen = tracks.whole[..., m]
+        centers = cameras.centers[seen]
+        if len(centers) < 2 or (centers.amax(0) - centers.amin(0)).norm() <= smallest_baseline(cameras):
+            continue
+        project = K[seen] @ (cameras.w2c[seen] @ cameras.c2w[0, 0])[:, :3]  # (N, 3, 4)
+        out[..., m][seen] = torch.from_numpy(_nearest_point(project.numpy(), tracks.centers[seen][:, m].numpy()))
+    return out
+
+
+def _nearest_point(project: NDArray[np.float64], seen: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Distances ``(N,)`` of pixels ``(N, 2)`` from the images of the point that fits best.
+
+    Args:
+        project: ``(N, 3, 4)`` from the first camera's coordinates to pixels.
+    """
+
+    def residuals(point: NDArray[np.float64]) -> NDArray[np.float64]:
+        x, y, inverse_depth = point
+        image = project @ np.array([x, y, 1.0, inverse_depth])
+        depth = np.maximum(image[:, 2:], 1e-3)  # behind a camera: a large error that still has a slope
+        return (image[:, :2] / depth - seen).ravel()
+
+    limits = ([-np.inf, -np.inf, 0.0], [np.inf, np.inf, 1 / NEAREST])
+    starts = [least_squares(residuals, [0.0, 0.0, start], bounds=limits) for start in STARTS]
+    best = min(starts, key=lambda found: float(found.cost))
+    return np.linalg.norm(residuals(best.x).reshape(-1, 2), axis=-1)
 
 
 @dataclass(frozen=True)
@@ -135,8 +172,8 @@ class Agreement:
         epipolar: mean distance from the epipolar line, pixels (:func:`epipolar_distances`).
         reprojection: mean reprojection error of points triangulated in each frame, pixels (:func:`triangulate`).
         apart: share of them whose rays do not meet in front of the cameras.
-        resting: mean reprojection error of points triangulated from all frames of all views, pixels: for objects at
-            rest. It sees what ``epipolar`` cannot, errors along the epipolar lines.
+        resting: mean distance from one place for all frames of all views, pixels (:func:`resting_errors`): for objects
+            at rest. It sees what ``epipolar`` cannot, errors along the epipolar lines.
         colour: mean distance between the colours of an object in two views, RGB in [0, 1].
         size: mean of ``|log(r / r')|`` for the radii in two views: 0.1 is 10%.
         shape: mean difference of roundness between two views.
@@ -172,7 +209,7 @@ def agreement(tracks: ObjectTracks, cameras: Cameras) -> Agreement:
         epipolar=nanmean(epipolar_distances(tracks, cameras)),
         reprojection=nanmean(found.errors),
         apart=float(found.apart.sum() / tried.sum()) if bool(tried.any()) else math.nan,
-        resting=nanmean(triangulate(*one_moment(tracks, cameras)).errors),
+        resting=nanmean(resting_errors(tracks, cameras)),
         colour=nanmean((tracks.rgb[a] - tracks.rgb[b]).norm(dim=-1) + both),
         size=nanmean((found.radii[a] / found.radii[b]).log().abs()),
         shape=nanmean((tracks.roundness[a] - tracks.roundness[b]).abs() + both),

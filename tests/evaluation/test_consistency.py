@@ -106,7 +106,7 @@ def test_network_calls_are_those_of_the_sampler() -> None:
         sample_together(
             count,
             torch.zeros(point.views, 1),
-            DiffusersSolver("ddim", settings.steps, lambda shape: torch.zeros(shape), torch.device("cpu")),
+            DiffusersSolver("ddim", settings.steps, torch.Generator, torch.device("cpu")),
             SeededDraws(3),
             strategy=settings.strategy,
             partitions=settings.partitions,

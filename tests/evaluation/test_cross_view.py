@@ -17,6 +17,7 @@ from cvd_core.evaluation.cross_view import (
     copy_control,
     epipolar_distances,
     nanmean,
+    resting_errors,
     triangulate,
 )
 from cvd_core.evaluation.objects import ObjectTracks, track_objects
@@ -124,6 +125,33 @@ def test_an_object_at_rest_is_at_one_place() -> None:
     assert swapped.epipolar < 1e-4
     assert swapped.apart == 1
     assert swapped.resting > 5
+
+
+@settings(deadline=None, max_examples=20)
+@given(
+    st.lists(st.floats(-1, 1), min_size=10, max_size=10),
+    st.tuples(st.floats(-1, 1), st.floats(-0.5, 0.5), st.floats(2, 5)),
+    st.integers(0, 1000),
+)
+def test_errors_of_resting_objects_are_those_that_were_made(
+    motion: list[float], point: tuple[float, float, float], seed: int
+) -> None:
+    """Noise of one pixel cannot be explained away by a place, nor blown up."""
+    amounts = [[*motion[:3], 10 * motion[3], 10 * motion[4]], [*motion[5:8], 10 * motion[8], 10 * motion[9]]]
+    cameras = paths(amounts)
+    extent = cameras.centers.flatten(0, 1)
+    assume(float((extent.amax(0) - extent.amin(0)).norm()) > 0.1)
+    tracks = tracks_of_points(cameras, [point])
+    assert float(resting_errors(tracks, cameras).nan_to_num().max()) < 1e-3
+    noise = torch.randn(tracks.centers.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    errors = resting_errors(replace(tracks, centers=tracks.centers + noise), cameras)
+    made = noise.norm(dim=-1)[tracks.whole]
+    assert 0.5 * made.mean() < nanmean(errors) < 1.1 * made.square().mean().sqrt()
+
+
+def test_a_single_place_says_nothing_of_depth() -> None:
+    cameras = paths([[0, 0, 0, 0, 10], [0, 0, 0, 5, -10]])
+    assert resting_errors(tracks_of_points(cameras, POINTS), cameras).isnan().all()
 
 
 @settings(deadline=None, max_examples=20)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 
 import cvd_core
-from benchmarks.consistency import Row, Sampling, Task, measure, videos_of
+from benchmarks.consistency import Row, Sampling, Task, Trajectories, measure, videos_of
 from cvd_core.engine.assemble import ModelPaths, load_pipeline
 from cvd_core.engine.pipeline import CollaborativePipeline
 from cvd_core.engine.settings import Settings
@@ -64,13 +65,13 @@ def test_a_seed_gives_the_same_videos_and_a_still_camera_a_still_scene(pipeline:
 def test_sync_modules_bring_views_together() -> None:
     """Ratios with the same noise, on against off: far from what the card measures, so that only a broken path fails."""
     files = ModelPaths.in_folder(MODEL)
-    found: dict[tuple[str, float], list[Row]] = {}
-    for trajectories, scene, strength in product(("own", "same"), range(4), (1.0, 0.0)):
+    found: dict[tuple[Trajectories, float], list[Row]] = {}
+    for trajectories, scene, strength in product(get_args(Trajectories), range(4), (1.0, 0.0)):
         settings = replace(SETTINGS, sync_strength=strength)
         sampling = Sampling("", files, settings, trajectories=trajectories)
         found.setdefault((trajectories, strength), []).append(measure(*videos_of(Task(sampling, scene, 0))))
 
-    def share(trajectories: str, name: str) -> float:
+    def share(trajectories: Trajectories, name: str) -> float:
         synced, unsynced = (np.mean([row[name] for row in found[trajectories, strength]]) for strength in (1.0, 0.0))
         return float(synced / unsynced)
 
