@@ -45,7 +45,7 @@ MEASURES = ("resting", "epipolar", "reprojection", "apart", "colour", "compared"
 so all pictures of all views must show them at one place."""
 
 Row = dict[str, float]
-Trajectories = Literal["own", "same"]
+Trajectories = Literal["own", "same", "mirrored"]
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,8 @@ class Sampling:
         model: files; None renders the scenes instead, what a perfect model would show.
         settings: of the run; the prompt and the seed are the scene's.
         views: V.
-        trajectories: each view has its own, or all have the first view's.
+        trajectories: each view has its own; or all have the first view's; or odd views do the opposite of it, so that
+            no view can pass for another.
     """
 
     name: str
@@ -91,8 +92,10 @@ def videos_of(task: Task) -> tuple[Tensor, Cameras, Scene]:
     """``(V, F, H, W, 3)`` uint8, their cameras and the scene that the prompt describes."""
     sampling = task.sampling
     scene, amounts = held_out(task.scene, sampling.views)
-    if sampling.trajectories == "same":
+    if sampling.trajectories != "own":
         amounts = amounts[:1].repeat(sampling.views, 0)
+    if sampling.trajectories == "mirrored":
+        amounts[1::2] *= -1
     cameras = camera_paths(amounts, mini.FRAMES)
     settings = replace(sampling.settings, prompts=(scene.prompt(),), seed=1000 * task.seed + task.scene)
     if sampling.model is None:
@@ -180,6 +183,8 @@ class Estimate:
     scenes: int
 
     def __str__(self) -> str:
+        if math.isnan(self.value):
+            return "-"
         return f"{self.value:.3g} ({self.low:.3g} to {self.high:.3g})"
 
 

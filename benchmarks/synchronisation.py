@@ -1,27 +1,33 @@
 """What the sync modules do: ``python -m benchmarks.synchronisation MODEL_FOLDER --rows runs/synchronisation.jsonl``.
 
 Held-out scenes and trajectories, two views, the same noise with and without the sync modules; means over the scenes
-with 95% intervals. The copy control shows one synchronised view as both; renders are what a perfect model would show.
-``--pictures`` shows some pairs, synchronised above unsynchronised.
+with 95% intervals, for trajectories of their own, mirrored and identical ones. The copy control shows one synchronised
+view as both; renders are what a perfect model would show. ``--pictures`` shows some mirrored pairs, synchronised above
+unsynchronised.
 """
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks import consistency
-from benchmarks.consistency import COPY, MEASURES, Estimate, Measured, Sampling, Task, mean, ratio
+from benchmarks.consistency import COPY, MEASURES, Measured, Sampling, Task, Trajectories, mean, ratio
 from benchmarks.measure import machine, print_table, write_report
 from cvd_core import mini
 from cvd_core.engine.assemble import ModelPaths
 from cvd_core.engine.settings import Settings
 
 SHOWN = 8
+ENDINGS: dict[Trajectories, str] = {"own": "", "mirrored": ", mirrored", "same": ", same"}
+"""Of the names of samplings, by kind of trajectories."""
+COLUMNS = ("renders", "unsynced", "synced", "copy", "unsynced / synced", "copy / synced")
 SETTINGS = replace(Settings(("",), **mini.SETTINGS), steps=10)
 
 
@@ -34,13 +40,14 @@ def main() -> None:
     args = parser.parse_args()
     files = ModelPaths.in_folder(args.model)
     settings = replace(SETTINGS, steps=args.steps)
-    apart = replace(settings, sync_strength=0.0)
     samplings = [
-        Sampling("renders", None, settings),
-        Sampling("synced", files, settings),
-        Sampling("unsynced", files, apart),
-        Sampling("synced, same trajectories", files, settings, trajectories="same"),
-        Sampling("unsynced, same trajectories", files, apart, trajectories="same"),
+        Sampling(f"{name}{ending}", model, chosen, trajectories=trajectories)
+        for trajectories, ending in ENDINGS.items()
+        for name, model, chosen in (
+            ("renders", None, settings),
+            ("synced", files, settings),
+            ("unsynced", files, replace(settings, sync_strength=0.0)),
+        )
     ]
     about = machine()
     measured = Measured(args.rows)
@@ -48,7 +55,7 @@ def main() -> None:
     results = report(measured, args.scenes, args.seeds)
     write_report(args.json, "synchronisation", about, results)
     if args.pictures:
-        pairs = [[consistency.videos_of(Task(s, scene, 0))[0] for s in samplings[1:3]] for scene in range(SHOWN)]
+        pairs = [[consistency.videos_of(Task(s, scene, 0))[0] for s in samplings[4:6]] for scene in range(SHOWN)]
         rows = [torch.cat([*video[0], *video[1]], 1) for pair in pairs for video in pair]
         Image.fromarray(torch.cat(rows, 0).numpy()).save(args.pictures)
 
@@ -64,29 +71,24 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def report(measured: Measured, scenes: int, seeds: int) -> dict[str, dict[str, dict[str, float]]]:
-    """Print a table; returns its numbers."""
+    """Print a table for each kind of trajectories; returns the numbers by kind, measure and column."""
+    results: dict[str, dict[str, dict[str, float]]] = {}
+    for trajectories, ending in ENDINGS.items():
 
-    def values(sampling: str, name: str) -> Estimate:
-        return mean(measured.by_scene(sampling, name, scenes, seeds))
+        def values(name: str, measure: str, ending: str = ending) -> NDArray[np.float64]:
+            return measured.by_scene(name + ending, measure, scenes, seeds)
 
-    def times_lower(name: str, above: str, below: str, below_name: str = "") -> Estimate:
-        sides = ((above, name), (below, below_name or name))
-        return ratio(*(measured.by_scene(sampling, value, scenes, seeds) for sampling, value in sides))
-
-    own = ("renders", "unsynced", "synced")
-    same = ("unsynced, same trajectories", "synced, same trajectories")
-    rows: dict[str, dict[str, Estimate]] = {}
-    for name in MEASURES:
-        rows[name] = {sampling: values(sampling, name) for sampling in own}
-        rows[name] |= {"copy": values("synced", COPY + name), "unsynced / synced": times_lower(name, *own[1:])}
-    rows["first frames"] = {sampling: values(sampling, "first frames") for sampling in own}
-    rows["first frames"]["unsynced / synced"] = times_lower("first frames", *own[1:])
-    rows["same trajectories"] = {own[i + 1]: values(sampling, "whole videos") for i, sampling in enumerate(same)}
-    rows["same trajectories"]["unsynced / synced"] = times_lower("whole videos", *same)
-    columns = [*own, "copy", "unsynced / synced"]
-    table = [[name, *(str(row[c]) if c in row else "" for c in columns)] for name, row in rows.items()]
-    print_table([["measure", *columns], *table])
-    return {name: {column: asdict(value) for column, value in row.items()} for name, row in rows.items()}
+        table = [[f"{trajectories} trajectories", *COLUMNS]]
+        for measure in (*MEASURES, "first frames", "whole videos"):
+            found = {name: mean(values(name, measure)) for name in COLUMNS[:3]}
+            found["copy"] = mean(values("synced", COPY + measure))
+            found["unsynced / synced"] = ratio(values("unsynced", measure), values("synced", measure))
+            found["copy / synced"] = ratio(values("synced", COPY + measure), values("synced", measure))
+            table.append([measure, *(str(found[column]) for column in COLUMNS)])
+            results[f"{trajectories}: {measure}"] = {column: vars(value) for column, value in found.items()}
+        print_table(table)
+        print()
+    return results
 
 
 if __name__ == "__main__":

@@ -16,12 +16,12 @@ SCENES = {
     "circle": [
         *("--poses", *(str(PATHS / f"{name}.txt") for name in ("right", "forward", "left", "back"))),
         *("--prompt", "a red ball and a blue cube on a gray checkered floor under a pale sky"),
-        *("--recurrence", "3", "--recurrence-range", "0", "0.6", "--seed", "0"),
+        *("--recurrence", "3", "--recurrence-range", "0", "0.6", "--seed", "2"),
     ],
     "pair": [
         *("--poses", *(str(PATHS / f"{name}.txt") for name in ("left", "right"))),
-        *("--prompt", "a green ball on a brown striped floor under a dark sky"),
-        *("--seed", "2"),
+        *("--prompt", "a yellow cube and a purple ball on a brown striped floor under a pink sky"),
+        *("--seed", "1"),
     ],
 }
 """Options of ``cvd generate`` by the name of the scene."""

@@ -35,6 +35,13 @@ def test_views_on_the_same_trajectory_show_the_same() -> None:
     assert torch.equal(videos[0], videos[1])
 
 
+def test_mirrored_views_are_told_from_copies() -> None:
+    mirrored = Sampling("mirrored", None, SETTINGS, trajectories="mirrored")
+    rows = [measure(*videos_of(Task(mirrored, scene, 0))) for scene in range(6)]
+    assert np.nanmax([row["resting"] for row in rows]) < 1
+    assert np.nanmean([row[COPY + "resting"] for row in rows]) > 3
+
+
 def test_more_views_keep_the_scene_and_the_first_trajectories() -> None:
     (scene, two), (again, six) = held_out(5, 2), held_out(5, 6)
     assert scene.prompt() == again.prompt()
