@@ -11,10 +11,9 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.consistency import Estimate, Measured, Sampling, mean, ratio
+from benchmarks.consistency import SETTINGS, Estimate, Measured, Sampling, add_options, mean, ratio
 from benchmarks.measure import machine, print_table, write_report
 from benchmarks.plots import draw_bars
-from benchmarks.synchronisation import SETTINGS, add_options
 from cvd_core.engine.assemble import MODEL_FILES, ModelPaths
 from cvd_core.training.config import LoopConfig, SyncConfig, load_config
 from cvd_core.training.data.source import PairSource

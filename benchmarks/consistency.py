@@ -6,6 +6,7 @@ kept in a file as they are made, so that a stopped benchmark goes on where it wa
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import multiprocessing
@@ -37,6 +38,7 @@ from cvd_core.training.data.scenes import OBJECT_COLOURS, Scene, random_scene
 
 HELD_OUT = 8
 """Stream of scenes and trajectories that no stage of training draws from."""
+SETTINGS = replace(Settings(("",), **mini.SETTINGS), steps=10)
 COPY = "copy of "
 """Before a measure's name: of the first view shown as all of them."""
 CONFIDENCE = 0.95
@@ -122,6 +124,16 @@ def measure(videos: Tensor, cameras: Cameras, scene: Scene) -> Row:
 
 def _named(measured: Agreement, prefix: str) -> Row:
     return {prefix + name: getattr(measured, name) for name in MEASURES}
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What all benchmarks of consistency have."""
+    parser.add_argument("--rows", type=Path, required=True, help="file that keeps the measures; goes on from it")
+    parser.add_argument("--scenes", type=int, default=64)
+    parser.add_argument("--seeds", type=int, default=3, help="noises per scene")
+    parser.add_argument("--steps", type=int, default=SETTINGS.steps)
+    parser.add_argument("--workers", type=int, default=2, help="processes, of one thread each")
+    parser.add_argument("--json", type=Path, metavar="PATH", help="also write the numbers to this file")
 
 
 class Measured:

@@ -12,10 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks.consistency import Estimate, Measured, Sampling, mean
+from benchmarks.consistency import SETTINGS, Estimate, Measured, Sampling, add_options, mean
 from benchmarks.measure import machine, print_table, write_report
 from benchmarks.plots import Curve, draw_curves
-from benchmarks.synchronisation import SETTINGS, add_options
 from cvd_core.engine.assemble import ModelPaths
 from cvd_core.engine.settings import Settings
 from cvd_core.sampling.draws import SeededDraws

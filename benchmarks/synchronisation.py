@@ -17,18 +17,26 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks import consistency
-from benchmarks.consistency import COPY, MEASURES, Measured, Sampling, Task, Trajectories, mean, ratio
+from benchmarks.consistency import (
+    COPY,
+    MEASURES,
+    SETTINGS,
+    Measured,
+    Sampling,
+    Task,
+    Trajectories,
+    add_options,
+    mean,
+    ratio,
+    videos_of,
+)
 from benchmarks.measure import machine, print_table, write_report
-from cvd_core import mini
 from cvd_core.engine.assemble import ModelPaths
-from cvd_core.engine.settings import Settings
 
 SHOWN = 8
 ENDINGS: dict[Trajectories, str] = {"own": "", "mirrored": ", mirrored", "same": ", same"}
 """Of the names of samplings, by kind of trajectories."""
 COLUMNS = ("renders", "unsynced", "synced", "copy", "unsynced / synced", "copy / synced")
-SETTINGS = replace(Settings(("",), **mini.SETTINGS), steps=10)
 
 
 def main() -> None:
@@ -55,19 +63,9 @@ def main() -> None:
     results = report(measured, args.scenes, args.seeds)
     write_report(args.json, "synchronisation", about, results)
     if args.pictures:
-        pairs = [[consistency.videos_of(Task(s, scene, 0))[0] for s in samplings[4:6]] for scene in range(SHOWN)]
+        pairs = [[videos_of(Task(s, scene, 0))[0] for s in samplings[4:6]] for scene in range(SHOWN)]
         rows = [torch.cat([*video[0], *video[1]], 1) for pair in pairs for video in pair]
         Image.fromarray(torch.cat(rows, 0).numpy()).save(args.pictures)
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """What all benchmarks of consistency have."""
-    parser.add_argument("--rows", type=Path, required=True, help="file that keeps the measures; goes on from it")
-    parser.add_argument("--scenes", type=int, default=64)
-    parser.add_argument("--seeds", type=int, default=3, help="noises per scene")
-    parser.add_argument("--steps", type=int, default=SETTINGS.steps)
-    parser.add_argument("--workers", type=int, default=2, help="processes, of one thread each")
-    parser.add_argument("--json", type=Path, metavar="PATH", help="also write the numbers to this file")
 
 
 def report(measured: Measured, scenes: int, seeds: int) -> dict[str, dict[str, dict[str, float]]]:
