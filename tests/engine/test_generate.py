@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -297,7 +298,7 @@ def test_ctrl_c_in_a_real_process(models: ModelFiles, tmp_path: Path) -> None:
     )
     assert process.stderr is not None
     said = b""
-    while b"step 2/500" not in said:
+    while not re.search(rb"step [1-9]", said):
         chunk = os.read(process.stderr.fileno(), 4096)
         assert chunk, said
         said += chunk
