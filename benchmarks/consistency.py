@@ -41,6 +41,8 @@ HELD_OUT = 8
 SETTINGS = replace(Settings(("",), **mini.SETTINGS), steps=10)
 COPY = "copy of "
 """Before a measure's name: of the first view shown as all of them."""
+PIPELINES = 8
+"""Kept in memory by each process: samplings take turns on every scene."""
 CONFIDENCE = 0.95
 MEASURES = ("resting", "epipolar", "reprojection", "apart", "colour", "compared")
 """Of :class:`cvd_core.evaluation.cross_view.Agreement`; resting is the cross-view error: objects of these scenes rest,
@@ -106,7 +108,7 @@ def videos_of(task: Task) -> tuple[Tensor, Cameras, Scene]:
     return _pipeline(sampling.model).generate(cameras, settings), cameras, scene
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=PIPELINES)
 def _pipeline(model: ModelPaths) -> CollaborativePipeline:
     return load_pipeline(model)
 
@@ -155,9 +157,10 @@ class Measured:
         """Measure what is missing: every sampling on ``scenes`` scenes with ``seeds`` noises each."""
         wanted = [
             Task(sampling, scene, seed)
-            for sampling in samplings
-            for seed in range(seeds if sampling.model else 1)
+            for seed in range(seeds)
             for scene in range(scenes)
+            for sampling in samplings
+            if sampling.model or seed == 0  # renders have no noise
         ]
         missing = [task for task in wanted if task.key not in self.rows]
         if not missing:
