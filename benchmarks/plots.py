@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
 
 from benchmarks.consistency import Estimate
 from cvd_core.files import atomic_path
@@ -55,6 +56,9 @@ def draw_curves(path: Path, panels: Mapping[str, Mapping[str, Curve]], x_label: 
             )
         legend |= {name: handle for handle, name in zip(*axes.get_legend_handles_labels(), strict=True)}
         axes.set(xlabel=x_label, ylabel=y_label if i == 0 else "", xscale="log")
+        for formatter in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+            formatter(ScalarFormatter())
+        axes.tick_params(axis="x", which="both", labelsize=8)
         axes.set_ylim(bottom=0)
         axes.grid(color="#e5e7eb", linewidth=0.8)
     handles, labels = list(legend.values()), list(legend)
