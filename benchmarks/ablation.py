@@ -6,12 +6,11 @@ scenes: everything goes on where it stopped. ``--plot`` draws the table.
 
 from __future__ import annotations
 
-import argparse
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.consistency import SETTINGS, Estimate, Measured, Sampling, add_options, mean, ratio
+from benchmarks.consistency import SETTINGS, Estimate, Measured, Sampling, arguments, mean, ratio
 from benchmarks.measure import machine, print_table, write_report
 from benchmarks.plots import draw_bars
 from cvd_core.engine.assemble import MODEL_FILES, ModelPaths
@@ -38,10 +37,8 @@ SHOWN = {
 
 def main() -> None:
     """Run from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", type=Path, help="folder with base/, motion and camera .safetensors")
+    parser = arguments(__doc__)
     parser.add_argument("out", type=Path, help="folder of the variants' checkpoints and latents")
-    add_options(parser)
     parser.add_argument("--train-steps", type=int, default=1000, help="of 4 pairs, for every variant")
     parser.add_argument("--plot", type=Path, help="a PNG to write")
     args = parser.parse_args()
@@ -81,14 +78,9 @@ def train(model: Path, out: Path, steps: int) -> dict[str, Path]:
 
 def report(measured: Measured, names: list[str], scenes: int, seeds: int) -> dict[str, dict[str, Estimate]]:
     """Print a table, a row per variant; returns the means by measure and variant."""
-    found = {value: {n: mean(measured.by_scene(n, value, scenes, seeds)) for n in names} for value in SHOWN}
-    worse = {
-        name: [
-            ratio(measured.by_scene(name, value, scenes, seeds), measured.by_scene(FULL, value, scenes, seeds))
-            for value in SHOWN
-        ]
-        for name in names
-    }
+    by_scene = {value: {n: measured.by_scene(n, value, scenes, seeds) for n in names} for value in SHOWN}
+    found = {value: {n: mean(row[n]) for n in names} for value, row in by_scene.items()}
+    worse = {n: [ratio(row[n], row[FULL]) for row in by_scene.values()] for n in names}
     print_table([["variant", *SHOWN], *[[n, *(str(found[value][n]) for value in SHOWN)] for n in names]])
     print()
     print_table([[f"times {FULL}", *SHOWN], *[[n, *map(str, worse[n])] for n in names]])

@@ -24,6 +24,7 @@ from scipy.stats import bootstrap
 from torch import Tensor
 from tqdm import tqdm
 
+from benchmarks.measure import add_json
 from cvd_core import mini
 from cvd_core.engine.assemble import ModelPaths, load_pipeline
 from cvd_core.engine.pipeline import CollaborativePipeline
@@ -33,7 +34,7 @@ from cvd_core.evaluation.objects import track_objects
 from cvd_core.evaluation.views import mse_between
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.training.data.paths import camera_paths, random_amounts
-from cvd_core.training.data.render import render
+from cvd_core.training.data.render import film
 from cvd_core.training.data.scenes import OBJECT_COLOURS, Scene, random_scene
 
 HELD_OUT = 8
@@ -103,8 +104,7 @@ def videos_of(task: Task) -> tuple[Tensor, Cameras, Scene]:
     cameras = camera_paths(amounts, mini.FRAMES)
     settings = replace(sampling.settings, prompts=(scene.prompt(),), seed=1000 * task.seed + task.scene)
     if sampling.model is None:
-        pictures = render(scene, cameras, settings.width, settings.height)
-        return ((pictures / 2 + 0.5) * 255).round().to(torch.uint8).movedim(2, -1), cameras, scene
+        return film(scene, cameras, settings.width), cameras, scene
     return _pipeline(sampling.model).generate(cameras, settings), cameras, scene
 
 
@@ -128,14 +128,17 @@ def _named(measured: Agreement, prefix: str) -> Row:
     return {prefix + name: getattr(measured, name) for name in MEASURES}
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """What all benchmarks of consistency have."""
+def arguments(description: str | None) -> argparse.ArgumentParser:
+    """A parser with what all benchmarks of consistency have."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("model", type=Path, help="folder with base/, motion, camera and sync .safetensors")
     parser.add_argument("--rows", type=Path, required=True, help="file that keeps the measures; goes on from it")
     parser.add_argument("--scenes", type=int, default=64)
     parser.add_argument("--seeds", type=int, default=3, help="noises per scene")
     parser.add_argument("--steps", type=int, default=SETTINGS.steps)
     parser.add_argument("--workers", type=int, default=2, help="processes, of one thread each")
-    parser.add_argument("--json", type=Path, metavar="PATH", help="also write the numbers to this file")
+    add_json(parser)
+    return parser
 
 
 class Measured:

@@ -27,8 +27,13 @@ def arguments(description: str, repeats: int | None) -> argparse.ArgumentParser:
     if repeats is not None:
         words = f"measured calls of each kind (default {repeats})"
         parser.add_argument("--repeats", type=int, default=repeats, help=words)
-    parser.add_argument("--json", type=Path, metavar="PATH", help="also write the numbers to this file")
+    add_json(parser)
     return parser
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """The option of :func:`write_report`."""
+    parser.add_argument("--json", type=Path, metavar="PATH", help="also write the numbers to this file")
 
 
 def machine() -> dict[str, Any]:

@@ -7,12 +7,11 @@ joint strategy's one call for all V views counts as V / 2. ``--plot`` draws the 
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks.consistency import SETTINGS, Estimate, Measured, Sampling, add_options, mean
+from benchmarks.consistency import SETTINGS, Estimate, Measured, Sampling, arguments, mean
 from benchmarks.measure import machine, print_table, write_report
 from benchmarks.plots import Curve, draw_curves
 from cvd_core.engine.assemble import ModelPaths
@@ -69,9 +68,7 @@ def points(settings: Settings) -> Iterator[Point]:
 
 def main() -> None:
     """Run from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", type=Path, help="folder with base/, motion, camera and sync .safetensors")
-    add_options(parser)
+    parser = arguments(__doc__)
     parser.add_argument("--most-calls", type=float, default=400, help="leave out what needs more network calls")
     parser.add_argument("--plot", type=Path, help="a PNG to write")
     args = parser.parse_args()

@@ -8,7 +8,6 @@ unsynchronised.
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from benchmarks.consistency import (
     Sampling,
     Task,
     Trajectories,
-    add_options,
+    arguments,
     mean,
     ratio,
     videos_of,
@@ -41,9 +40,7 @@ COLUMNS = ("renders", "unsynced", "synced", "copy", "unsynced / synced", "copy /
 
 def main() -> None:
     """Run from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", type=Path, help="folder with base/, motion, camera and sync .safetensors")
-    add_options(parser)
+    parser = arguments(__doc__)
     parser.add_argument("--pictures", type=Path, help="a PNG to write")
     args = parser.parse_args()
     files = ModelPaths.in_folder(args.model)
@@ -63,7 +60,8 @@ def main() -> None:
     results = report(measured, args.scenes, args.seeds)
     write_report(args.json, "synchronisation", about, results)
     if args.pictures:
-        pairs = [[videos_of(Task(s, scene, 0))[0] for s in samplings[4:6]] for scene in range(SHOWN)]
+        shown = [s for s in samplings if s.model and s.trajectories == "mirrored"]
+        pairs = [[videos_of(Task(s, scene, 0))[0] for s in shown] for scene in range(SHOWN)]
         rows = [torch.cat([*video[0], *video[1]], 1) for pair in pairs for video in pair]
         Image.fromarray(torch.cat(rows, 0).numpy()).save(args.pictures)
 

@@ -13,7 +13,7 @@ from cvd_core.evaluation.following import Following, commanded_motion, following
 from cvd_core.evaluation.objects import track_objects
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.training.data.paths import AXES, camera_paths
-from cvd_core.training.data.render import render
+from cvd_core.training.data.render import film
 from cvd_core.training.data.scenes import OBJECT_COLOURS, Scene, random_scene
 
 HELD_OUT = 7
@@ -72,7 +72,7 @@ def truck_test(
     amounts[:, AXES.index(axis)] = [largest * (-1) ** i for i in range(scenes)]
     cameras = camera_paths(amounts, frames)
     videos = generate(cameras, [scene.prompt() for scene in chosen])
-    renders = torch.cat([_bytes(render(scene, cameras.select([i]), size, size)) for i, scene in enumerate(chosen)])
+    renders = torch.cat([film(scene, cameras.select([i]), size) for i, scene in enumerate(chosen)])
     return TruckTest(*(_follow(v, cameras, chosen) for v in (videos, renders)))
 
 
@@ -85,8 +85,3 @@ def _follow(videos: Tensor, cameras: Cameras, scenes: list[Scene]) -> Following:
         observed.append(observed_motion(tracks))
         commanded.append(commanded_motion(tracks, cameras.select([i]), TYPICAL_DEPTH))
     return following(torch.cat(observed), torch.cat(commanded))
-
-
-def _bytes(video: Tensor) -> Tensor:
-    """``(V, F, 3, H, W)`` in [-1, 1] -> ``(V, F, H, W, 3)`` uint8."""
-    return ((video / 2 + 0.5) * 255).round().to(torch.uint8).movedim(2, -1)

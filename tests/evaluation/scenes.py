@@ -17,7 +17,7 @@ from cvd_core.geometry.cameras import Cameras
 from cvd_core.geometry.formats import write_cameras
 from cvd_core.run_folder import CAMERAS, GRID, RECORD
 from cvd_core.training.data.paths import camera_paths
-from cvd_core.training.data.render import project, render
+from cvd_core.training.data.render import project
 from cvd_core.training.data.scenes import Scene, random_scene
 from cvd_core.video import grid, write_video
 
@@ -29,12 +29,6 @@ def paths(amounts: Sequence[Sequence[float]], frames: int = 8) -> Cameras:
 
 def resting_scene(seed: int) -> Scene:
     return random_scene(np.random.default_rng(seed), moving=False)
-
-
-def film(scene: Scene, cameras: Cameras, size: int) -> Tensor:
-    """``(V, F, size, size, 3)`` uint8."""
-    pictures = (render(scene, cameras, size, size) / 2 + 0.5) * 255
-    return pictures.round().to(torch.uint8).movedim(2, -1)
 
 
 def tracks_of_points(cameras: Cameras, points: Sequence[Sequence[float]], size: int = 64) -> ObjectTracks:

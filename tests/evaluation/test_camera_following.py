@@ -12,7 +12,7 @@ from torch import Tensor
 
 from cvd_core.evaluation.camera_following import single_object_scenes, truck_test
 from cvd_core.geometry.cameras import Cameras
-from cvd_core.training.data.render import render
+from cvd_core.training.data.render import film
 
 SCENES, FRAMES, SIZE = 6, 4, 64
 
@@ -24,8 +24,7 @@ def renderer(change: Callable[[Cameras], Cameras]) -> Callable[[Cameras, list[st
     def generate(cameras: Cameras, prompts: list[str]) -> Tensor:
         assert prompts == [scene.prompt() for scene in scenes]
         changed = change(cameras)
-        videos = torch.cat([render(scene, changed.select([i]), SIZE, SIZE) for i, scene in enumerate(scenes)])
-        return ((videos / 2 + 0.5) * 255).round().to(torch.uint8).movedim(2, -1)
+        return torch.cat([film(scene, changed.select([i]), SIZE) for i, scene in enumerate(scenes)])
 
     return generate
 

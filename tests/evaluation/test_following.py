@@ -10,8 +10,9 @@ import torch
 
 from cvd_core.evaluation.following import commanded_motion, following, observed_motion
 from cvd_core.evaluation.objects import track_objects
+from cvd_core.training.data.render import film
 from cvd_core.training.data.scenes import OBJECT_COLOURS
-from tests.evaluation.scenes import film, paths, resting_scene, tracks_of_points
+from tests.evaluation.scenes import paths, resting_scene, tracks_of_points
 
 POINTS = [[-0.5, 0.2, 2.5], [0.6, 0.4, 3.5]]
 DEPTHS = [2.5, 3.5]

@@ -4,28 +4,26 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-import cvd_core
 from benchmarks.consistency import Row, Sampling, Task, Trajectories, measure, videos_of
+from cvd_core import mini
 from cvd_core.engine.assemble import ModelPaths, load_pipeline
 from cvd_core.engine.pipeline import CollaborativePipeline
 from cvd_core.engine.settings import Settings
 from cvd_core.evaluation.camera_following import truck_test
 from cvd_core.geometry.cameras import Cameras
 
-MODEL = Path(cvd_core.__file__).parent / "assets" / "mini"
-SETTINGS = Settings(("",), width=64, height=64, steps=8, guidance=3.0)
+SETTINGS = replace(Settings(("",), **mini.SETTINGS), steps=8)
 
 
 @pytest.fixture(scope="module")
 def pipeline() -> CollaborativePipeline:
-    return load_pipeline(ModelPaths(MODEL / "base", MODEL / "motion.safetensors", MODEL / "camera.safetensors"))
+    return load_pipeline(replace(ModelPaths.in_folder(mini.FOLDER), sync=None))
 
 
 @pytest.mark.parametrize(("axis", "amount"), [("truck", 0.9), ("pan", 12.0)])
@@ -63,7 +61,7 @@ def test_a_seed_gives_the_same_videos_and_a_still_camera_a_still_scene(pipeline:
 
 def test_sync_modules_bring_views_together() -> None:
     """Ratios with the same noise, on against off: far from what the card measures, so that only a broken path fails."""
-    files = ModelPaths.in_folder(MODEL)
+    files = ModelPaths.in_folder(mini.FOLDER)
     found: dict[tuple[Trajectories, float], list[Row]] = {}
     kinds: tuple[Trajectories, ...] = ("own", "same")
     for trajectories, scene, strength in product(kinds, range(4), (1.0, 0.0)):

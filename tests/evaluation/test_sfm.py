@@ -10,7 +10,8 @@ import torch
 
 from cvd_core.evaluation import extras
 from cvd_core.evaluation.sfm import Trial, estimate_path, path_error
-from tests.evaluation.scenes import cluttered_scene, film, paths
+from cvd_core.training.data.render import film
+from tests.evaluation.scenes import cluttered_scene, paths
 
 needs_pycolmap = pytest.mark.skipif(
     importlib.util.find_spec("pycolmap") is None, reason="pycolmap is not installed (extra eval)"

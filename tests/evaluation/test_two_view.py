@@ -14,8 +14,9 @@ from torch import Tensor
 from cvd_core.evaluation.matching import Matches, mutual_matches
 from cvd_core.evaluation.two_view import TwoView, across_views, compare, pose_auc, summarise, within_view
 from cvd_core.geometry.cameras import Cameras
+from cvd_core.training.data.render import film
 from tests.core.strategies import points_in_front
-from tests.evaluation.scenes import cluttered_scene, film, paths
+from tests.evaluation.scenes import cluttered_scene, paths
 
 needs_opencv = pytest.mark.skipif(
     importlib.util.find_spec("cv2") is None, reason="OpenCV is not installed (extra eval)"

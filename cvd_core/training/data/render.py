@@ -125,6 +125,11 @@ def _cube(o: list[Tensor], d: Tensor, half: float, yaw: float) -> tuple[Tensor, 
     return distance, [cos * side[0] - sin * side[2], side[1], sin * side[0] + cos * side[2]]
 
 
+def film(scene: Scene, cameras: Cameras, size: int) -> Tensor:
+    """Square renders as a pipeline gives videos: ``(V, F, size, size, 3)`` uint8."""
+    return ((render(scene, cameras, size, size) / 2 + 0.5) * 255).round().to(torch.uint8).movedim(2, -1)
+
+
 def project(cameras: Cameras, points: Array, width: int, height: int) -> Tensor:
     """Where the cameras see world points.
 
