@@ -13,10 +13,10 @@ from pathlib import Path
 from benchmarks.consistency import SETTINGS, Estimate, Measured, Sampling, arguments, mean, ratio
 from benchmarks.measure import machine, print_table, write_report
 from benchmarks.plots import draw_bars
-from cvd_core.engine.assemble import MODEL_FILES, ModelPaths
+from cvd_core.engine.sd15.assemble import MODEL_FILES, ModelPaths
 from cvd_core.training.config import LoopConfig, SyncConfig, load_config
 from cvd_core.training.data.source import PairSource
-from cvd_core.training.run import Run
+from cvd_core.training.trainer import Run
 
 UNSYNCED = "unsynced"
 FULL = "all parts"

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from cvd_core.engine.assemble import ModelPaths, load_pipeline
-from cvd_core.engine.settings import Settings
-from cvd_core.evaluation.camera_following import truck_test
+from cvd_core.engine.sd15.assemble import ModelPaths, load_pipeline
+from cvd_core.evaluation.truck_test import truck_test
 from cvd_core.geometry.cameras import Cameras
+from cvd_core.sampling.settings import Settings
 
 AMOUNTS = {"truck": 1.2, "pan": 15.0}
 

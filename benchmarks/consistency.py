@@ -25,17 +25,17 @@ from torch import Tensor
 from tqdm import tqdm
 
 from benchmarks.measure import add_json
-from cvd_core import mini
-from cvd_core.engine.assemble import ModelPaths, load_pipeline
-from cvd_core.engine.pipeline import CollaborativePipeline
-from cvd_core.engine.settings import Settings
+from cvd_core.engine.sd15.assemble import ModelPaths, load_pipeline
+from cvd_core.engine.sd15.pipeline import CollaborativePipeline
 from cvd_core.evaluation.cross_view import Agreement, agreement, copy_control
 from cvd_core.evaluation.objects import track_objects
-from cvd_core.evaluation.views import mse_between
+from cvd_core.evaluation.same_pictures import mse_between
 from cvd_core.geometry.cameras import Cameras
-from cvd_core.training.data.paths import camera_paths, random_amounts
-from cvd_core.training.data.render import film
-from cvd_core.training.data.scenes import OBJECT_COLOURS, Scene, random_scene
+from cvd_core.runs import mini
+from cvd_core.sampling.settings import Settings
+from cvd_core.scenes.paths import camera_paths, random_amounts
+from cvd_core.scenes.render import film
+from cvd_core.scenes.world import OBJECT_COLOURS, Scene, random_scene
 
 HELD_OUT = 8
 """Stream of scenes and trajectories that no stage of training draws from."""

@@ -14,11 +14,11 @@ from pathlib import Path
 from benchmarks.consistency import SETTINGS, Estimate, Measured, Sampling, arguments, mean
 from benchmarks.measure import machine, print_table, write_report
 from benchmarks.plots import Curve, draw_curves
-from cvd_core.engine.assemble import ModelPaths
-from cvd_core.engine.settings import Settings
+from cvd_core.engine.sd15.assemble import ModelPaths
 from cvd_core.sampling.draws import SeededDraws
 from cvd_core.sampling.pairs import Strategy, rounds
 from cvd_core.sampling.recurrence import Recurrence
+from cvd_core.sampling.settings import Settings
 
 VIEWS = (2, 4, 6)
 REPEATS = (1, 2, 3, 4, 6)

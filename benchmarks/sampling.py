@@ -17,14 +17,14 @@ from torch import Tensor
 from benchmarks.measure import Clock, arguments, machine, print_table, write_report
 from cvd_core.camera_control.injection import CameraMerges
 from cvd_core.camera_control.pose_encoder import PoseEncoder
-from cvd_core.engine.motion import build_motion_unet
-from cvd_core.engine.unet import CollaborativeUNet
+from cvd_core.engine.sd15.motion import build_motion_unet
+from cvd_core.engine.sd15.unet import CollaborativeUNet
 from cvd_core.geometry.plucker import plucker_embedding
 from cvd_core.geometry.rigs import make_rig
+from cvd_core.networks.layout import sites
 from cvd_core.sync.bias import EpipolarBias
 from cvd_core.sync.context import SyncContext, groups_to_partners
 from cvd_core.sync.module import SyncModules
-from cvd_core.unet_layout import sites
 from tests import formula
 
 FRAMES = 16

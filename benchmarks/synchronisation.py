@@ -30,7 +30,7 @@ from benchmarks.consistency import (
     videos_of,
 )
 from benchmarks.measure import machine, print_table, write_report
-from cvd_core.engine.assemble import ModelPaths
+from cvd_core.engine.sd15.assemble import ModelPaths
 
 SHOWN = 8
 ENDINGS: dict[Trajectories, str] = {"own": "", "mirrored": ", mirrored", "same": ", same"}

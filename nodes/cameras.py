@@ -11,11 +11,11 @@ from comfy_api.latest import io
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.geometry.formats import cameras_to_rows, rows_to_cameras
 from cvd_core.geometry.trajectory_json import DEFAULT_TEXT, build_trajectories, parse_trajectories
-from cvd_core.sizes import check_size
+from cvd_core.networks.sizes import check_size
 
 from .camera_files import LoadCameraPoses, SaveCameraPoses
 from .inputs import CONVENTION, check_choices, side_input, verdict
-from .preview_paths import draw_paths
+from .previews.paths import draw_paths
 from .types import CameraCtrlPoses, CamerasType, RowOfView
 
 MOST_SETS = 6

@@ -12,11 +12,11 @@ from cvd_core.geometry.cameras import Cameras, prepare_cameras
 from cvd_core.geometry.epipolar import Band
 from cvd_core.geometry.formats import cameras_to_rows
 from cvd_core.geometry.plucker import plucker_embedding
-from cvd_core.sizes import check_size
+from cvd_core.networks.sizes import check_size
 
 from .inputs import check_choices, side_input, verdict
-from .preview_band import draw_band
-from .preview_rays import draw_rays
+from .previews.band import draw_band
+from .previews.rays import draw_rays
 from .types import CameraCtrlPoses, CamerasType, EpipolarSpec, EpipolarType, PluckerRays, PluckerType
 
 PREVIEW_FPS = 8.0

@@ -7,7 +7,7 @@ from typing import ParamSpec
 
 from comfy_api.latest import io
 
-from cvd_core.sizes import SIDE_STEP, SMALLEST_SIDE
+from cvd_core.networks.sizes import SIDE_STEP, SMALLEST_SIDE
 
 P = ParamSpec("P")
 

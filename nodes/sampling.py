@@ -12,9 +12,9 @@ import latent_preview
 import torch
 from comfy_api.latest import io
 
+from cvd_core.networks.sizes import check_size
 from cvd_core.sampling.pairs import Strategy
 from cvd_core.sampling.recurrence import Recurrence
-from cvd_core.sizes import check_size
 
 from .host.checks import LATENT_CHANNELS, LATENT_STRIDE
 from .host.guider import CollaborativeGuider

@@ -14,13 +14,13 @@ from comfy_api.latest import InputImpl, Types, io, ui
 from einops import rearrange
 from torch import Tensor
 
-from cvd_core.video import frame_rate, grid
-from cvd_core.video_formats import BEST, VIDEO_FORMATS, write_animation
-from cvd_core.video_timing import PLAY_MODES, PlayMode, play_order, view_switch
+from cvd_core.video.files import frame_rate, grid
+from cvd_core.video.formats import BEST, VIDEO_FORMATS, write_animation
+from cvd_core.video.timing import PLAY_MODES, PlayMode, play_order, view_switch
 
 from .files import save_place
 from .inputs import check_choices, verdict
-from .preview import label_views
+from .previews.pictures import label_views
 
 APART, SWITCH = "one file per view", "view switch"
 LAYOUTS = ["grid", "row", "column", APART, SWITCH]

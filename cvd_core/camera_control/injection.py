@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from cvd_core.unet_layout import SD15_LAYERS, SD15_WIDTHS, PerSite
+from cvd_core.networks.layout import SD15_LAYERS, SD15_WIDTHS, PerSite
 
 
 class CameraMerge(nn.Module):

@@ -14,8 +14,8 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, pixel_unshuffle, relu, scaled_dot_product_attention
 
-from cvd_core.layers import HEADS, FeedForward
-from cvd_core.unet_layout import SD15_WIDTHS
+from cvd_core.networks.layers import HEADS, FeedForward
+from cvd_core.networks.layout import SD15_WIDTHS
 
 PLUCKER_CHANNELS = 6
 LATENT_STRIDE = 8

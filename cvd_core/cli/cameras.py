@@ -12,7 +12,7 @@ import torch
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
-from cvd_core.cli.plot import save_plot
+from cvd_core.drawing.camera_plot import save_plot
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.geometry.epipolar import smallest_baseline
 from cvd_core.geometry.formats import FORMATS, detect_format, read_cameras, write_cameras

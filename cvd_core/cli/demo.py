@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> None:
     from cvd_core.cli.generate import quiet_libraries
 
     quiet_libraries(offline=True)
-    from cvd_core import mini
+    from cvd_core.runs import mini
 
     note(mini.ABOUT)
     make_demo(args.out)
@@ -99,12 +99,12 @@ def make_demo(out: Path, *options: str) -> None:
     Raises:
         ValueError: ``out`` cannot be written to or holds such files already.
     """
-    from cvd_core.cli.demo_pictures import Panel, draw_sheet, side_by_side
     from cvd_core.cli.generate import parse
-    from cvd_core.cli.inputs import read_inputs
-    from cvd_core.cli.outputs import complete_folder
-    from cvd_core.cli.render import make_run
-    from cvd_core.video import write_video
+    from cvd_core.drawing.panels import Panel, draw_sheet, side_by_side
+    from cvd_core.runs.make import make_run
+    from cvd_core.runs.output import complete_folder
+    from cvd_core.runs.plan import read_inputs
+    from cvd_core.video.files import write_video
 
     with complete_folder(out, [*runs(), *(f"{scene}.mp4" for scene in SCENES), SHEET]) as folder:
         panels: dict[str, Panel] = {}

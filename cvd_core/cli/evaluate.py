@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from cvd_core.cli import COMMANDS, note
-from cvd_core.cli.outputs import complete_folder
+from cvd_core.runs.output import complete_folder
 
 JSON, CSV, HTML = "evaluation.json", "evaluation.csv", "report.html"
 
@@ -68,7 +68,7 @@ def _add_material(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_measures(group: argparse._ArgumentGroup) -> None:
-    from cvd_core.training.data.scenes import OBJECT_COLOURS
+    from cvd_core.scenes.world import OBJECT_COLOURS
 
     group.add_argument(
         "--objects",
@@ -99,10 +99,10 @@ def run(args: argparse.Namespace) -> None:
     quiet_libraries(offline=True)
     from tqdm import tqdm
 
-    from cvd_core.cli.report import write_report
-    from cvd_core.evaluation.evaluate import PARTS, Options, evaluate
-    from cvd_core.evaluation.material import prompted_objects, read_material
-    from cvd_core.training.data.scenes import OBJECT_COLOURS
+    from cvd_core.drawing.report import write_report
+    from cvd_core.evaluation.footage import prompted_objects, read_material
+    from cvd_core.evaluation.measure import PARTS, Options, evaluate
+    from cvd_core.scenes.world import OBJECT_COLOURS
 
     material = read_material(args.inputs, args.cameras, relative=args.relative, prompts=args.prompts)
     named = {name: OBJECT_COLOURS[name] for name in args.objects} if args.objects else None

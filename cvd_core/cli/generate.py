@@ -1,7 +1,7 @@
 """``cvd generate``: its options.
 
 All are None when they are not given, so that a repeated run knows what to override; defaults stand in the help texts
-and in :class:`cvd_core.engine.settings.Settings`.
+and in :class:`cvd_core.sampling.settings.Settings`.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from cvd_core import mini
 from cvd_core.cli import COMMANDS
-from cvd_core.cli.defaults import DEFAULT_FPS, DEFAULT_FRAMES, DEFAULT_VIEWS, RIG_PARAMETERS
-from cvd_core.engine.settings import Settings
 from cvd_core.geometry.epipolar import Mask
 from cvd_core.geometry.interpolation import EASINGS
 from cvd_core.geometry.rigs import RIGS
+from cvd_core.networks.sizes import SIDE_STEP, SMALLEST_SIDE
+from cvd_core.runs import mini
+from cvd_core.runs.defaults import DEFAULT_FPS, DEFAULT_FRAMES, DEFAULT_VIEWS, RIG_PARAMETERS
 from cvd_core.sampling.pairs import STRATEGIES
-from cvd_core.sizes import SIDE_STEP, SMALLEST_SIDE
+from cvd_core.sampling.settings import Settings
 
 EXAMPLES = """\
 examples:
@@ -74,8 +74,8 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
 def run(args: argparse.Namespace) -> None:
     """Read the inputs, make the videos, write everything at the end."""
     quiet_libraries(offline=not args.allow_download)
-    from cvd_core.cli.inputs import read_inputs, tell
-    from cvd_core.cli.render import render
+    from cvd_core.runs.make import render
+    from cvd_core.runs.plan import read_inputs, tell
 
     inputs = read_inputs(args)
     tell(args, inputs)

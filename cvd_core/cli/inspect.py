@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from cvd_core import mini
-from cvd_core.unet_layout import SD15_WIDTHS
+from cvd_core.networks.layout import SD15_WIDTHS
+from cvd_core.runs import mini
 from cvd_core.weights import PLACES, Checkpoint, CheckpointInfo, Kind, identify, read_checkpoint, sha256
 
 _COMPONENTS = {Kind.UNET: "unet", Kind.VAE: "vae", Kind.TEXT_ENCODER: "text_encoder"}

@@ -28,7 +28,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from cvd_core.training.config import load_config
-    from cvd_core.training.run import Run
+    from cvd_core.training.trainer import Run
 
     training = Run(load_config(args.config), resume=args.resume)
     if args.export is not None:

@@ -21,7 +21,7 @@ import cvd_core
 from cvd_core.evaluation.extras import require_extra
 from cvd_core.evaluation.poses import is_pure_rotation, pose_errors
 from cvd_core.geometry.cameras import Cameras
-from cvd_core.video import check_frames
+from cvd_core.video.files import check_frames
 
 TRIALS = 5
 """As in CamI2V: the solver starts from random positions."""

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cvd_core.layers import HEADS, FeedForward
+from cvd_core.networks.layers import HEADS, FeedForward
+from cvd_core.networks.layout import SD15_LAYERS, SD15_WIDTHS, PerSite, Site
 from cvd_core.sync.attention import cross_view_attention
 from cvd_core.sync.context import SyncContext
-from cvd_core.unet_layout import SD15_LAYERS, SD15_WIDTHS, PerSite, Site
 
 ATTENTIONS = 2
 """Cross-view attentions per module in ``CVD.ckpt``; the paper's ablation "1 Layer" (A.2) has one."""

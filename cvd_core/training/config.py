@@ -51,7 +51,7 @@ class DataConfig:
     Attributes:
         size: width and height of the pictures in pixels.
         frames: F.
-        spread: largest amounts of the camera paths, see :func:`cvd_core.training.data.paths.random_amounts`.
+        spread: largest amounts of the camera paths, see :func:`cvd_core.scenes.paths.random_amounts`.
         clips: scenes whose latents are kept on disk.
         dynamic: share of the scenes that move; they are presented without cameras.
     """

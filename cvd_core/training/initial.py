@@ -12,16 +12,16 @@ from diffusers import UNetMotionModel
 from cvd_core.camera_control.checkpoint import load_camera_control
 from cvd_core.camera_control.injection import CameraMerges
 from cvd_core.camera_control.pose_encoder import PoseEncoder
-from cvd_core.engine.assemble import MODEL_FILES
-from cvd_core.engine.loading import BaseModel, load_base
-from cvd_core.engine.motion import build_motion_unet, new_motion_unet
-from cvd_core.engine.patch_autoencoder import PatchAutoencoder
-from cvd_core.engine.unet import CollaborativeUNet
+from cvd_core.engine.sd15.assemble import MODEL_FILES
+from cvd_core.engine.sd15.loading import BaseModel, load_base
+from cvd_core.engine.sd15.motion import build_motion_unet, new_motion_unet
+from cvd_core.engine.sd15.patch_autoencoder import PatchAutoencoder
+from cvd_core.engine.sd15.unet import CollaborativeUNet
+from cvd_core.scenes.world import vocabulary
 from cvd_core.sync.checkpoint import load_sync_modules
 from cvd_core.sync.module import SyncModules
 from cvd_core.training.config import TrainConfig
-from cvd_core.training.data.scenes import vocabulary
-from cvd_core.training.networks import load_tokenizer, new_text_encoder, new_unet, write_tokenizer
+from cvd_core.training.new_networks import load_tokenizer, new_text_encoder, new_unet, write_tokenizer
 from cvd_core.training.processes import processes
 from cvd_core.training.stage import generator
 from cvd_core.weights import motion_tensors, read_checkpoint

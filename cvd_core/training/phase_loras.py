@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from cvd_core.engine.loading import BaseModel
-from cvd_core.engine.lora import apply_lora
+from cvd_core.engine.sd15.loading import BaseModel
+from cvd_core.engine.sd15.lora import apply_lora
 
 
 class PhaseLoras:

@@ -11,10 +11,10 @@ import comfy.model_patcher
 import comfy.ops
 from comfy.patcher_extension import PatcherInjection
 
+from cvd_core.networks.layout import Site
 from cvd_core.sync.checkpoint import load_sync_modules
 from cvd_core.sync.context import SyncContext
 from cvd_core.sync.module import SyncModule, SyncModules
-from cvd_core.unet_layout import Site
 
 if TYPE_CHECKING:
     import os

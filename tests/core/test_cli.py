@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 import cvd_core
 from cvd_core.cli import COMMANDS, inspect, main, note
 from cvd_core.cli.generate import add_parser, lora
-from cvd_core.cli.outputs import complete_folder, file_stems
 from cvd_core.engine.solvers import SOLVERS
+from cvd_core.runs.output import complete_folder, file_stems
 
 
 def run_by(action: Any, monkeypatch: pytest.MonkeyPatch) -> int:
@@ -121,7 +121,9 @@ def test_ctrl_c_exits_with_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
 
 def test_only_own_warnings_are_shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def warn() -> None:
-        warnings.warn_explicit("half of it was left out", UserWarning, "x.py", 1, module="cvd_core.engine.assemble")
+        warnings.warn_explicit(
+            "half of it was left out", UserWarning, "x.py", 1, module="cvd_core.engine.sd15.assemble"
+        )
         warnings.warn_explicit("use another function", FutureWarning, "y.py", 1, module="diffusers.utils")
         warnings.warn_explicit("slow", UserWarning, "z.py", 1, module="torch.nn")
         note("by the way")

@@ -16,7 +16,7 @@ from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from cvd_core.cli.cameras import add_parser, describe
-from cvd_core.cli.plot import draw_cameras, save_plot
+from cvd_core.drawing.camera_plot import draw_cameras, save_plot
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.geometry.formats import read_cameras, write_cameras
 

@@ -17,11 +17,11 @@ from torch.nn.functional import group_norm, layer_norm
 from cvd_core.camera_control.injection import CameraMerges
 from cvd_core.camera_control.pose_encoder import POSITIONS, PoseEncoder
 from cvd_core.geometry.epipolar import PairGeometry
+from cvd_core.networks.layout import sites
 from cvd_core.sync import attention
 from cvd_core.sync.bias import EpipolarBias
 from cvd_core.sync.context import Layout, Partners, SyncContext, groups_to_partners
 from cvd_core.sync.module import SyncModule, SyncModules
-from cvd_core.unet_layout import sites
 from tests import formula
 from tests.core.strategies import random_rig, seeds
 

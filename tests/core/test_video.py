@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cvd_core.video import grid, read_video, write_video
+from cvd_core.video.files import grid, read_video, write_video
 
 SATURATED = [*itertools.product((0, 255), repeat=3), (200, 30, 90), (10, 180, 60), (128, 128, 128), (254, 1, 127)]
 

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
 
-from cvd_core.video import read_video
-from cvd_core.video_formats import VIDEO_FORMATS, write_animation
-from cvd_core.video_timing import PlayMode, play_order, view_switch
+from cvd_core.video.files import read_video
+from cvd_core.video.formats import VIDEO_FORMATS, write_animation
+from cvd_core.video.timing import PlayMode, play_order, view_switch
 
 FRAMES, HEIGHT, WIDTH = 7, 48, 64
 METADATA = {"prompt": json.dumps({"1": {"class_type": "Ä" * 300}}), "workflow": json.dumps({"nodes": []})}

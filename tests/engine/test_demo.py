@@ -16,11 +16,11 @@ from PIL import Image
 
 from cvd_core.cli import main
 from cvd_core.cli.demo import SCENES, SHEET, make_demo
-from cvd_core.cli.demo_pictures import side_by_side
-from cvd_core.engine.run import RunRecord
-from cvd_core.evaluation.material import prompted_objects, read_material
-from cvd_core.mini import hints
-from cvd_core.video import read_video
+from cvd_core.drawing.panels import side_by_side
+from cvd_core.evaluation.footage import prompted_objects, read_material
+from cvd_core.runs.mini import hints
+from cvd_core.runs.record import RunRecord
+from cvd_core.video.files import read_video
 
 VIEWS = {"circle": ("right", "forward", "left", "back"), "pair": ("left", "right")}
 OFFLINE = """
@@ -117,7 +117,7 @@ def test_an_interruption_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monk
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cvd_core.cli.demo_pictures.draw_sheet", interrupt)  # when all runs are made
+    monkeypatch.setattr("cvd_core.drawing.panels.draw_sheet", interrupt)  # when all runs are made
     with pytest.raises(KeyboardInterrupt):
         make_demo(tmp_path / "a" / "demo", "--steps", "1", "--frames", "2", "--guidance", "1")
     assert list(tmp_path.iterdir()) == []

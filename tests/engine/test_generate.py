@@ -20,19 +20,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from cvd_core.cli import main, render
+from cvd_core.cli import main
 from cvd_core.cli.generate import parse
-from cvd_core.cli.inputs import Inputs, read_inputs, tell
-from cvd_core.engine.assemble import ModelPaths, choose_device, choose_dtype, load_pipeline
-from cvd_core.engine.pipeline import CollaborativePipeline
-from cvd_core.engine.run import RunRecord
-from cvd_core.engine.settings import Settings
+from cvd_core.engine.sd15.assemble import ModelPaths, choose_device, choose_dtype, load_pipeline
+from cvd_core.engine.sd15.pipeline import CollaborativePipeline
 from cvd_core.geometry.cameras import Cameras, prepare_cameras
 from cvd_core.geometry.formats import read_cameras, write_cameras
 from cvd_core.geometry.rigs import make_rig
 from cvd_core.geometry.trajectories import resample
+from cvd_core.runs import make as render
+from cvd_core.runs.plan import Inputs, read_inputs, tell
+from cvd_core.runs.record import RunRecord
 from cvd_core.sampling.recurrence import Recurrence
-from cvd_core.video import grid, read_video
+from cvd_core.sampling.settings import Settings
+from cvd_core.video.files import grid, read_video
 from cvd_core.weights import sha256
 from tests import formula
 from tests.formula import ModelFiles
@@ -270,8 +271,8 @@ def test_intrinsics_for_pose_files_without(tmp_path: Path) -> None:
 def test_ctrl_c_leaves_nothing(
     models: ModelFiles, pipeline: CollaborativePipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
-    monkeypatch.setattr("cvd_core.cli.render.load_pipeline", lambda *_, **__: pipeline)  # loading again takes seconds
-    owner, _, name = f"cvd_core.cli.render.{moment}".rpartition(".")
+    monkeypatch.setattr("cvd_core.runs.make.load_pipeline", lambda *_, **__: pipeline)  # loading again takes seconds
+    owner, _, name = f"cvd_core.runs.make.{moment}".rpartition(".")
     calls = []
 
     def interrupt(*_: Any, **__: Any) -> NoReturn:

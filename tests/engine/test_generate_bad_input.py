@@ -13,12 +13,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from cvd_core.cli import main
-from cvd_core.engine.assemble import ModelPaths
-from cvd_core.engine.run import RunRecord, record_models
-from cvd_core.engine.settings import Settings
+from cvd_core.engine.sd15.assemble import ModelPaths
 from cvd_core.geometry.formats import read_cameras, write_cameras
 from cvd_core.geometry.rigs import make_rig
 from cvd_core.geometry.trajectories import resample
+from cvd_core.runs.record import RunRecord, record_models
+from cvd_core.sampling.settings import Settings
 from tests.formula import ModelFiles
 
 POSES = Path(__file__).parents[1] / "data" / "poses" / "0bf152ef84195293.txt"

@@ -12,8 +12,8 @@ from diffusers import DDIMScheduler, StableDiffusionPipeline
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from cvd_core.engine.loading import BaseModel, load_base
-from cvd_core.engine.lora import apply_lora
+from cvd_core.engine.sd15.loading import BaseModel, load_base
+from cvd_core.engine.sd15.lora import apply_lora
 from tests import formula
 from tests.formula import LORA_ALPHA, LORA_RANK, ModelFiles
 

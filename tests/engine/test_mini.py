@@ -10,17 +10,17 @@ import pytest
 import torch
 
 import cvd_core
-from cvd_core import mini
 from cvd_core.cli import main
 from cvd_core.cli.generate import parse
-from cvd_core.cli.inputs import Inputs, read_inputs
-from cvd_core.cli.models import MINI
-from cvd_core.engine.assemble import ModelPaths, load_pipeline
-from cvd_core.engine.run import RunRecord, record_models
-from cvd_core.engine.settings import Settings
+from cvd_core.engine.sd15.assemble import ModelPaths, load_pipeline
 from cvd_core.geometry.rigs import make_rig
+from cvd_core.runs import mini
+from cvd_core.runs.models import MINI
+from cvd_core.runs.plan import Inputs, read_inputs
+from cvd_core.runs.record import RunRecord, record_models
+from cvd_core.sampling.settings import Settings
 from cvd_core.training.config import load_config
-from cvd_core.video import read_video
+from cvd_core.video.files import read_video
 from tests.formula import ModelFiles
 
 POSES = [Path(__file__).parents[1] / "data" / "poses" / f"{n}.txt" for n in ("0bf152ef84195293", "2f25826f0d0ef09a")]

@@ -14,16 +14,16 @@ import torch
 from torch import Tensor
 
 from cvd_core.camera_control.injection import CameraMerges
-from cvd_core.engine.denoise import denoise
-from cvd_core.engine.settings import Settings
-from cvd_core.engine.unet import CollaborativeUNet
+from cvd_core.engine.sd15.denoise import denoise
+from cvd_core.engine.sd15.unet import CollaborativeUNet
 from cvd_core.geometry.plucker import plucker_embedding
+from cvd_core.networks.layout import Site, sites
 from cvd_core.sampling.draws import SeededDraws
 from cvd_core.sampling.recurrence import Recurrence
+from cvd_core.sampling.settings import Settings
 from cvd_core.sync.bias import EpipolarBias
 from cvd_core.sync.context import SyncContext, groups_to_partners
 from cvd_core.sync.module import SyncModules
-from cvd_core.unet_layout import Site, sites
 from tests import formula
 from tests.core.strategies import random_rig
 from tests.golden.networks import golden_unet

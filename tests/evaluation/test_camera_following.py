@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from cvd_core.evaluation.camera_following import single_object_scenes, truck_test
+from cvd_core.evaluation.truck_test import single_object_scenes, truck_test
 from cvd_core.geometry.cameras import Cameras
-from cvd_core.training.data.render import film
+from cvd_core.scenes.render import film
 
 SCENES, FRAMES, SIZE = 6, 4, 64
 

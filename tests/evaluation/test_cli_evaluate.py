@@ -16,10 +16,10 @@ import torch
 
 from cvd_core.cli import main
 from cvd_core.evaluation import extras
-from cvd_core.evaluation.material import prompted_objects, read_material
+from cvd_core.evaluation.footage import prompted_objects, read_material
 from cvd_core.geometry.formats import read_cameras, write_cameras
-from cvd_core.training.data.render import film
-from cvd_core.video import write_video
+from cvd_core.scenes.render import film
+from cvd_core.video.files import write_video
 from tests.evaluation.scenes import paths, resting_scene, write_run
 from tests.evaluation.test_networks import clip, i3d, inception  # noqa: F401
 

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from benchmarks import consistency, pareto
 from benchmarks.consistency import COPY, Measured, Sampling, Task, held_out, mean, measure, ratio, videos_of
-from cvd_core.engine.settings import Settings
 from cvd_core.engine.solvers import DiffusersSolver
 from cvd_core.sampling.collaborate import Batch, sample_together
 from cvd_core.sampling.draws import SeededDraws
+from cvd_core.sampling.settings import Settings
 
 SETTINGS = Settings(("",), width=64, height=64, steps=10)
 RENDERS = Sampling("renders", None, SETTINGS)

@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from cvd_core.evaluation.following import commanded_motion, following, observed_motion
+from cvd_core.evaluation.object_motion import commanded_motion, following, observed_motion
 from cvd_core.evaluation.objects import track_objects
-from cvd_core.training.data.render import film
-from cvd_core.training.data.scenes import OBJECT_COLOURS
+from cvd_core.scenes.render import film
+from cvd_core.scenes.world import OBJECT_COLOURS
 from tests.evaluation.scenes import paths, resting_scene, tracks_of_points
 
 POINTS = [[-0.5, 0.2, 2.5], [0.6, 0.4, 3.5]]

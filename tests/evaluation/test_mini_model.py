@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from benchmarks.consistency import Row, Sampling, Task, Trajectories, measure, videos_of
-from cvd_core import mini
-from cvd_core.engine.assemble import ModelPaths, load_pipeline
-from cvd_core.engine.pipeline import CollaborativePipeline
-from cvd_core.engine.settings import Settings
-from cvd_core.evaluation.camera_following import truck_test
+from cvd_core.engine.sd15.assemble import ModelPaths, load_pipeline
+from cvd_core.engine.sd15.pipeline import CollaborativePipeline
+from cvd_core.evaluation.truck_test import truck_test
 from cvd_core.geometry.cameras import Cameras
+from cvd_core.runs import mini
+from cvd_core.sampling.settings import Settings
 
 SETTINGS = replace(Settings(("",), **mini.SETTINGS), steps=8)
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
 
-from cvd_core.evaluation.networks import (
+from cvd_core.evaluation.features import (
     Clip,
     clip_f,
     clip_t,

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from cvd_core.evaluation.objects import track_objects
-from cvd_core.training.data.render import film, project
-from cvd_core.training.data.scenes import OBJECT_COLOURS
+from cvd_core.scenes.render import film, project
+from cvd_core.scenes.world import OBJECT_COLOURS
 from tests.evaluation.scenes import paths, resting_scene
 
 RED, BLUE, YELLOW = ({name: OBJECT_COLOURS[name]} for name in ("red", "blue", "yellow"))

@@ -10,7 +10,7 @@ import torch
 
 from cvd_core.evaluation import extras
 from cvd_core.evaluation.sfm import Trial, estimate_path, path_error
-from cvd_core.training.data.render import film
+from cvd_core.scenes.render import film
 from tests.evaluation.scenes import cluttered_scene, paths
 
 needs_pycolmap = pytest.mark.skipif(

@@ -14,7 +14,7 @@ from torch import Tensor
 from cvd_core.evaluation.matching import Matches, mutual_matches
 from cvd_core.evaluation.two_view import TwoView, across_views, compare, pose_auc, summarise, within_view
 from cvd_core.geometry.cameras import Cameras
-from cvd_core.training.data.render import film
+from cvd_core.scenes.render import film
 from tests.core.strategies import points_in_front
 from tests.evaluation.scenes import cluttered_scene, paths
 

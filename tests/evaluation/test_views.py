@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from cvd_core.evaluation.views import mse_between, same_first_picture, same_pictures
+from cvd_core.evaluation.same_pictures import mse_between, same_first_picture, same_pictures
 from cvd_core.geometry.cameras import Cameras
-from cvd_core.training.data.render import film
+from cvd_core.scenes.render import film
 from tests.evaluation.scenes import paths, resting_scene
 
 A, B = [1.0, 0, 0, 0, 0], [0, 0, 1.0, 3, 0]

@@ -79,7 +79,7 @@ def _draw_cameras(prompt: Json) -> Image.Image:
     host = _host()
     ((source, _),) = {tuple(n["inputs"]["cameras"]) for n in prompt.values() if n["class_type"] == "CVD_PluckerEmbed"}
     cameras: Cameras = host.run({source: prompt[source]}, outputs=[source]).outputs[source][0]
-    (picture,) = host.pack("nodes.preview_paths").draw_paths(cameras.relative_to_first(), VIEW_COLORS[: cameras.views])
+    (picture,) = host.pack("nodes.previews.paths").draw_paths(cameras.relative_to_first(), VIEW_COLORS[: cameras.views])
     sheet = Image.fromarray((picture * 255).byte().numpy()).crop(_PERSPECTIVE)
     corner = cast(tuple[int, ...], sheet.getpixel((0, 0)))
     return ImageOps.pad(sheet, (512, 512), color=corner)  # the cards that show it are square

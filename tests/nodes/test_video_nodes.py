@@ -12,7 +12,7 @@ import torch
 from PIL import Image, ImageSequence
 from torch import Tensor
 
-from cvd_core.video import read_video
+from cvd_core.video.files import read_video
 from tests.nodes.host_process import Host
 
 VIEWS, FRAMES, HEIGHT, WIDTH = 3, 6, 32, 48

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from cvd_core.geometry.formats import write_cameras
+from cvd_core.scenes.paths import camera_paths
+from cvd_core.scenes.render import render
+from cvd_core.scenes.world import random_scene
 from cvd_core.training.config import FoldersConfig
-from cvd_core.training.data.paths import camera_paths
-from cvd_core.training.data.render import render
-from cvd_core.training.data.scenes import random_scene
-from cvd_core.video import write_video
+from cvd_core.video.files import write_video
 
 
 def write_clip_folders(folder: Path, size: int, frames: int) -> FoldersConfig:

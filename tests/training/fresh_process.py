@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from cvd_core.training.config import load_config
-from cvd_core.training.run import Run
+from cvd_core.training.trainer import Run
 
 
 def training(config: Path, out: Path) -> Callable[[], list[str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cvd_core.training.config import DataConfig, LoopConfig, NetworkConfig, TrainConfig
-from cvd_core.training.run import STAGES
+from cvd_core.training.trainer import STAGES
 
 
 def small_config(folder: Path) -> TrainConfig:

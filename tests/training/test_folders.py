@@ -15,12 +15,12 @@ from torch.utils.data import DataLoader
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.geometry.epipolar import pair_geometry
 from cvd_core.geometry.formats import write_cameras
+from cvd_core.scenes.paths import camera_paths
+from cvd_core.scenes.render import project, render
+from cvd_core.scenes.world import Scene, random_scene
 from cvd_core.training.data.decode import PictureFolder, VideoFile, fit
 from cvd_core.training.data.folders import RealEstate10KPairs, VideoPairs, collate
-from cvd_core.training.data.paths import camera_paths
-from cvd_core.training.data.render import project, render
-from cvd_core.training.data.scenes import Scene, random_scene
-from cvd_core.video import write_video
+from cvd_core.video.files import write_video
 
 CLIP, FRAMES, SIZE = 15, 4, 48
 

@@ -9,13 +9,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from cvd_core.engine.loading import load_base
-from cvd_core.engine.lora import apply_lora
+from cvd_core.engine.sd15.loading import load_base
+from cvd_core.engine.sd15.lora import apply_lora
 from cvd_core.sync.checkpoint import load_sync_modules
 from cvd_core.training.config import DataConfig, FoldersConfig, LoopConfig, NoiseConfig, TrainConfig
 from cvd_core.training.phase_loras import PhaseLoras
-from cvd_core.training.run import Run
-from cvd_core.training.sync import SyncStage
+from cvd_core.training.sync_stage import SyncStage
+from cvd_core.training.trainer import Run
 from tests import formula
 from tests.training.clip_folders import write_clip_folders
 

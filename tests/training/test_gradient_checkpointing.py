@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from cvd_core.training.diffusion import DiffusionStage
-from cvd_core.training.run import Run
+from cvd_core.training.diffusion_stage import DiffusionStage
+from cvd_core.training.trainer import Run
 from tests.training.small import small_config
 
 

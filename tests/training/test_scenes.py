@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from cvd_core.geometry.cameras import Cameras
+from cvd_core.scenes.paths import AXES, camera_paths, random_amounts
+from cvd_core.scenes.render import project, render
+from cvd_core.scenes.world import OBJECT_COLOURS, Scene, random_scene, vocabulary
 from cvd_core.training.config import DataConfig
 from cvd_core.training.data.clips import procedural_pair
-from cvd_core.training.data.paths import AXES, camera_paths, random_amounts
-from cvd_core.training.data.render import project, render
-from cvd_core.training.data.scenes import OBJECT_COLOURS, Scene, random_scene, vocabulary
 
 SIZE = 96
 

@@ -11,18 +11,18 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from cvd_core import training
-from cvd_core.engine.assemble import ModelPaths, load_pipeline
-from cvd_core.engine.settings import Settings
+from cvd_core.engine.sd15.assemble import ModelPaths, load_pipeline
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.geometry.epipolar import pair_geometry
+from cvd_core.sampling.settings import Settings
+from cvd_core.scenes.paths import camera_paths
 from cvd_core.training.config import load_config
-from cvd_core.training.data.paths import camera_paths
-from cvd_core.training.diffusion import timesteps
+from cvd_core.training.diffusion_stage import timesteps
 from cvd_core.training.loop import load_checkpoint, train_stage
-from cvd_core.training.run import STAGES, Run
 from cvd_core.training.stage import Stage
-from cvd_core.training.sync import SyncStage
-from cvd_core.training.video import VideoStage
+from cvd_core.training.sync_stage import SyncStage
+from cvd_core.training.trainer import STAGES, Run
+from cvd_core.training.video_stage import VideoStage
 from tests.training.small import small_config
 
 

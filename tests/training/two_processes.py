@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from cvd_core.training.config import LoopConfig
 from cvd_core.training.loop import train_stage
 from cvd_core.training.processes import processes
-from cvd_core.training.run import Run
 from cvd_core.training.stage import Batch, Stage, generator
+from cvd_core.training.trainer import Run
 from tests.training.small import small_config
 
 LOOP = LoopConfig(steps=6, batch=3, learning_rate=0.1, warmup=1, ema=0.5, clip=0.5, log_every=1)

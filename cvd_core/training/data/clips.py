@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from cvd_core.geometry.cameras import Cameras
+from cvd_core.scenes.paths import camera_paths, random_amounts
+from cvd_core.scenes.render import render
+from cvd_core.scenes.world import random_prompt, random_scene
 from cvd_core.training.config import DataConfig
 from cvd_core.training.data.pairs import fold, random_homographies, unfold, warp
-from cvd_core.training.data.paths import camera_paths, random_amounts
-from cvd_core.training.data.render import render
-from cvd_core.training.data.scenes import random_prompt, random_scene
 
 HANDHELD = 0.25
 """Camera motion in the videos without cameras, relative to that of the others."""

@@ -13,9 +13,9 @@ from tqdm import tqdm
 
 from cvd_core.files import atomic_path
 from cvd_core.geometry.cameras import Cameras
+from cvd_core.scenes.paths import lens
 from cvd_core.training.config import DataConfig
 from cvd_core.training.data.clips import procedural_pair
-from cvd_core.training.data.paths import lens
 from cvd_core.training.data.source import Autoencoder, PairBatch, PairSource, Tokenize, encode_pairs
 from cvd_core.training.stage import generator
 

@@ -13,7 +13,7 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
-from cvd_core.engine.patch_autoencoder import PatchAutoencoder
+from cvd_core.engine.sd15.patch_autoencoder import PatchAutoencoder
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.training.data.clips import ClipPair
 from cvd_core.training.data.folders import FolderPairs, RealEstate10KPairs, VideoPairs

@@ -1,0 +1,1 @@
+"""Pictures of cameras and videos, and the report of an evaluation."""

@@ -1,0 +1,93 @@
+"""Sampling the latents of all views with the collaborative network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from einops import repeat
+from torch import Tensor
+
+from cvd_core.engine.prediction import to_noise
+from cvd_core.engine.sd15.unet import CollaborativeUNet
+from cvd_core.engine.solvers import DiffusersSolver
+from cvd_core.geometry.cameras import Cameras
+from cvd_core.geometry.plucker import plucker_embedding
+from cvd_core.sampling.collaborate import Batch, Progress, sample_together
+from cvd_core.sampling.draws import Draws
+from cvd_core.sampling.guidance import guide
+from cvd_core.sampling.settings import Settings
+from cvd_core.sync.bias import EpipolarBias
+from cvd_core.sync.context import SyncContext, groups_to_partners
+
+LATENT_STRIDE = 8
+
+
+@torch.no_grad()
+def denoise(
+    unet: CollaborativeUNet,
+    cameras: Cameras,
+    text: Tensor,
+    settings: Settings,
+    draws: Draws,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Tensor:
+    """Sample the latents of all views.
+
+    Args:
+        unet: on the device where it is to compute.
+        cameras: square pixels at the settings' size, every path relative to its first pose.
+        text: ``(V, B, 77, C)``, branches uncond and cond, or cond alone.
+        settings: the run (its prompts are not used here).
+        draws: every random number.
+        on_progress: called after every pass of every step.
+
+    Returns:
+        ``(V, C, F, H/8, W/8)`` float32 on the network's device.
+
+    Raises:
+        ValueError: more frames than a network's position table holds.
+    """
+    unet.check_frames(cameras.frames)
+    width, height, device = settings.width, settings.height, unet.device
+    solver = DiffusersSolver(settings.sampler, settings.steps, draws.solver_noise, device)
+    bias = None
+    if settings.band != "none":
+        bias = EpipolarBias.from_cameras(cameras, width, height, band=settings.band, threshold=settings.threshold)
+    channels = int(unet.unet.config.in_channels)
+    shape = (cameras.views, channels, cameras.frames, height // LATENT_STRIDE, width // LATENT_STRIDE)
+    latents = draws.latents(shape).to(device) * solver.initial_noise
+    text = text.to(device)
+    features = None
+    if unet.pose_encoder is not None:
+        features = unet.encode_cameras(plucker_embedding(cameras, width, height).to(device))
+
+    def predict(step: int, x: Tensor, batch: Batch) -> Tensor:
+        views = list(batch.views)
+        context = SyncContext(
+            batch.views,
+            groups_to_partners(batch.groups),
+            batch.slopes,
+            bias,
+            branches=text.shape[1],
+            strength=settings.sync_strength,
+        )
+        rows = repeat(x, "v c f h w -> (v b) c f h w", b=text.shape[1])
+        camera = None if features is None else [f[views] for f in features]
+        t = solver.timestep(step)
+        output = unet(rows, t, text[views].flatten(0, 1), camera, context, settings.camera_strength).float()
+        noise = to_noise(unet.prediction, output, rows, t)
+        branches = noise.unflatten(0, (len(views), -1)).unbind(1)
+        return guide(branches[0], branches[1], settings.guidance) if len(branches) == 2 else branches[0]
+
+    return sample_together(
+        predict,
+        latents,
+        solver,
+        draws,
+        strategy=settings.strategy,
+        partitions=settings.partitions,
+        recurrence=settings.recurrence,
+        views_per_pass=settings.views_per_pass,
+        on_progress=on_progress,
+    )

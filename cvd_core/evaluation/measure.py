@@ -1,0 +1,193 @@
+"""All measures of one set of views. Each group needs something; what is missing leaves its group out, with a note."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from pathlib import Path
+
+from cvd_core.evaluation import features as networks
+from cvd_core.evaluation import sfm
+from cvd_core.evaluation.camera_measures import PATHS, WITHIN, measure_paths, measure_two_view
+from cvd_core.evaluation.cross_view import Agreement, agreement, copy_control, epipolar_distances
+from cvd_core.evaluation.distances import frechet_distance, kernel_distance
+from cvd_core.evaluation.footage import Material, read_reference
+from cvd_core.evaluation.matching import Matcher
+from cvd_core.evaluation.object_motion import commanded_motion, following, observed_motion
+from cvd_core.evaluation.objects import track_objects
+from cvd_core.evaluation.results import Plot, Results, mean, over_frames
+from cvd_core.evaluation.same_pictures import mse_between, same_first_picture, same_pictures
+from cvd_core.evaluation.truck_test import TYPICAL_DEPTH
+
+ALIKE = "Pictures that should be the same"
+OBJECTS = "Objects of procedural scenes"
+CONTROL = "Objects: copy control"
+FEATURES = "Text and fidelity"
+PARTS = (PATHS, WITHIN, ALIKE, OBJECTS, FEATURES)
+"""In the order in which they are measured."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to measure beyond what needs nothing.
+
+    Attributes:
+        objects: colours of the objects by name; empty for none.
+        trials, seed: of structure from motion; 0 trials leave it out.
+        clip, inception, i3d: files of networks, see :mod:`cvd_core.evaluation.features`.
+        reference: folder of real videos for FID, KID and FVD.
+        matcher: of the two-view measures; None for SIFT.
+    """
+
+    objects: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    trials: int = sfm.TRIALS
+    seed: int = 0
+    clip: Path | None = None
+    inception: Path | None = None
+    i3d: Path | None = None
+    reference: Path | None = None
+    matcher: Matcher | None = None
+
+    def __post_init__(self) -> None:
+        if self.trials < 0:
+            raise ValueError(f"{self.trials} trials; expected 0 or more")
+        for name in ("inception", "i3d"):
+            if getattr(self, name) and not self.reference:
+                raise ValueError(f"--{name} without --reference; FID, KID and FVD compare with a folder of real videos")
+        if self.reference and not (self.inception or self.i3d):
+            raise ValueError(
+                "--reference without --inception or --i3d; FID and KID need "
+                f"{networks.INCEPTION}, FVD {networks.I3D}. Nothing is downloaded"
+            )
+
+
+def evaluate(material: Material, options: Options, progress: Callable[[str], None] = lambda stage: None) -> Results:
+    """Measure everything that can be measured.
+
+    Args:
+        material: videos and cameras.
+        options: of the measures.
+        progress: called with each of :data:`PARTS` before it is measured.
+
+    Raises:
+        ValueError: something that was asked for cannot be used, such as a network's file.
+    """
+    views, frames, height, width, _ = material.videos.shape
+    results = Results({"videos": ", ".join(file.name for file in material.files)})
+    results.facts |= {"size": f"{views} views x {frames} frames, {width} x {height} pixels"}
+    if material.prompts:
+        results.facts["prompt"] = " | ".join(dict.fromkeys(material.prompts))
+    progress(PATHS)
+    measure_paths(material, results, options.trials, options.seed)
+    progress(WITHIN)
+    measure_two_view(material, results, options.matcher)
+    progress(ALIKE)
+    _alike(material, results)
+    progress(OBJECTS)
+    _objects(material, options, results)
+    progress(FEATURES)
+    _features(material, options, results)
+    return results
+
+
+def _alike(material: Material, results: Results) -> None:
+    videos, cameras = material.videos, material.cameras
+    found = {f"{cameras.names[a]} - {cameras.names[b]}": mse_between(videos, a, b) for a, b in same_pictures(cameras)}
+    lines = {subject: over_frames(mse) for subject, mse in found.items()}
+    if found:
+        averages = {subject: float(mse.mean()) for subject, mse in found.items()}
+        for subject, value in {"all": mean(list(averages.values())), **averages}.items():
+            results.add(ALIKE, subject, [("MSE, identical trajectories", value, "", "lower")])
+        results.plots.append(
+            Plot(ALIKE, "Views under identical trajectories", "frame", "MSE, colours in [0, 1]", lines)
+        )
+    if cameras.views > 1 and same_first_picture(cameras):
+        firsts = [float(mse_between(videos[:, :1], a, b)) for a, b in combinations(range(cameras.views), 2)]
+        results.add(ALIKE, "all", [("MSE, common first frames", mean(firsts), "", "lower")])
+
+
+def _objects(material: Material, options: Options, results: Results) -> None:
+    if not options.objects:
+        return
+    cameras = material.cameras
+    tracks = track_objects(material.videos, options.objects)
+    results.facts["objects"] = ", ".join(tracks.names)
+    found = 100 * (tracks.areas > 0).double().mean((0, 1))
+    results.add(OBJECTS, "all", [(f"{n} found", float(x), "%", "") for n, x in zip(tracks.names, found, strict=True)])
+    observed, commanded = observed_motion(tracks), commanded_motion(tracks, cameras, TYPICAL_DEPTH)
+    result = following(observed, commanded)
+    results.add(
+        OBJECTS,
+        "all",
+        [
+            (f"share of the commanded motion, at depth {TYPICAL_DEPTH:g}", result.share, "", ""),
+            ("tracks that move to the right side", 100 * result.right_sign, "%", "higher"),
+            ("correlation of commanded and observed motion", result.correlation, "", "higher"),
+            ("tracks", float(result.tracks), "", ""),
+        ],
+    )
+    if result.tracks:
+        title = "Motion of objects from the first frame, all frames, x and y"
+        lines = {
+            f"{cameras.names[v]}, {name}": (commanded[v, m].flatten().tolist(), observed[v, m].flatten().tolist())
+            for v in range(cameras.views)
+            for m, name in enumerate(tracks.names)
+        }
+        results.plots.append(Plot(OBJECTS, title, "commanded, pixels", "observed, pixels", lines, points=True))
+    if cameras.views < 2:
+        return
+    results.add(OBJECTS, "all", _agreement_rows(agreement(tracks, cameras)))
+    results.add(CONTROL, f"{cameras.names[0]} shown as all", _agreement_rows(copy_control(tracks, cameras)))
+    distances = epipolar_distances(tracks, cameras)
+    pairs = combinations(cameras.names, 2)
+    lines = {f"{a} - {b}": over_frames(d.nanmean(-1)) for (a, b), d in zip(pairs, distances, strict=True)}
+    results.plots.append(Plot(OBJECTS, "Objects to their epipolar lines", "frame", "pixels", lines))
+
+
+def _agreement_rows(measured: Agreement) -> list[tuple[str, float, str, str]]:
+    return [
+        ("epipolar distance of centroids", measured.epipolar, "px", "lower"),
+        ("reprojection error, each frame", measured.reprojection, "px", "lower"),
+        ("points whose rays do not meet", 100 * measured.apart, "%", "lower"),
+        ("reprojection error, all frames (objects at rest)", measured.resting, "px", "lower"),
+        ("difference of colour", measured.colour, "", "lower"),
+        ("difference of size, |log ratio|", measured.size, "", "lower"),
+        ("difference of roundness", measured.shape, "", "lower"),
+        ("found in both views", 100 * measured.compared, "%", "higher"),
+    ]
+
+
+def _features(material: Material, options: Options, results: Results) -> None:
+    if options.clip:
+        _clip(networks.Clip(options.clip), material, results)
+    if not options.reference:
+        return
+    real = read_reference(options.reference, material.cameras.frames)
+    count = f"{len(material.videos)} videos against {len(real)}"
+    results.notes.append(
+        f"{FEATURES}: {count}. FID and FVD of few samples are far too high; compare equal numbers only."
+    )
+    if options.inception:
+        network = networks.load_network(options.inception, networks.INCEPTION)
+        made, given = (networks.inception_features(network, videos) for videos in (material.videos, real))
+        rows = [("FID", frechet_distance(made, given), "", "lower")]
+        results.add(FEATURES, "all", [*rows, ("KID x 100", 100 * kernel_distance(made, given), "", "lower")])
+    if options.i3d:
+        network = networks.load_network(options.i3d, networks.I3D)
+        made, given = (networks.i3d_features(network, videos) for videos in (material.videos, real))
+        results.add(FEATURES, "all", [("FVD", frechet_distance(made, given), "", "lower")])
+
+
+def _clip(clip: networks.Clip, material: Material, results: Results) -> None:
+    pictures = clip.pictures(material.videos)
+    rows = []
+    if material.prompts:
+        rows.append(("CLIP-T", 100 * networks.clip_t(pictures, clip.texts(material.prompts)), "%", "higher"))
+    else:
+        results.notes.append("CLIP-T: left out, no prompt is known; give it with --prompt.")
+    if material.cameras.frames > 1:
+        rows.append(("CLIP-F, adjacent frames", 100 * networks.clip_f(pictures), "%", "higher"))
+    if material.cameras.views > 1:
+        rows.append(("CLIP-V, across views", 100 * networks.clip_v(pictures), "%", "higher"))
+    results.add(FEATURES, "all", rows)

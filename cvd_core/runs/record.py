@@ -1,0 +1,251 @@
+"""The record of a run: everything that is needed to repeat it, and what tells whether it can be repeated."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import cvd_core
+from cvd_core.engine.sd15.assemble import ModelPaths
+from cvd_core.engine.sd15.loading import WEIGHT_NAMES, weights_file
+from cvd_core.files import atomic_path
+from cvd_core.geometry.cameras import Cameras
+from cvd_core.sampling.settings import Settings
+from cvd_core.weights import identify, read_checkpoint, sha256
+
+FORMAT = "cvd run"
+VERSION = 1
+"""Of the file format; readers refuse newer ones."""
+
+_ROLES = ("base", "config", "motion", "camera", "sync")
+
+_NUMBERS = re.compile(r"\[\n\s+([^\[\]{}\"]+?)\n\s+\]")
+"""A list of plain numbers as ``json.dumps`` indents it; no string can look like it, for they hold no line breaks."""
+
+
+@dataclass(frozen=True)
+class RecordedFile:
+    """One file of a model: its path inside the model's folder, or its name."""
+
+    name: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class RecordedModel:
+    """A model of a run as it was.
+
+    Attributes:
+        role: a field of :class:`ModelPaths`, ``lora`` for each of its LoRAs; the command line's option is ``--role``.
+        path: absolute.
+        kind: what the file is.
+        files: the file itself, or those of a folder that were read.
+        scale: a LoRA's strength.
+    """
+
+    role: str
+    path: str
+    kind: str
+    files: tuple[RecordedFile, ...]
+    scale: float = 1.0
+
+    @staticmethod
+    def of(role: str, path: Path, scale: float = 1.0) -> RecordedModel:
+        """Look at a model that can be loaded; reads all of it."""
+        path = Path(os.path.abspath(path))  # not resolved: download caches keep files under other names behind links
+        if path.is_file():
+            kind = identify(read_checkpoint(path)).label
+        else:
+            kind = "a diffusers folder" if role == "base" else "configs and tokenizer"
+        return RecordedModel(role, str(path), kind, _recorded_files(role, path), scale)
+
+    def verify(self) -> None:
+        """Raise ValueError if the model is not what it was: gone, changed, or made of other files."""
+        path = Path(self.path)
+        instead = f"give the recorded one, or another one on purpose, with --{self.role}"
+        if not path.exists():
+            raise ValueError(f"{path}, {self.kind} that the recorded run used, does not exist; {instead}")
+        found = {file.name: file for file in _recorded_files(self.role, path)}
+        recorded = {file.name: file for file in self.files}
+        for name in sorted(found.keys() | recorded.keys()):
+            if found.get(name) != recorded.get(name):
+                place = path if path.is_file() else path / name
+                raise ValueError(
+                    f"{place} is not the file that the recorded run used ({_describe(found.get(name))}, recorded: "
+                    f"{_describe(recorded.get(name))}); {instead}"
+                )
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A run. Repeating it on the same machine gives the same videos, bit for bit.
+
+    Attributes:
+        settings: of the run.
+        cameras: as they were read or made, before they were fitted to the image size.
+        source: where the cameras came from, for people to read.
+        models: of the run.
+        fps: frames per second of the video files.
+        dtype, device, offload: where and in what type the networks computed.
+        versions: of the programs that took part; of the GPU its name.
+        seconds: by stage.
+        date: when it was recorded, ISO 8601.
+    """
+
+    settings: Settings
+    cameras: Cameras
+    source: Mapping[str, Any]
+    models: tuple[RecordedModel, ...]
+    fps: float
+    dtype: str
+    device: str
+    offload: bool = False
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=lambda: versions_here())
+    date: str = field(default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"))
+
+    @property
+    def paths(self) -> ModelPaths:
+        """Where the models were."""
+        single = {model.role: Path(model.path) for model in self.models if model.role != "lora"}
+        loras = tuple((Path(model.path), model.scale) for model in self.models if model.role == "lora")
+        return ModelPaths(**single, loras=loras)
+
+    def verify(self) -> None:
+        """Raise ValueError if a model is not what it was; the message names it and the option that replaces it."""
+        for model in self.models:
+            model.verify()
+
+    def to_json(self) -> str:
+        """The text of a record; numbers keep every digit."""
+        cameras = self.cameras
+        values = {
+            "format": FORMAT,
+            "version": VERSION,
+            "date": self.date,
+            "settings": self.settings.to_dict(),
+            "fps": self.fps,
+            "dtype": self.dtype,
+            "device": self.device,
+            "offload": self.offload,
+            "models": [asdict(model) for model in self.models],
+            "versions": dict(self.versions),
+            "seconds": {stage: round(seconds, 3) for stage, seconds in self.seconds.items()},
+            "cameras": {
+                "source": dict(self.source),
+                "names": cameras.names,
+                "c2w": cameras.c2w.tolist(),
+                "intrinsics": cameras.intrinsics.tolist(),
+            },
+        }
+        text = json.dumps(values, indent=1, ensure_ascii=False)
+        return _NUMBERS.sub(lambda match: f"[{' '.join(match[1].split())}]", text) + "\n"
+
+    @staticmethod
+    def from_json(text: str) -> RunRecord:
+        """Raises ValueError for anything that :meth:`to_json` did not write, and for a newer version."""
+        try:
+            values = json.loads(text)
+        except ValueError as error:
+            raise ValueError(f"it is no JSON ({error})") from error
+        if not isinstance(values, dict) or values.get("format") != FORMAT:
+            raise ValueError('it is no record of a run, which has "format": "cvd run"; expected a run.json')
+        if values.get("version") != VERSION:
+            raise ValueError(
+                f"its format has version {values.get('version')}, this program reads {VERSION}; update cvd"
+            )
+        try:
+            cameras = values["cameras"]
+            return RunRecord(
+                settings=_settings(values["settings"]),
+                cameras=Cameras(
+                    torch.tensor(cameras["c2w"], dtype=torch.float64),
+                    torch.tensor(cameras["intrinsics"], dtype=torch.float64),
+                    tuple(cameras["names"]),
+                ),
+                source=cameras["source"],
+                models=tuple(_model(model) for model in values["models"]),
+                fps=float(values["fps"]),
+                **{name: values[name] for name in ("dtype", "device", "offload", "seconds", "versions", "date")},
+            )
+        except KeyError as error:
+            raise ValueError(f"it lacks {error}; it was edited or cut off") from error
+        except (TypeError, AttributeError) as error:
+            raise ValueError(f"it holds something of the wrong type ({error}); it was edited or damaged") from error
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the record, whole or not at all."""
+        with atomic_path(path) as temporary:
+            temporary.write_text(self.to_json(), encoding="utf-8")
+
+    @staticmethod
+    def load(path: str | os.PathLike[str]) -> RunRecord:
+        """Raises ValueError if there is no record at ``path`` or it cannot be used."""
+        path = Path(path)
+        if not path.is_file():
+            found = "is a folder" if path.is_dir() else "does not exist"
+            raise ValueError(f"{path} {found}; expected the run.json of an earlier run")
+        try:
+            return RunRecord.from_json(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{path} cannot be repeated: {error}") from error
+
+
+def record_models(paths: ModelPaths, known: Collection[RecordedModel] = ()) -> tuple[RecordedModel, ...]:
+    """What the files of a run are. Reads all of them but those of ``known`` records, which are taken over."""
+    single = [(role, path, 1.0) for role in _ROLES if (path := getattr(paths, role)) is not None]
+    records = {(model.role, Path(model.path), model.scale): model for model in known}
+    return tuple(
+        records.get(used) or RecordedModel.of(*used) for used in [*single, *(("lora", *lora) for lora in paths.loras)]
+    )
+
+
+def versions_here() -> dict[str, str]:
+    """Versions of everything that can change numbers."""
+    versions = {"cvd_core": cvd_core.__version__, "torch": str(torch.__version__)}
+    versions |= {name: version(name) for name in ("diffusers", "transformers")}
+    versions |= {"python": platform.python_version(), "platform": platform.platform()}
+    if torch.cuda.is_available():
+        versions["gpu"] = torch.cuda.get_device_name()
+    return versions
+
+
+def _settings(values: dict[str, Any]) -> Settings:
+    for name, value in values.items():
+        expected = getattr(Settings, name, None)
+        if isinstance(expected, (int, float)) and not isinstance(value, (int, float)):
+            raise TypeError(f"{name} is {value!r}")
+    return Settings.from_dict(values)
+
+
+def _model(values: dict[str, Any]) -> RecordedModel:
+    return RecordedModel(**{**values, "files": tuple(RecordedFile(**file) for file in values["files"])})
+
+
+def _recorded_files(role: str, path: Path) -> tuple[RecordedFile, ...]:
+    files = [path] if path.is_file() else _files_of_folder(path, with_weights=role == "base")
+    top = path.parent if path.is_file() else path
+    return tuple(RecordedFile(file.relative_to(top).as_posix(), file.stat().st_size, sha256(file)) for file in files)
+
+
+def _files_of_folder(folder: Path, *, with_weights: bool) -> list[Path]:
+    """What :func:`~cvd_core.engine.sd15.loading.load_base` reads of a diffusers folder, which may hold other formats too."""
+    files = [folder / component / "config.json" for component in WEIGHT_NAMES]
+    if with_weights:
+        files += [weights_file(folder, component) for component in WEIGHT_NAMES]
+    return files + sorted(file for file in (folder / "tokenizer").iterdir() if file.is_file())
+
+
+def _describe(file: RecordedFile | None) -> str:
+    return "no such file" if file is None else f"{file.bytes:,} bytes, SHA-256 {file.sha256[:12]}..."

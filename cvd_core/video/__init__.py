@@ -1,0 +1,1 @@
+"""Videos: as files, in their formats, and what is shown when."""

@@ -1,0 +1,1 @@
+"""The pictures that nodes show of what they pass on."""
