@@ -240,7 +240,7 @@ def _recorded_files(role: str, path: Path) -> tuple[RecordedFile, ...]:
 
 
 def _files_of_folder(folder: Path, *, with_weights: bool) -> list[Path]:
-    """What :func:`~cvd_core.engine.sd15.loading.load_base` reads of a diffusers folder, which may hold other formats too."""
+    """What ``engine.sd15.loading.load_base`` reads of a diffusers folder, which may hold other formats too."""
     files = [folder / component / "config.json" for component in WEIGHT_NAMES]
     if with_weights:
         files += [weights_file(folder, component) for component in WEIGHT_NAMES]
