@@ -7,16 +7,16 @@ numpy, float64, OpenCV axes, camera-to-world.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import CubicHermiteSpline, PchipInterpolator
 from scipy.spatial.transform import Rotation, Slerp
 
+from cvd_core.geometry.validation import count, finite, number, pick
+
 Array = NDArray[np.float64]
-T = TypeVar("T")
 
 EASINGS: dict[str, Callable[[Array], Array]] = {
     "linear": lambda u: u,
@@ -62,7 +62,7 @@ class CameraPath:
     times: Array
 
     def __init__(self, poses: ArrayLike, intrinsics: ArrayLike, times: ArrayLike | None = None) -> None:
-        c2w, calibration = _finite("keyframe poses", poses), _finite("keyframe intrinsics", intrinsics)
+        c2w, calibration = finite("keyframe poses", poses), finite("keyframe intrinsics", intrinsics)
         n = len(c2w) if c2w.ndim else 0
         if n == 0 or c2w.shape != (n, 4, 4) or calibration.shape != (n, 4):
             raise ValueError(
@@ -76,7 +76,7 @@ class CameraPath:
             kept = np.concatenate([[True], steps > 1e-9 * steps.sum()])
             knots = np.concatenate([[0.0], np.cumsum(steps)])[kept]
         else:
-            self.times = knots = _finite("keyframe times", times)
+            self.times = knots = finite("keyframe times", times)
             kept = np.ones(n, bool)
             if knots.shape != (n,) or not (np.diff(knots) > 0).all():
                 raise ValueError(f"keyframe times are {knots.tolist()}; expected {n} numbers that increase")
@@ -98,7 +98,7 @@ class CameraPath:
 
     def at(self, times: ArrayLike) -> tuple[Array, Array]:
         """Poses ``(M, 4, 4)`` and intrinsics ``(M, 4)`` at ``times`` ``(M,)``; the camera rests before and after."""
-        t = np.clip(_finite("times", times), self.times[0], self.times[-1])
+        t = np.clip(finite("times", times), self.times[0], self.times[-1])
         knot = np.interp(t, self._clock, self._knots)
         place = knot if self._arc_length is None else self._arc_length(t)
         c2w = np.tile(np.eye(4), (len(t), 1, 1))
@@ -146,37 +146,6 @@ def easing_curve(easing: Easing) -> Callable[[Array], Array]:
             f"the ways of an easing curve are {points[:, 1].tolist()}; expected numbers from 0 to 1 that never decrease"
         )
     return PchipInterpolator(time, way)
-
-
-def pick(kind: str, name: str, choices: Mapping[str, T]) -> T:
-    """``choices[name]``, or a ValueError that lists the choices."""
-    if name not in choices:
-        raise ValueError(f"unknown {kind} {name!r}; choose one of {', '.join(choices)}")
-    return choices[name]
-
-
-def count(name: str, value: int) -> int:
-    """``value`` if it is a whole number of at least 1, else a ValueError that names the input."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ValueError(f"{name} is {value!r}; expected a whole number of at least 1")
-    return int(value)
-
-
-def number(name: str, value: float, *, positive: bool = False) -> float:
-    """``value`` if it is finite (and positive, where asked), else a ValueError that names the input."""
-    expected = "a positive number" if positive else "a finite number"
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise ValueError(f"{name} is {value!r}; expected {expected}")
-    if not math.isfinite(value) or (positive and value <= 0):
-        raise ValueError(f"{name} is {value}; expected {expected}")
-    return float(value)
-
-
-def _finite(name: str, values: ArrayLike) -> Array:
-    array = np.asarray(values, np.float64)
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name} hold NaN or infinity; every number must be finite")
-    return array
 
 
 def _norm(vectors: Array) -> Array:

@@ -18,7 +18,8 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from cvd_core.geometry.cameras import Cameras
-from cvd_core.geometry.interpolation import Array, Easing, clip_times, number, pick
+from cvd_core.geometry.interpolation import Array, Easing, clip_times
+from cvd_core.geometry.validation import number, pick
 
 DEFAULT_FOCAL = 223.578 / 256
 """Focal length divided by the image width: the camera of CVD's own rigs, 60 degrees wide."""

@@ -15,8 +15,9 @@ import numpy as np
 
 from cvd_core.geometry import moves
 from cvd_core.geometry.cameras import Cameras
-from cvd_core.geometry.interpolation import Array, CameraPath, Easing, clip_times, count, number, pick
+from cvd_core.geometry.interpolation import Array, CameraPath, Easing, clip_times
 from cvd_core.geometry.moves import DEFAULT_FOCAL, FORWARD, RIGHT, Motion, Parameter
+from cvd_core.geometry.validation import count, number, pick
 
 SUBJECT = FORWARD
 """The point all views of CVD's rigs turn to."""

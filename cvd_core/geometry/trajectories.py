@@ -13,8 +13,9 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from cvd_core.geometry.cameras import Cameras
-from cvd_core.geometry.interpolation import Array, CameraPath, Easing, clip_times, count, easing_curve, number
+from cvd_core.geometry.interpolation import Array, CameraPath, Easing, clip_times, easing_curve
 from cvd_core.geometry.moves import DEFAULT_FOCAL, DOWN, RIGHT, square_pixels
+from cvd_core.geometry.validation import count, number
 
 
 @dataclass(frozen=True)

@@ -33,10 +33,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from cvd_core.geometry.cameras import Cameras
-from cvd_core.geometry.interpolation import EASINGS, count
+from cvd_core.geometry.interpolation import EASINGS
 from cvd_core.geometry.moves import DEFAULT_FOCAL, MOVES, Move, combine, make_move
 from cvd_core.geometry.rigs import RIGS, Rig, make_rig
 from cvd_core.geometry.trajectories import Keyframe, from_keyframes
+from cvd_core.geometry.validation import count
 
 Json = dict[str, Any]
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.spatial.transform import Rotation, Slerp
 
-from cvd_core.geometry.interpolation import EASINGS, Array, CameraPath, clip_times, count, easing_curve, number
+from cvd_core.geometry.interpolation import EASINGS, Array, CameraPath, clip_times, easing_curve
+from cvd_core.geometry.validation import count, number
 
 coordinate = st.floats(-10, 10, allow_subnormal=False).map(lambda x: round(x, 6))
 seeds = st.integers(0, 2**32 - 1)
