@@ -1,12 +1,23 @@
-"""Writing files so that an interruption never leaves half of one."""
+"""Files: the order of their names, and writing so that an interruption never leaves half of one."""
 
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+
+def natural_key(name: str) -> tuple[list[tuple[int, str]], str]:
+    """Sorting key by which ``view10`` follows ``view9``: runs of digits count as numbers of any length.
+
+    Names that differ in leading zeros alone are ordered as text.
+    """
+    parts = re.split(r"(\d+)", name)  # text and digits in turns, so that like is compared with like
+    digits = [part.lstrip("0") for part in parts]
+    return [(len(d), d) if i % 2 else (-1, part) for i, (part, d) in enumerate(zip(parts, digits, strict=True))], name
 
 
 @contextmanager

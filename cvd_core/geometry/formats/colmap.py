@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from cvd_core.files import natural_key
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.geometry.formats.poses import (
     Intrinsics,
@@ -44,7 +45,7 @@ def read(path: Path, intrinsics: Intrinsics | None = None) -> Cameras:
     images = _read_images(_part(path, "images"), lenses)
     matched = {name: _RIG_IMAGE.fullmatch(name) for name in images}
     poses = []
-    for i, name in enumerate(images if all(matched.values()) else sorted(images, key=_natural)):
+    for i, name in enumerate(images if all(matched.values()) else sorted(images, key=natural_key)):
         c2w, lens, where = images[name]
         match = matched[name] if all(matched.values()) else None
         view, frame = (match["view"], int(match["frame"])) if match else (path.resolve().name, i)
@@ -120,12 +121,6 @@ def _read_images(file: Path, lenses: dict[str, Intrinsics]) -> dict[str, tuple[M
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"{file}: two images are called {twice!r}; expected one line for each image")
     return {name: image for _, name, image in sorted(found, key=lambda item: item[0])}
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    """Sorting key by which ``frame10`` follows ``frame9``."""
-    parts = ((part, part.lstrip("0")) for part in re.split(r"(\d+)", name))
-    return [(len(digits), digits) if part.isdecimal() else (-1, part) for part, digits in parts]
 
 
 def write(cameras: Cameras, path: Path, width: int | None = None, height: int | None = None) -> list[Path]:
