@@ -1,0 +1,85 @@
+"""Damage that a good input can take: to its bytes, to the text it is, to the values it holds."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+
+JUNK: tuple[Any, ...] = (
+    None, True, False, 0, 1, -1, 2, 1.5, 1e-320, 1e308, -1e308, 10**30, 2**63, math.nan, math.inf, -math.inf, "", "x",
+    "nan", "1e999", "\0", "\ud800", "a" * 3000, [], [[]], [1], [1, 2, 3, 4], {}, {"a": 1}, [None], "../../x", "0x10",
+)  # fmt: skip
+"""Values that stand where others belong."""
+
+
+def pick(rng: np.random.Generator, options: tuple[Any, ...] | list[Any]) -> Any:
+    """One of the options, unchanged (``Generator.choice`` would make an array of them)."""
+    return options[int(rng.integers(len(options)))]
+
+
+def damaged_bytes(rng: np.random.Generator, content: bytes) -> bytes:
+    """A few places cut out, doubled or overwritten; sometimes the end is missing."""
+    data = bytearray(content)
+    for _ in range(int(rng.integers(1, 4))):
+        place = int(rng.integers(len(data) + 1))
+        length = int(pick(rng, [0, 1, 1, 4, 50]))
+        new = pick(rng, [b"", rng.bytes(1), rng.bytes(3), bytes(data[place : place + 40]), b"\0", b"9", b"-", b"e9"])
+        data[place : place + length] = new
+    return bytes(data[: int(rng.integers(len(data) + 1))] if rng.random() < 0.2 else data)
+
+
+def damaged_words(rng: np.random.Generator, text: str) -> str:
+    """A few words replaced, dropped or doubled, or lines doubled, dropped or exchanged."""
+    lines = text.splitlines() or [""]
+    for _ in range(int(rng.integers(1, 4))):
+        place = int(rng.integers(len(lines)))
+        words = lines[place].split(" ")
+        word = int(rng.integers(len(words)))
+        match int(rng.integers(6)):
+            case 0:
+                words[word] = str(pick(rng, JUNK))
+            case 1:
+                del words[word]
+            case 2:
+                words.insert(word, words[word])
+            case 3:
+                lines.insert(place, lines[place])
+            case 4:
+                lines[place], lines[0] = lines[0], lines[place]
+            case 5:
+                words[word] = f"{pick(rng, ['-', '1', '9', 'e', '.', ','])}{words[word]}"
+        lines[place] = " ".join(words)
+    return "\n".join(lines)
+
+
+def damaged_value(rng: np.random.Generator, value: Any, times: int = 0) -> Any:
+    """A copy of a JSON value (or one of YAML) with ``times`` entries replaced, dropped, renamed or added; 1 to 3 by
+    default."""
+    copy = json.loads(json.dumps(value))
+    for _ in range(times or int(rng.integers(1, 4))):
+        copy = _damage_once(rng, copy)
+    return copy
+
+
+def _damage_once(rng: np.random.Generator, value: Any) -> Any:
+    """Walk to a random place and do one thing there."""
+    if not isinstance(value, dict | list) or not value or rng.random() < 0.1:
+        return pick(rng, JUNK)
+    key: Any = pick(rng, list(value)) if isinstance(value, dict) else int(rng.integers(len(value)))
+    match int(rng.integers(8)):
+        case 0:
+            del value[key]
+        case 1 if isinstance(value, dict):
+            value[pick(rng, ["x", "", "version", "name", f"{key} "])] = pick(rng, JUNK)
+        case 1:
+            value.append(pick(rng, JUNK))
+        case 2:
+            value[key] = pick(rng, JUNK)
+        case 3 if isinstance(value[key], int | float):
+            value[key] = value[key] * pick(rng, [-1, 1e3, 1e-3, 1e300, 0])
+        case _:
+            value[key] = _damage_once(rng, value[key])
+    return value
