@@ -74,7 +74,7 @@ def _damage_once(rng: np.random.Generator, value: Any) -> Any:
             del value[key]
         case 1 if isinstance(value, dict):
             value[pick(rng, ["x", "", "version", "name", f"{key} "])] = pick(rng, JUNK)
-        case 1:
+        case 1 if isinstance(value, list):
             value.append(pick(rng, JUNK))
         case 2:
             value[key] = pick(rng, JUNK)
