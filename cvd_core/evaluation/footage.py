@@ -13,15 +13,15 @@ from torch import Tensor
 
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.geometry.formats import read_cameras
+from cvd_core.runs.folder import CAMERAS, GRID, RECORD
 from cvd_core.scenes.world import OBJECT_COLOURS, SHAPES, vocabulary
 from cvd_core.video.files import read_video
-from cvd_core.video.run_folder import CAMERAS, GRID, RECORD
 
 VIDEO_ENDINGS = (".mp4", ".webm", ".mkv", ".mov", ".avi", ".gif")
 
 
 @dataclass(frozen=True, eq=False)
-class Footage:
+class Material:
     """Videos and their cameras.
 
     Attributes:
@@ -37,9 +37,9 @@ class Footage:
     files: tuple[Path, ...]
 
 
-def read_footage(
+def read_material(
     paths: Sequence[Path], cameras: Path | None = None, *, relative: bool = False, prompts: Sequence[str] = ()
-) -> Footage:
+) -> Material:
     """Read videos and cameras.
 
     Args:
@@ -70,7 +70,7 @@ def read_footage(
         )
     height, width = videos.shape[2:4]
     rig = replace(rig.crop_to(width, height), names=tuple(_names(files)))
-    return Footage(
+    return Material(
         videos=videos,
         cameras=rig.relative_to_first() if relative else rig,
         prompts=_prompts(list(prompts) or _recorded_prompts(folder), rig.views),

@@ -14,7 +14,14 @@ from cvd_core.weights.kinds import (
     require_kind,
     unet_layout,
 )
-from cvd_core.weights.layouts import camera_tensors, diffusers_motion_key, motion_tensors, sync_tensors
+from cvd_core.weights.layouts import (
+    camera_tensors,
+    diffusers_motion_key,
+    is_syncam_key,
+    motion_tensors,
+    sync_tensors,
+    syncam_tensors,
+)
 
 __all__ = [
     "PLACES",
@@ -28,11 +35,13 @@ __all__ = [
     "diffusers_motion_key",
     "identify",
     "identify_tensors",
+    "is_syncam_key",
     "load_exact",
     "motion_tensors",
     "read_checkpoint",
     "require_kind",
     "sha256",
     "sync_tensors",
+    "syncam_tensors",
     "unet_layout",
 ]

@@ -11,7 +11,7 @@ from torch import Tensor
 from cvd_core.files import atomic_path
 from cvd_core.weights.checkpoint import Checkpoint, read_checkpoint, sha256
 from cvd_core.weights.kinds import CheckpointInfo, Kind, identify
-from cvd_core.weights.layouts import camera_tensors, motion_tensors, sync_tensors
+from cvd_core.weights.layouts import camera_tensors, motion_tensors, sync_tensors, syncam_tensors
 
 
 def convert_checkpoint(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> CheckpointInfo:
@@ -56,6 +56,8 @@ def _flat(checkpoint: Checkpoint, kind: Kind) -> dict[str, Tensor]:
         return encoder | merge
     if kind is Kind.SYNC:
         return sync_tensors(checkpoint)
+    if kind is Kind.SYNCAM:
+        return syncam_tensors(checkpoint)
     if kind is Kind.MOTION:
         return motion_tensors(checkpoint)
     return checkpoint.tensors

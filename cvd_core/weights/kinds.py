@@ -32,6 +32,9 @@ class Kind(Enum):
     SYNC = "a CVD sync module"
     LORA_KOHYA = "a LoRA in kohya format"
     LORA_DIFFUSERS = "a LoRA in diffusers format"
+    SYNCAM = "SynCamMaster modules"
+    RECAMMASTER = "a ReCamMaster checkpoint"
+    WAN = "a Wan 2 video model"
     SD2 = "a Stable Diffusion 2 checkpoint"
     SDXL = "a Stable Diffusion XL model"
     UNKNOWN = "no kind of model known here"
@@ -50,6 +53,7 @@ PLACES = {
     Kind.MOTION: Place("--motion", "models/animatediff_models"),
     Kind.CAMERA: Place("--camera", "models/animatediff_models"),
     Kind.SYNC: Place("--sync", "models/cvd"),
+    Kind.SYNCAM: Place("--sync", "models/cvd"),
     Kind.ADAPTER: Place("--lora", "models/loras"),
     Kind.LORA_KOHYA: Place("--lora", "models/loras"),
     Kind.LORA_DIFFUSERS: Place("--lora", "models/loras"),
@@ -155,6 +159,7 @@ def where_it_belongs(kind: Kind) -> str:
     if place := PLACES.get(kind):
         return f"Give it to {place.option} instead ({place.folder} in ComfyUI)"
     return {
+        Kind.RECAMMASTER: "It moves the camera of a given video; SynCamMaster's own file is step20000.ckpt",
         Kind.UNET: "Give --base the diffusers folder it lies in, with unet, vae, text_encoder and tokenizer",
         Kind.SD2: "CVD runs on Stable Diffusion 1.5 models",
         Kind.SDXL: "CVD runs on Stable Diffusion 1.5 models",
@@ -163,6 +168,7 @@ def where_it_belongs(kind: Kind) -> str:
 
 _WITH_UNET = (Kind.BASE, Kind.UNET, Kind.SD2, Kind.SDXL)
 _ORIGINAL = "model.diffusion_model."
+_WAN_KEY = "blocks.0.self_attn.norm_q.weight"
 _LORA_KEY = re.compile(r"lora[._](up|down|A|B|linear_layer)\b|\.hada_|\.lokr_")
 _TEXT_KEY = (
     r"attn2[._](?:processor\.)?to_k(?:\.weight|[._].*(?:down|lora_A)(?:\.\w+)?\.weight)$"
@@ -196,6 +202,10 @@ def _kind(keys: _Keys) -> tuple[Kind, str]:
         return _lora_kind(keys)
     if keys.hold(".epi_modules.", "epi_transformer."):
         return Kind.SYNC, ""
+    if keys.hold(".mvs_attn."):
+        return Kind.SYNCAM, "with the whole Wan 2.1" if keys.hold(_WAN_KEY) else ""
+    if keys.hold(_WAN_KEY):
+        return (Kind.RECAMMASTER if keys.hold(".cam_encoder.") else Kind.WAN), ""
     if keys.hold("qkv_merge") or keys.start("encoder_down_conv_blocks."):
         return Kind.CAMERA, ""
     if keys.hold("motion_modules."):

@@ -56,6 +56,21 @@ def sync_tensors(checkpoint: Checkpoint) -> dict[str, Tensor]:
     return tensors
 
 
+def syncam_tensors(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """SynCamMaster's modules, keys ``blocks.i.mvs_attn...``: 450 in the official file, which holds a whole Wan besides.
+
+    Raises:
+        ValueError: the file is something else.
+    """
+    require_kind(identify(checkpoint), [Kind.SYNCAM], file=checkpoint.path.name, wanted=Kind.SYNCAM.value)
+    return {key: value for key, value in checkpoint.tensors.items() if is_syncam_key(key)}
+
+
+def is_syncam_key(key: str) -> bool:
+    """Whether a tensor of a SynCamMaster checkpoint is the modules', not Wan's."""
+    return re.search(r"^blocks\.\d+\.(?:modulation_mvs$|cam_encoder\.|projector\.|mvs_attn\.)", key) is not None
+
+
 def motion_tensors(checkpoint: Checkpoint) -> dict[str, Tensor]:
     """A motion module's tensors under AnimateDiff's own keys, from its own files or a diffusers MotionAdapter.
 

@@ -27,7 +27,7 @@ from tests.golden.case import Case, Outcome
 Checks = Mapping[str, Callable[[Case], Outcome | None]]
 """By kind; None for a case that the checked code has no call for."""
 
-KINDS = ("geometry", "mask", "module", "schedule", "unet", "sample")
+KINDS = ("geometry", "mask", "module", "schedule", "unet", "sample", "syncam")
 NETWORK_KINDS = ("unet", "sample")
 
 
@@ -36,8 +36,9 @@ def engine_checks() -> Checks:
     """The core and its engine on diffusers."""
     from tests.golden.geometry import replay_geometry, replay_mask, replay_module
     from tests.golden.networks import replay_sample, replay_schedule, replay_unet
+    from tests.golden.syncam import replay_syncam
 
-    found = (replay_geometry, replay_mask, replay_module, replay_schedule, replay_unet, replay_sample)
+    found = (replay_geometry, replay_mask, replay_module, replay_schedule, replay_unet, replay_sample, replay_syncam)
     return dict(zip(KINDS, found, strict=True))
 
 

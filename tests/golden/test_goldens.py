@@ -17,7 +17,9 @@ from tests.golden.networks import golden_unet
 DATA = Path(__file__).parent / "data"
 
 
-@pytest.mark.parametrize("path", replay.golden_files(DATA), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [*replay.golden_files(DATA), *replay.golden_files(DATA / "syncam")], ids=lambda path: path.stem
+)
 def test_golden(path: Path) -> None:
     """Within the stated tolerance - or, where float32 itself does not pin the number down, within that uncertainty.
 
