@@ -28,8 +28,8 @@ from benchmarks.measure import add_json
 from cvd_core.engine.sd15.assemble import ModelPaths, load_pipeline
 from cvd_core.engine.sd15.pipeline import CollaborativePipeline
 from cvd_core.evaluation.cross_view import Agreement, agreement, copy_control
+from cvd_core.evaluation.equal_cameras import mse_between
 from cvd_core.evaluation.objects import track_objects
-from cvd_core.evaluation.same_pictures import mse_between
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.runs import mini
 from cvd_core.sampling.settings import Settings

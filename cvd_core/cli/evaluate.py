@@ -40,12 +40,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="DIR",
         help=f"folder for {JSON}, {CSV} and {HTML} (default: evaluation, beside the videos). Nothing is overwritten",
     )
-    _add_material(parser.add_argument_group("videos"))
+    _add_footage(parser.add_argument_group("videos"))
     _add_measures(parser.add_argument_group("measures"))
     parser.set_defaults(run=run)
 
 
-def _add_material(group: argparse._ArgumentGroup) -> None:
+def _add_footage(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--cameras",
         type=Path,
@@ -100,14 +100,14 @@ def run(args: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     from cvd_core.drawing.report import write_report
-    from cvd_core.evaluation.footage import prompted_objects, read_material
-    from cvd_core.evaluation.measure import PARTS, Options, evaluate
+    from cvd_core.evaluation.footage import prompted_objects, read_footage
+    from cvd_core.evaluation.measure import PARTS, Options, evaluate_views
     from cvd_core.scenes.world import OBJECT_COLOURS
 
-    material = read_material(args.inputs, args.cameras, relative=args.relative, prompts=args.prompts)
+    footage = read_footage(args.inputs, args.cameras, relative=args.relative, prompts=args.prompts)
     named = {name: OBJECT_COLOURS[name] for name in args.objects} if args.objects else None
     options = Options(
-        objects=prompted_objects(material.prompts) if named is None else named,
+        objects=prompted_objects(footage.prompts) if named is None else named,
         trials=args.trials,
         seed=args.seed,
         clip=args.clip,
@@ -124,10 +124,10 @@ def run(args: argparse.Namespace) -> None:
                 bar.update()
                 bar.set_description_str(part)
 
-            results = evaluate(material, options, advance)
+            results = evaluate_views(footage, options, advance)
         results.save_json(folder / JSON)
         results.save_csv(folder / CSV)
-        write_report(results, material, folder / HTML)
+        write_report(results, footage, folder / HTML)
     for text in results.notes:
         note(text)
     for group in results.groups:

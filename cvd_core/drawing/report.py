@@ -13,7 +13,7 @@ from cvd_core import __version__
 from cvd_core.drawing.camera_plot import COLORS, plain_label
 from cvd_core.drawing.contact_sheet import contact_sheet, sheet_frames
 from cvd_core.evaluation.camera_measures import PATHS
-from cvd_core.evaluation.footage import Material
+from cvd_core.evaluation.footage import Footage
 from cvd_core.evaluation.results import Measure, Plot, Results
 from cvd_core.files import atomic_path
 from cvd_core.geometry.cameras import Cameras
@@ -38,22 +38,22 @@ ul { padding-left: 1.2rem; color: #4b5563; } footer { margin-top: 2.5rem; color:
 """
 
 
-def write_report(results: Results, material: Material, path: str | os.PathLike[str]) -> None:
+def write_report(results: Results, footage: Footage, path: str | os.PathLike[str]) -> None:
     """Write the report, whole or not at all. Every text from outside is escaped."""
     with atomic_path(path) as temporary:
-        temporary.write_text(report_html(results, material), encoding="utf-8")
+        temporary.write_text(report_html(results, footage), encoding="utf-8")
 
 
-def report_html(results: Results, material: Material) -> str:
+def report_html(results: Results, footage: Footage) -> str:
     """The report's text."""
     facts = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in results.facts.items())
     notes = "".join(f"<li>{escape(text)}</li>" for text in results.notes)
-    frames = sheet_frames(material.videos.shape[1])
+    frames = sheet_frames(footage.videos.shape[1])
     sheet = io.BytesIO()
-    contact_sheet(material.videos, frames, _THUMBNAIL).save(sheet, "PNG")
+    contact_sheet(footage.videos, frames, _THUMBNAIL).save(sheet, "PNG")
     caption = f"One row per view; frames {', '.join(map(str, frames))}."
     parts = [
-        f"<h1>Evaluation of {escape(', '.join(material.cameras.names))}</h1>",
+        f"<h1>Evaluation of {escape(', '.join(footage.cameras.names))}</h1>",
         f"<dl>{facts}</dl>",
         _image(sheet.getvalue(), "image/png", caption),
         f"<p>{caption} Arrows say which way is better.</p>",

@@ -11,7 +11,7 @@ import torch
 
 from cvd_core.evaluation import sfm
 from cvd_core.evaluation.extras import has_extra, missing_extra
-from cvd_core.evaluation.footage import Material
+from cvd_core.evaluation.footage import Footage
 from cvd_core.evaluation.matching import Matcher, SiftMatcher
 from cvd_core.evaluation.poses import canonical, pose_errors
 from cvd_core.evaluation.results import Plot, Results, mean, over_frames
@@ -24,9 +24,9 @@ ACROSS = "Two-view geometry across views"
 _PATH_MEASURES = (("RotErr", "rot_err", "rad"), ("TransErr", "trans_err", ""), ("CamMC", "cam_mc", ""))
 
 
-def measure_paths(material: Material, results: Results, trials: int, seed: int) -> None:
+def measure_paths(footage: Footage, results: Results, trials: int, seed: int) -> None:
     """RotErr, TransErr and CamMC of every view; 0 trials leave them out."""
-    frames = material.cameras.frames
+    frames = footage.cameras.frames
     if not trials:
         results.notes.append(f"{PATHS}: left out, 0 trials.")
         return
@@ -37,9 +37,9 @@ def measure_paths(material: Material, results: Results, trials: int, seed: int) 
         results.notes.append(f"{PATHS}: left out, {frames} frames; it takes {sfm.FEWEST_FRAMES} or more.")
         return
     errors, lines = [], {}
-    for view, name in enumerate(material.cameras.names):
-        true = material.cameras.select([view])
-        attempts = sfm.estimate_path(material.videos[view], true.intrinsics[0], trials, seed)
+    for view, name in enumerate(footage.cameras.names):
+        true = footage.cameras.select([view])
+        attempts = sfm.estimate_path(footage.videos[view], true.intrinsics[0], trials, seed)
         error = sfm.path_error(attempts, true)
         errors.append(error)
         results.add(PATHS, name, _path_rows(error))
@@ -77,13 +77,13 @@ def _path_rows(error: sfm.PathError) -> list[tuple[str, float, str, str]]:
     return [*rows, ("trials", float(error.trials), "", ""), ("failed trials", float(error.failed), "", "lower")]
 
 
-def measure_two_view(material: Material, results: Results, matcher: Matcher | None = None) -> None:
+def measure_two_view(footage: Footage, results: Results, matcher: Matcher | None = None) -> None:
     """SuperGlue's measures within every view and across all pairs of views, by SIFT unless another matcher is given."""
     if not has_extra("cv2"):
         results.notes.append(f"{WITHIN} and across views: left out, {missing_extra('cv2')}")
         return
     matcher = matcher or SiftMatcher()
-    videos, cameras = material.videos, material.cameras
+    videos, cameras = footage.videos, footage.cameras
     _judge(results, WITHIN, {name: within_view(videos, cameras, v, matcher) for v, name in enumerate(cameras.names)}, 1)
     pairs = {
         f"{cameras.names[a]} - {cameras.names[b]}": across_views(videos, cameras, a, b, matcher)

@@ -13,15 +13,15 @@ from torch import Tensor
 
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.geometry.formats import read_cameras
-from cvd_core.runs.folder import CAMERAS, GRID, RECORD
 from cvd_core.scenes.world import OBJECT_COLOURS, SHAPES, vocabulary
 from cvd_core.video.files import read_video
+from cvd_core.video.run_folder import CAMERAS, GRID, RECORD
 
 VIDEO_ENDINGS = (".mp4", ".webm", ".mkv", ".mov", ".avi", ".gif")
 
 
 @dataclass(frozen=True, eq=False)
-class Material:
+class Footage:
     """Videos and their cameras.
 
     Attributes:
@@ -37,9 +37,9 @@ class Material:
     files: tuple[Path, ...]
 
 
-def read_material(
+def read_footage(
     paths: Sequence[Path], cameras: Path | None = None, *, relative: bool = False, prompts: Sequence[str] = ()
-) -> Material:
+) -> Footage:
     """Read videos and cameras.
 
     Args:
@@ -70,7 +70,7 @@ def read_material(
         )
     height, width = videos.shape[2:4]
     rig = replace(rig.crop_to(width, height), names=tuple(_names(files)))
-    return Material(
+    return Footage(
         videos=videos,
         cameras=rig.relative_to_first() if relative else rig,
         prompts=_prompts(list(prompts) or _recorded_prompts(folder), rig.views),

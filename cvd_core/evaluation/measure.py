@@ -12,12 +12,12 @@ from cvd_core.evaluation import sfm
 from cvd_core.evaluation.camera_measures import PATHS, WITHIN, measure_paths, measure_two_view
 from cvd_core.evaluation.cross_view import Agreement, agreement, copy_control, epipolar_distances
 from cvd_core.evaluation.distances import frechet_distance, kernel_distance
-from cvd_core.evaluation.footage import Material, read_reference
+from cvd_core.evaluation.equal_cameras import equal_first_frames, equal_views, mse_between
+from cvd_core.evaluation.footage import Footage, read_reference
 from cvd_core.evaluation.matching import Matcher
-from cvd_core.evaluation.object_motion import commanded_motion, following, observed_motion
+from cvd_core.evaluation.object_motion import commanded_motion, compare_motion, observed_motion
 from cvd_core.evaluation.objects import track_objects
 from cvd_core.evaluation.results import Plot, Results, mean, over_frames
-from cvd_core.evaluation.same_pictures import mse_between, same_first_picture, same_pictures
 from cvd_core.evaluation.truck_test import TYPICAL_DEPTH
 
 ALIKE = "Pictures that should be the same"
@@ -62,38 +62,38 @@ class Options:
             )
 
 
-def evaluate(material: Material, options: Options, progress: Callable[[str], None] = lambda stage: None) -> Results:
+def evaluate_views(footage: Footage, options: Options, progress: Callable[[str], None] = lambda stage: None) -> Results:
     """Measure everything that can be measured.
 
     Args:
-        material: videos and cameras.
+        footage: videos and cameras.
         options: of the measures.
         progress: called with each of :data:`PARTS` before it is measured.
 
     Raises:
         ValueError: something that was asked for cannot be used, such as a network's file.
     """
-    views, frames, height, width, _ = material.videos.shape
-    results = Results({"videos": ", ".join(file.name for file in material.files)})
+    views, frames, height, width, _ = footage.videos.shape
+    results = Results({"videos": ", ".join(file.name for file in footage.files)})
     results.facts |= {"size": f"{views} views x {frames} frames, {width} x {height} pixels"}
-    if material.prompts:
-        results.facts["prompt"] = " | ".join(dict.fromkeys(material.prompts))
+    if footage.prompts:
+        results.facts["prompt"] = " | ".join(dict.fromkeys(footage.prompts))
     progress(PATHS)
-    measure_paths(material, results, options.trials, options.seed)
+    measure_paths(footage, results, options.trials, options.seed)
     progress(WITHIN)
-    measure_two_view(material, results, options.matcher)
+    measure_two_view(footage, results, options.matcher)
     progress(ALIKE)
-    _alike(material, results)
+    _alike(footage, results)
     progress(OBJECTS)
-    _objects(material, options, results)
+    _objects(footage, options, results)
     progress(FEATURES)
-    _features(material, options, results)
+    _features(footage, options, results)
     return results
 
 
-def _alike(material: Material, results: Results) -> None:
-    videos, cameras = material.videos, material.cameras
-    found = {f"{cameras.names[a]} - {cameras.names[b]}": mse_between(videos, a, b) for a, b in same_pictures(cameras)}
+def _alike(footage: Footage, results: Results) -> None:
+    videos, cameras = footage.videos, footage.cameras
+    found = {f"{cameras.names[a]} - {cameras.names[b]}": mse_between(videos, a, b) for a, b in equal_views(cameras)}
     lines = {subject: over_frames(mse) for subject, mse in found.items()}
     if found:
         averages = {subject: float(mse.mean()) for subject, mse in found.items()}
@@ -102,21 +102,21 @@ def _alike(material: Material, results: Results) -> None:
         results.plots.append(
             Plot(ALIKE, "Views under identical trajectories", "frame", "MSE, colours in [0, 1]", lines)
         )
-    if cameras.views > 1 and same_first_picture(cameras):
+    if cameras.views > 1 and equal_first_frames(cameras):
         firsts = [float(mse_between(videos[:, :1], a, b)) for a, b in combinations(range(cameras.views), 2)]
         results.add(ALIKE, "all", [("MSE, common first frames", mean(firsts), "", "lower")])
 
 
-def _objects(material: Material, options: Options, results: Results) -> None:
+def _objects(footage: Footage, options: Options, results: Results) -> None:
     if not options.objects:
         return
-    cameras = material.cameras
-    tracks = track_objects(material.videos, options.objects)
+    cameras = footage.cameras
+    tracks = track_objects(footage.videos, options.objects)
     results.facts["objects"] = ", ".join(tracks.names)
     found = 100 * (tracks.areas > 0).double().mean((0, 1))
     results.add(OBJECTS, "all", [(f"{n} found", float(x), "%", "") for n, x in zip(tracks.names, found, strict=True)])
     observed, commanded = observed_motion(tracks), commanded_motion(tracks, cameras, TYPICAL_DEPTH)
-    result = following(observed, commanded)
+    result = compare_motion(observed, commanded)
     results.add(
         OBJECTS,
         "all",
@@ -158,36 +158,36 @@ def _agreement_rows(measured: Agreement) -> list[tuple[str, float, str, str]]:
     ]
 
 
-def _features(material: Material, options: Options, results: Results) -> None:
+def _features(footage: Footage, options: Options, results: Results) -> None:
     if options.clip:
-        _clip(networks.Clip(options.clip), material, results)
+        _clip(networks.Clip(options.clip), footage, results)
     if not options.reference:
         return
-    real = read_reference(options.reference, material.cameras.frames)
-    count = f"{len(material.videos)} videos against {len(real)}"
+    real = read_reference(options.reference, footage.cameras.frames)
+    count = f"{len(footage.videos)} videos against {len(real)}"
     results.notes.append(
         f"{FEATURES}: {count}. FID and FVD of few samples are far too high; compare equal numbers only."
     )
     if options.inception:
         network = networks.load_network(options.inception, networks.INCEPTION)
-        made, given = (networks.inception_features(network, videos) for videos in (material.videos, real))
+        made, given = (networks.inception_features(network, videos) for videos in (footage.videos, real))
         rows = [("FID", frechet_distance(made, given), "", "lower")]
         results.add(FEATURES, "all", [*rows, ("KID x 100", 100 * kernel_distance(made, given), "", "lower")])
     if options.i3d:
         network = networks.load_network(options.i3d, networks.I3D)
-        made, given = (networks.i3d_features(network, videos) for videos in (material.videos, real))
+        made, given = (networks.i3d_features(network, videos) for videos in (footage.videos, real))
         results.add(FEATURES, "all", [("FVD", frechet_distance(made, given), "", "lower")])
 
 
-def _clip(clip: networks.Clip, material: Material, results: Results) -> None:
-    pictures = clip.pictures(material.videos)
+def _clip(clip: networks.Clip, footage: Footage, results: Results) -> None:
+    pictures = clip.pictures(footage.videos)
     rows = []
-    if material.prompts:
-        rows.append(("CLIP-T", 100 * networks.clip_t(pictures, clip.texts(material.prompts)), "%", "higher"))
+    if footage.prompts:
+        rows.append(("CLIP-T", 100 * networks.clip_t(pictures, clip.texts(footage.prompts)), "%", "higher"))
     else:
         results.notes.append("CLIP-T: left out, no prompt is known; give it with --prompt.")
-    if material.cameras.frames > 1:
+    if footage.cameras.frames > 1:
         rows.append(("CLIP-F, adjacent frames", 100 * networks.clip_f(pictures), "%", "higher"))
-    if material.cameras.views > 1:
+    if footage.cameras.views > 1:
         rows.append(("CLIP-V, across views", 100 * networks.clip_v(pictures), "%", "higher"))
     results.add(FEATURES, "all", rows)

@@ -18,7 +18,7 @@ SMALLEST_MOTION = 1.0
 
 
 @dataclass(frozen=True)
-class Following:
+class MotionComparison:
     """How tracks move against how they should.
 
     Attributes:
@@ -71,7 +71,7 @@ def commanded_motion(tracks: ObjectTracks, cameras: Cameras, depth: float | Sequ
     return there - start[:, :, None]
 
 
-def following(observed: Tensor, commanded: Tensor) -> Following:
+def compare_motion(observed: Tensor, commanded: Tensor) -> MotionComparison:
     """Compare motions of any number of tracks, of one run or of many (concatenated).
 
     Args:
@@ -91,14 +91,14 @@ def following(observed: Tensor, commanded: Tensor) -> Following:
     usable = c.norm(dim=-1).amax(-1) >= SMALLEST_MOTION
     missing = int((~usable).sum())
     if not bool(usable.any()):
-        return Following(math.nan, math.nan, math.nan, 0, missing)
+        return MotionComparison(math.nan, math.nan, math.nan, 0, missing)
     o, c, known = o[usable], c[usable], known[usable]
     along = (o * c).sum((-1, -2))
     later = known.clone()
     later[:, 0] = False  # the first frame is 0 by definition
     pairs = torch.stack([part[later.expand_as(part)] for part in (o, c)])
     still = float(pairs.std(1).min()) == 0
-    return Following(
+    return MotionComparison(
         share=float(along.sum() / (c**2).sum()),
         right_sign=float((along > 0).double().mean()),
         correlation=0.0 if still else float(torch.corrcoef(pairs)[0, 1]),

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cvd_core.evaluation.object_motion import Following, commanded_motion, following, observed_motion
+from cvd_core.evaluation.object_motion import MotionComparison, commanded_motion, compare_motion, observed_motion
 from cvd_core.evaluation.objects import track_objects
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.scenes.paths import AXES, camera_paths
@@ -33,8 +33,8 @@ class TruckTest:
         generated, real: against the commanded motion at a typical depth.
     """
 
-    generated: Following
-    real: Following
+    generated: MotionComparison
+    real: MotionComparison
 
     @property
     def ratio(self) -> float:
@@ -73,10 +73,10 @@ def truck_test(
     cameras = camera_paths(amounts, frames)
     videos = generate(cameras, [scene.prompt() for scene in chosen])
     renders = torch.cat([film(scene, cameras.select([i]), size) for i, scene in enumerate(chosen)])
-    return TruckTest(*(_follow(v, cameras, chosen) for v in (videos, renders)))
+    return TruckTest(*(_compare(v, cameras, chosen) for v in (videos, renders)))
 
 
-def _follow(videos: Tensor, cameras: Cameras, scenes: list[Scene]) -> Following:
+def _compare(videos: Tensor, cameras: Cameras, scenes: list[Scene]) -> MotionComparison:
     """All videos ``(N, F, H, W, 3)``, each of one scene's only object."""
     observed, commanded = [], []
     for i, scene in enumerate(scenes):
@@ -84,4 +84,4 @@ def _follow(videos: Tensor, cameras: Cameras, scenes: list[Scene]) -> Following:
         tracks = track_objects(videos[i : i + 1], {colour: OBJECT_COLOURS[colour]})
         observed.append(observed_motion(tracks))
         commanded.append(commanded_motion(tracks, cameras.select([i]), TYPICAL_DEPTH))
-    return following(torch.cat(observed), torch.cat(commanded))
+    return compare_motion(torch.cat(observed), torch.cat(commanded))

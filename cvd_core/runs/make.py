@@ -17,12 +17,12 @@ from cvd_core.engine.sd15.assemble import load_pipeline
 from cvd_core.engine.sd15.pipeline import CollaborativePipeline
 from cvd_core.geometry.cameras import Cameras, prepare_cameras
 from cvd_core.geometry.formats import write_cameras
-from cvd_core.runs.folder import CAMERAS, GRID, RECORD
 from cvd_core.runs.output import complete_folder, file_stems
 from cvd_core.runs.plan import Inputs
 from cvd_core.runs.record import RecordedModel, RunRecord, record_models, versions_here
 from cvd_core.sampling.collaborate import Progress
 from cvd_core.video.files import grid, write_video
+from cvd_core.video.run_folder import CAMERAS, GRID, RECORD
 
 
 @dataclass(frozen=True, eq=False)

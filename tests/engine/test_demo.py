@@ -17,7 +17,7 @@ from PIL import Image
 from cvd_core.cli import main
 from cvd_core.cli.demo import SCENES, SHEET, make_demo
 from cvd_core.drawing.panels import side_by_side
-from cvd_core.evaluation.footage import prompted_objects, read_material
+from cvd_core.evaluation.footage import prompted_objects, read_footage
 from cvd_core.runs.mini import hints
 from cvd_core.runs.record import RunRecord
 from cvd_core.video.files import read_video
@@ -48,14 +48,14 @@ def test_everything_is_there(demo: Path) -> None:
         videos = [f"{view}.mp4" for view in views]
         found = {path.name for path in (demo / name).iterdir()}
         assert found == {*videos, "grid.mp4", "transforms.json", "run.json"}
-        material = read_material([demo / name])  # as `cvd evaluate` reads it
-        assert material.videos.shape == (len(views), 8, 64, 64, 3)
-        assert material.cameras.names == views
-        assert prompted_objects(material.prompts)
+        footage = read_footage([demo / name])  # as `cvd evaluate` reads it
+        assert footage.videos.shape == (len(views), 8, 64, 64, 3)
+        assert footage.cameras.names == views
+        assert prompted_objects(footage.prompts)
 
 
 def test_views_leave_one_place_for_the_points_of_a_circle(demo: Path) -> None:
-    cameras = read_material([demo / "circle"]).cameras
+    cameras = read_footage([demo / "circle"]).cameras
     ends = {name: path[-1].tolist() for name, path in zip(cameras.names, cameras.centers, strict=True)}
     assert ends == {"right": [1, 0, 0], "forward": [0, 0, 1], "left": [-1, 0, 0], "back": [0, 0, -1]}
     assert not cameras.centers[:, 0].any()
@@ -74,13 +74,13 @@ def test_only_the_sync_modules_differ(demo: Path, scene: str) -> None:
     assert unsynced.settings.sync_strength == 0
     assert unsynced.settings.seed == synced.settings.seed
     assert torch.equal(unsynced.cameras.c2w, synced.cameras.c2w)
-    videos = [read_material([demo / f"{scene}{ending}"]).videos for ending in ("", "-unsynced")]
+    videos = [read_footage([demo / f"{scene}{ending}"]).videos for ending in ("", "-unsynced")]
     assert not torch.equal(*videos)
 
 
 def test_a_run_is_repeated_like_any_other(demo: Path, tmp_path: Path) -> None:
     assert main(["generate", "--from", str(demo / "pair" / "run.json"), "--out", str(tmp_path)]) == 0
-    assert torch.equal(read_material([tmp_path]).videos, read_material([demo / "pair"]).videos)
+    assert torch.equal(read_footage([tmp_path]).videos, read_footage([demo / "pair"]).videos)
 
 
 def test_pictures_are_large_enough(demo: Path) -> None:
@@ -153,7 +153,7 @@ def test_the_command_from_anywhere_without_network(tmp_path: Path) -> None:
     assert (tmp_path / "cvd-demo" / SHEET).is_file()
     for name in (SHEET, "circle.mp4", "pair", "circle-unsynced"):
         assert str(Path("cvd-demo") / name) in done.stdout
-    synced, unsynced = (read_material([tmp_path / "cvd-demo" / name]).videos for name in ("pair", "pair-unsynced"))
+    synced, unsynced = (read_footage([tmp_path / "cvd-demo" / name]).videos for name in ("pair", "pair-unsynced"))
     assert first_difference(synced) < first_difference(unsynced)
 
 

@@ -13,13 +13,13 @@ from torch import Tensor
 from cvd_core.evaluation.objects import ObjectTracks
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.geometry.formats import write_cameras
-from cvd_core.runs.folder import CAMERAS, GRID, RECORD
 from cvd_core.runs.record import RunRecord
 from cvd_core.sampling.settings import Settings
 from cvd_core.scenes.paths import camera_paths
 from cvd_core.scenes.render import project
 from cvd_core.scenes.world import Scene, random_scene
 from cvd_core.video.files import grid, write_video
+from cvd_core.video.run_folder import CAMERAS, GRID, RECORD
 
 
 def paths(amounts: Sequence[Sequence[float]], frames: int = 8) -> Cameras:

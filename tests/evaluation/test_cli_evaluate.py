@@ -16,7 +16,7 @@ import torch
 
 from cvd_core.cli import main
 from cvd_core.evaluation import extras
-from cvd_core.evaluation.footage import prompted_objects, read_material
+from cvd_core.evaluation.footage import prompted_objects, read_footage
 from cvd_core.geometry.formats import read_cameras, write_cameras
 from cvd_core.scenes.render import film
 from cvd_core.video.files import write_video
@@ -202,7 +202,7 @@ def test_a_damaged_record(run_folder: Path, capsys: pytest.CaptureFixture[str]) 
     (run_folder / "run.json").write_text("{}")
     assert "run.json holds no prompts" in refused([run_folder], capsys)
     (run_folder / "run.json").unlink()
-    assert read_material([run_folder]).prompts == ()
+    assert read_footage([run_folder]).prompts == ()
 
 
 def test_objects_that_a_prompt_names() -> None:
@@ -218,5 +218,5 @@ def test_relative_paths(run_folder: Path, tmp_path: Path) -> None:
     c2w[1, :, :3, 3] += 7
     moved = write_cameras(replace(cameras, c2w=c2w), tmp_path / "moved.npz")[0]
     files = [run_folder / f"{name}.mp4" for name in NAMES]
-    torch.testing.assert_close(read_material(files, moved, relative=True).cameras.c2w, cameras.c2w)
-    assert float(read_material(files, moved).cameras.centers[1, 0, 0]) == pytest.approx(7)
+    torch.testing.assert_close(read_footage(files, moved, relative=True).cameras.c2w, cameras.c2w)
+    assert float(read_footage(files, moved).cameras.centers[1, 0, 0]) == pytest.approx(7)

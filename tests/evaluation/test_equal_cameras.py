@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from cvd_core.evaluation.same_pictures import mse_between, same_first_picture, same_pictures
+from cvd_core.evaluation.equal_cameras import equal_first_frames, equal_views, mse_between
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.scenes.render import film
 from tests.evaluation.scenes import paths, resting_scene
@@ -15,14 +15,14 @@ A, B = [1.0, 0, 0, 0, 0], [0, 0, 1.0, 3, 0]
 
 def test_same_trajectories_are_found() -> None:
     cameras = paths([A, B, A, B, A])
-    assert same_pictures(cameras) == [(0, 2), (0, 4), (1, 3), (2, 4)]
-    assert same_first_picture(cameras)
+    assert equal_views(cameras) == [(0, 2), (0, 4), (1, 3), (2, 4)]
+    assert equal_first_frames(cameras)
     zoomed = Cameras(cameras.c2w, cameras.intrinsics * torch.linspace(1, 1.2, 5)[:, None, None])
-    assert same_pictures(zoomed) == []
-    assert not same_first_picture(zoomed)
+    assert equal_views(zoomed) == []
+    assert not equal_first_frames(zoomed)
     turned = paths([A, [*A[:4], 5.0]])
-    assert same_pictures(turned) == []
-    assert same_first_picture(turned)
+    assert equal_views(turned) == []
+    assert equal_first_frames(turned)
 
 
 def test_mse_by_hand() -> None:

@@ -15,12 +15,12 @@ SAME_ROTATION = 1e-4
 """Largest difference of matrix entries and of normalised intrinsics."""
 
 
-def same_pictures(cameras: Cameras) -> list[tuple[int, int]]:
+def equal_views(cameras: Cameras) -> list[tuple[int, int]]:
     """Pairs of views whose cameras are the same in every frame."""
     return [(a, b) for a, b in combinations(range(cameras.views), 2) if bool(_same(cameras, a, b).all())]
 
 
-def same_first_picture(cameras: Cameras) -> bool:
+def equal_first_frames(cameras: Cameras) -> bool:
     """Whether the first frames of all views were taken by the same camera."""
     return all(bool(_same(cameras, 0, view)[0]) for view in range(1, cameras.views))
 
