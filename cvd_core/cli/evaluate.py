@@ -32,7 +32,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         allow_abbrev=False,
     )
     parser.add_argument(
-        "inputs", type=Path, nargs="+", metavar="IN", help="the folder of a run, or one video file per view"
+        "inputs",
+        type=Path,
+        nargs="+",
+        metavar="IN",
+        help="the folder of a run, or one video per view, named as its camera",
     )
     parser.add_argument(
         "--out",
@@ -100,14 +104,12 @@ def run(args: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     from cvd_core.drawing.report import write_report
-    from cvd_core.evaluation.footage import prompted_objects, read_footage
+    from cvd_core.evaluation.footage import read_footage
     from cvd_core.evaluation.measure import PARTS, Options, evaluate_views
     from cvd_core.scenes.world import OBJECT_COLOURS
 
-    footage = read_footage(args.inputs, args.cameras, relative=args.relative, prompts=args.prompts)
-    named = {name: OBJECT_COLOURS[name] for name in args.objects} if args.objects else None
     options = Options(
-        objects=prompted_objects(footage.prompts) if named is None else named,
+        objects={name: OBJECT_COLOURS[name] for name in args.objects} if args.objects else None,
         trials=args.trials,
         seed=args.seed,
         clip=args.clip,
@@ -115,6 +117,7 @@ def run(args: argparse.Namespace) -> None:
         i3d=args.i3d,
         reference=args.reference,
     )
+    footage = read_footage(args.inputs, args.cameras, relative=args.relative, prompts=args.prompts)
     first: Path = args.inputs[0]
     out: Path = args.out or (first if first.is_dir() else first.parent) / "evaluation"
     with complete_folder(out, [JSON, CSV, HTML]) as folder:

@@ -76,10 +76,10 @@ class Clip:
     """
 
     def __init__(self, path: Path) -> None:
-        from transformers import CLIPImageProcessor, CLIPModel, CLIPTokenizerFast
-
         if not path.is_dir():
             raise ValueError(f"{path} {'is a file' if path.exists() else 'does not exist'}; expected {CLIP}")
+        from transformers import CLIPImageProcessor, CLIPModel, CLIPTokenizerFast
+
         try:
             self._model: Any = CLIPModel.from_pretrained(path, local_files_only=True).eval()
             self._tokenizer: Any = CLIPTokenizerFast.from_pretrained(path, local_files_only=True)

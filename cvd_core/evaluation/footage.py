@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from cvd_core.files import natural_key
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.geometry.formats import read_cameras
 from cvd_core.scenes.world import OBJECT_COLOURS, SHAPES, vocabulary
@@ -40,28 +41,34 @@ class Footage:
 def read_footage(
     paths: Sequence[Path], cameras: Path | None = None, *, relative: bool = False, prompts: Sequence[str] = ()
 ) -> Footage:
-    """Read videos and cameras.
+    """Read videos and the cameras they were made with.
+
+    Cameras that have names go with the videos of those names, never by position. Cameras without names (``view0``,
+    ``view1`` ..., where no video is called that) go with the videos in the order given, or a folder's in natural order.
 
     Args:
-        paths: the folder of one run, or video files, one per view.
-        cameras: a camera file of any known format; by default the folder's transforms.json.
+        paths: the folder of one run, or video files, one per view; the views keep the order of the files.
+        cameras: a camera file of any known format; by default the folder's transforms.json, whose order the views keep.
         relative: take every view relative to its first camera, as ``cvd generate`` does with pose files.
-        prompts: one for all views or one per view; by default those of the folder's run.json.
+        prompts: one for all views, or one per view in their order; by default those of the folder's run.json.
 
     Raises:
-        ValueError: a video or the cameras are missing or unreadable, or their numbers do not match.
+        ValueError: a video or the cameras are missing or unreadable, or do not belong together.
     """
     folder = paths[0] if len(paths) == 1 and paths[0].is_dir() else None
     if folder is None and (folders := [path for path in paths if path.is_dir()]):
         raise ValueError(f"{folders[0]} is a folder; give the folder of one run alone, or one video file per view")
     source = _camera_file(folder, cameras)
     rig = read_cameras(source)
-    files = _videos(folder, rig, own_cameras=cameras is not None) if folder else list(paths)
-    if len(files) != rig.views:
-        raise ValueError(
-            f"{len(files)} videos ({', '.join(file.name for file in files)}) and {rig.views} views in {source}; "
-            "expected one video per view, in the same order"
-        )
+    if folder is None:
+        files, rig = _pair(paths, rig, source)
+    elif cameras is None:
+        files = _recorded_videos(folder, rig)
+    else:
+        files, rig = _pair(_videos(folder), rig, source)
+    texts = list(prompts) or _recorded_prompts(folder, files)
+    if len(texts) not in (0, 1, rig.views):
+        raise ValueError(f"{len(texts)} prompts for {rig.views} views; give one for all or one per view")
     videos = _read_videos(files)
     if videos.shape[1] != rig.frames:
         raise ValueError(
@@ -73,7 +80,7 @@ def read_footage(
     return Footage(
         videos=videos,
         cameras=rig.relative_to_first() if relative else rig,
-        prompts=_prompts(list(prompts) or _recorded_prompts(folder), rig.views),
+        prompts=tuple(texts * rig.views if len(texts) == 1 else texts),
         files=tuple(files),
     )
 
@@ -93,32 +100,51 @@ def _camera_file(folder: Path | None, cameras: Path | None) -> Path:
     if cameras is not None:
         return cameras
     if folder is None:
-        raise ValueError("videos without cameras; name their camera file with --cameras")
+        raise ValueError("videos without cameras; give the camera file that they were made with")
     if not (folder / CAMERAS).is_file():
-        raise ValueError(
-            f"{folder} holds no {CAMERAS}, which `cvd generate` writes; name the camera file with --cameras"
-        )
+        raise ValueError(f"{folder} holds no {CAMERAS}, which `cvd generate` writes; give the camera file")
     return folder / CAMERAS
 
 
-def _videos(folder: Path, rig: Cameras, *, own_cameras: bool) -> list[Path]:
-    """The views' videos: by the names of transforms.json, or all of the folder in the order of their names."""
-    if own_cameras:
-        return sorted(file for file in folder.iterdir() if file.suffix.lower() in VIDEO_ENDINGS and file.name != GRID)
+def _videos(folder: Path) -> list[Path]:
+    """All videos of a folder but the grid, in natural order."""
+    found = (file for file in folder.iterdir() if file.suffix.lower() in VIDEO_ENDINGS and file.name != GRID)
+    return sorted(found, key=lambda file: natural_key(file.name))
+
+
+def _recorded_videos(folder: Path, rig: Cameras) -> list[Path]:
+    """The videos of a run, by the view names of its transforms.json."""
     files = [folder / f"{name}.mp4" for name in rig.names]
     if missing := [file.name for file in files if not file.is_file()]:
         raise ValueError(
-            f"{folder} lacks {', '.join(missing)}, which {CAMERAS} names; expected one MP4 per view, or video files "
-            "and --cameras"
+            f"{folder} lacks {', '.join(missing)}, named in {CAMERAS}; expected one MP4 per view, or the video files "
+            "and their camera file"
         )
     return files
 
 
-def read_reference(folder: Path, frames: int) -> Tensor:
-    """``(N, frames, H, W, 3)`` uint8: the beginning of every video of a folder, of one size.
+def _pair(files: Sequence[Path], rig: Cameras, source: Path) -> tuple[list[Path], Cameras]:
+    """The videos with the cameras in their order, by name where the cameras have names."""
+    stems, names = [file.stem for file in files], list(rig.names)
+    listed = f"{len(files)} videos ({', '.join(file.name for file in files)})"
+    unnamed = names == [f"view{view}" for view in range(rig.views)] or len(set(names)) < len(names)
+    if not set(stems) & set(names) and (unnamed or rig.views == len(files) == 1):
+        if len(files) != rig.views:
+            raise ValueError(f"{listed} and {rig.views} views in {source}; expected one video per view")
+        return list(files), rig
+    if sorted(stems) != sorted(names):
+        raise ValueError(
+            f"{listed} and cameras called {', '.join(names)} in {source}; expected one video per camera, of the same "
+            "name: rename the videos, or leave out those without a camera"
+        )
+    return list(files), rig.select([names.index(stem) for stem in stems])
+
+
+def reference_videos(folder: Path) -> list[Path]:
+    """All videos below a folder.
 
     Raises:
-        ValueError: no folder, no videos, one that is too short or of another size.
+        ValueError: no folder, or no videos.
     """
     if not folder.is_dir():
         raise ValueError(
@@ -127,6 +153,15 @@ def read_reference(folder: Path, frames: int) -> Tensor:
     files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in VIDEO_ENDINGS and file.name != GRID)
     if not files:
         raise ValueError(f"{folder} holds no videos; expected the real videos to compare with")
+    return files
+
+
+def read_reference(files: Sequence[Path], frames: int) -> Tensor:
+    """``(N, frames, H, W, 3)`` uint8: the beginnings of N videos of one size.
+
+    Raises:
+        ValueError: one that is unreadable, too short or of another size.
+    """
     videos = [read_video(file)[0][:frames] for file in files]
     _check_alike(files, videos, frames)
     return torch.stack(videos)
@@ -156,20 +191,21 @@ def _names(files: Sequence[Path]) -> list[str]:
     return stems if len(set(stems)) == len(stems) else [f"view{i}" for i in range(len(files))]
 
 
-def _recorded_prompts(folder: Path | None) -> list[str]:
-    """Prompts of a run.json, if there is one that holds them."""
+def _recorded_prompts(folder: Path | None, files: Sequence[Path]) -> list[str]:
+    """Prompts of the views in ``files``, or one for all, from the folder's run.json; none if there is no such file."""
     if folder is None or not (folder / RECORD).is_file():
         return []
+    record = folder / RECORD
     try:
-        prompts = json.loads((folder / RECORD).read_text(encoding="utf-8"))["settings"]["prompts"]
+        prompts = json.loads(record.read_text(encoding="utf-8"))["settings"]["prompts"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{folder / RECORD} holds no prompts ({error!r}); give them with --prompt") from error
+        raise ValueError(f"{record} holds no prompts ({error!r}); give them") from error
     if not isinstance(prompts, list) or not all(isinstance(prompt, str) for prompt in prompts):
-        raise ValueError(f"{folder / RECORD}: prompts are {prompts!r}; expected a list of texts")
-    return prompts
-
-
-def _prompts(prompts: list[str], views: int) -> tuple[str, ...]:
-    if len(prompts) not in (0, 1, views):
-        raise ValueError(f"{len(prompts)} prompts for {views} views; give one for all or one per view")
-    return tuple(prompts * views if len(prompts) == 1 else prompts)
+        raise ValueError(f"{record}: prompts are {prompts!r}; expected a list of texts")
+    if len(prompts) < 2:
+        return prompts
+    names = read_cameras(folder / CAMERAS).names if (folder / CAMERAS).is_file() else ()
+    of_view = dict(zip(names, prompts, strict=True)) if len(names) == len(prompts) else {}
+    if unknown := [file.name for file in files if file.stem not in of_view]:
+        raise ValueError(f"{record} has a prompt per view, but not for {', '.join(unknown)}; give the prompts")
+    return [of_view[file.stem] for file in files]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
@@ -13,10 +13,10 @@ from cvd_core.evaluation.camera_measures import PATHS, WITHIN, measure_paths, me
 from cvd_core.evaluation.cross_view import Agreement, agreement, copy_control, epipolar_distances
 from cvd_core.evaluation.distances import frechet_distance, kernel_distance
 from cvd_core.evaluation.equal_cameras import equal_first_frames, equal_views, mse_between
-from cvd_core.evaluation.footage import Footage, read_reference
+from cvd_core.evaluation.footage import Footage, prompted_objects, read_reference, reference_videos
 from cvd_core.evaluation.matching import Matcher
 from cvd_core.evaluation.object_motion import commanded_motion, compare_motion, observed_motion
-from cvd_core.evaluation.objects import track_objects
+from cvd_core.evaluation.objects import check_colours, track_objects
 from cvd_core.evaluation.results import Plot, Results, mean, over_frames
 from cvd_core.evaluation.truck_test import TYPICAL_DEPTH
 
@@ -24,8 +24,10 @@ ALIKE = "Pictures that should be the same"
 OBJECTS = "Objects of procedural scenes"
 CONTROL = "Objects: copy control"
 FEATURES = "Text and fidelity"
-PARTS = (PATHS, WITHIN, ALIKE, OBJECTS, FEATURES)
-"""In the order in which they are measured."""
+PARTS = (FEATURES, PATHS, WITHIN, ALIKE, OBJECTS)
+"""In the order in which they are measured: first what can fail for want of a usable file, then what takes long."""
+MOST_SEEDS = 2**31
+"""Seeds of structure from motion are below this: COLMAP's are 32-bit integers."""
 
 
 @dataclass(frozen=True)
@@ -33,14 +35,18 @@ class Options:
     """What to measure beyond what needs nothing.
 
     Attributes:
-        objects: colours of the objects by name; empty for none.
+        objects: colours of the objects by name; empty for none, None for those that the prompts name.
         trials, seed: of structure from motion; 0 trials leave it out.
         clip, inception, i3d: files of networks, see :mod:`cvd_core.evaluation.features`.
         reference: folder of real videos for FID, KID and FVD.
         matcher: of the two-view measures; None for SIFT.
+
+    Raises:
+        ValueError: a value out of range, colours that cannot be told apart, or a reference without a network or the
+            other way round.
     """
 
-    objects: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    objects: Mapping[str, Sequence[float]] | None = None
     trials: int = sfm.TRIALS
     seed: int = 0
     clip: Path | None = None
@@ -51,13 +57,19 @@ class Options:
 
     def __post_init__(self) -> None:
         if self.trials < 0:
-            raise ValueError(f"{self.trials} trials; expected 0 or more")
+            raise ValueError(f"trials is {self.trials}; expected 0 or more")
+        if not 0 <= self.seed <= MOST_SEEDS - max(self.trials, 1):
+            raise ValueError(f"seed is {self.seed}; expected a whole number from 0 to 2**31 - the number of trials")
+        if self.objects:
+            check_colours(self.objects)
         for name in ("inception", "i3d"):
             if getattr(self, name) and not self.reference:
-                raise ValueError(f"--{name} without --reference; FID, KID and FVD compare with a folder of real videos")
+                raise ValueError(
+                    f"{name} is given without a reference; FID, KID and FVD compare with a folder of real videos"
+                )
         if self.reference and not (self.inception or self.i3d):
             raise ValueError(
-                "--reference without --inception or --i3d; FID and KID need "
+                "reference is given without inception or i3d; FID and KID need "
                 f"{networks.INCEPTION}, FVD {networks.I3D}. Nothing is downloaded"
             )
 
@@ -78,6 +90,9 @@ def evaluate_views(footage: Footage, options: Options, progress: Callable[[str],
     results.facts |= {"size": f"{views} views x {frames} frames, {width} x {height} pixels"}
     if footage.prompts:
         results.facts["prompt"] = " | ".join(dict.fromkeys(footage.prompts))
+    progress(FEATURES)
+    fidelity = Results({})  # measured first, reported last
+    _features(footage, options, fidelity)
     progress(PATHS)
     measure_paths(footage, results, options.trials, options.seed)
     progress(WITHIN)
@@ -86,8 +101,8 @@ def evaluate_views(footage: Footage, options: Options, progress: Callable[[str],
     _alike(footage, results)
     progress(OBJECTS)
     _objects(footage, options, results)
-    progress(FEATURES)
-    _features(footage, options, results)
+    results.measures += fidelity.measures
+    results.notes += fidelity.notes
     return results
 
 
@@ -108,10 +123,11 @@ def _alike(footage: Footage, results: Results) -> None:
 
 
 def _objects(footage: Footage, options: Options, results: Results) -> None:
-    if not options.objects:
+    objects = prompted_objects(footage.prompts) if options.objects is None else options.objects
+    if not objects:
         return
     cameras = footage.cameras
-    tracks = track_objects(footage.videos, options.objects)
+    tracks = track_objects(footage.videos, objects)
     results.facts["objects"] = ", ".join(tracks.names)
     found = 100 * (tracks.areas > 0).double().mean((0, 1))
     results.add(OBJECTS, "all", [(f"{n} found", float(x), "%", "") for n, x in zip(tracks.names, found, strict=True)])
@@ -159,23 +175,25 @@ def _agreement_rows(measured: Agreement) -> list[tuple[str, float, str, str]]:
 
 
 def _features(footage: Footage, options: Options, results: Results) -> None:
-    if options.clip:
-        _clip(networks.Clip(options.clip), footage, results)
-    if not options.reference:
+    files = reference_videos(options.reference) if options.reference else []
+    clip = networks.Clip(options.clip) if options.clip else None
+    inception = networks.load_network(options.inception, networks.INCEPTION) if options.inception else None
+    i3d = networks.load_network(options.i3d, networks.I3D) if options.i3d else None
+    if clip:
+        _clip(clip, footage, results)
+    if not files:
         return
-    real = read_reference(options.reference, footage.cameras.frames)
+    real = read_reference(files, footage.cameras.frames)
     count = f"{len(footage.videos)} videos against {len(real)}"
     results.notes.append(
         f"{FEATURES}: {count}. FID and FVD of few samples are far too high; compare equal numbers only."
     )
-    if options.inception:
-        network = networks.load_network(options.inception, networks.INCEPTION)
-        made, given = (networks.inception_features(network, videos) for videos in (footage.videos, real))
+    if inception:
+        made, given = (networks.inception_features(inception, videos) for videos in (footage.videos, real))
         rows = [("FID", frechet_distance(made, given), "", "lower")]
         results.add(FEATURES, "all", [*rows, ("KID x 100", 100 * kernel_distance(made, given), "", "lower")])
-    if options.i3d:
-        network = networks.load_network(options.i3d, networks.I3D)
-        made, given = (networks.i3d_features(network, videos) for videos in (footage.videos, real))
+    if i3d:
+        made, given = (networks.i3d_features(i3d, videos) for videos in (footage.videos, real))
         results.add(FEATURES, "all", [("FVD", frechet_distance(made, given), "", "lower")])
 
 
@@ -185,7 +203,7 @@ def _clip(clip: networks.Clip, footage: Footage, results: Results) -> None:
     if footage.prompts:
         rows.append(("CLIP-T", 100 * networks.clip_t(pictures, clip.texts(footage.prompts)), "%", "higher"))
     else:
-        results.notes.append("CLIP-T: left out, no prompt is known; give it with --prompt.")
+        results.notes.append("CLIP-T: left out, no prompt is known; give it too.")
     if footage.cameras.frames > 1:
         rows.append(("CLIP-F, adjacent frames", 100 * networks.clip_f(pictures), "%", "higher"))
     if footage.cameras.views > 1:

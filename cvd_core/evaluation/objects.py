@@ -74,7 +74,7 @@ def track_objects(videos: Tensor, colours: Mapping[str, Sequence[float]]) -> Obj
         ValueError: other shapes or types, no colours, a grey one, or two of nearly the same hue.
     """
     check_videos(videos)
-    _check_colours(colours)
+    check_colours(colours)
     views, frames, height, width, _ = videos.shape
     count = len(colours)
     centers = np.full((views, frames, count, 2), np.nan)
@@ -103,7 +103,8 @@ def track_objects(videos: Tensor, colours: Mapping[str, Sequence[float]]) -> Obj
     )
 
 
-def _check_colours(colours: Mapping[str, Sequence[float]]) -> None:
+def check_colours(colours: Mapping[str, Sequence[float]]) -> None:
+    """Raise ValueError unless objects of these colours can be found and told apart by hue."""
     if not colours:
         raise ValueError("no object colours given; expected at least one, such as red")
     hues = {name: _chromatic(np.asarray(colour, dtype=np.float64)) for name, colour in colours.items()}

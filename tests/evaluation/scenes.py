@@ -67,13 +67,13 @@ def cluttered_scene(seed: int, count: int = 60) -> Scene:
     )
 
 
-def write_run(folder: Path, videos: Tensor, cameras: Cameras, prompt: str) -> Path:
+def write_run(folder: Path, videos: Tensor, cameras: Cameras, *prompts: str) -> Path:
     """Videos in the layout of ``cvd generate``."""
     for name, video in zip(cameras.names, videos, strict=True):
         write_video(video, folder / f"{name}.mp4")
     write_video(grid(videos), folder / GRID)
     height, width = videos.shape[2:4]
     write_cameras(cameras, folder / CAMERAS, width=width, height=height)
-    settings = Settings(prompts=(prompt,), width=width, height=height)
+    settings = Settings(prompts=prompts, width=width, height=height)
     RunRecord(settings, cameras, {}, (), fps=8, dtype="float32", device="cpu").save(folder / RECORD)
     return folder

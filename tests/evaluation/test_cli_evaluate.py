@@ -11,13 +11,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from cvd_core.cli import main
 from cvd_core.evaluation import extras
-from cvd_core.evaluation.footage import prompted_objects, read_footage
+from cvd_core.evaluation.footage import Footage, prompted_objects, read_footage
+from cvd_core.evaluation.measure import FEATURES, Options, evaluate_views
+from cvd_core.geometry.cameras import Cameras
 from cvd_core.geometry.formats import read_cameras, write_cameras
+from cvd_core.geometry.rigs import make_rig
 from cvd_core.scenes.render import film
 from cvd_core.video.files import write_video
 from tests.evaluation.scenes import paths, resting_scene, write_run
@@ -155,7 +159,7 @@ def refused(words: Sequence[object], capsys: pytest.CaptureFixture[str]) -> str:
 
 def test_folders_that_cannot_be_evaluated(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (run_folder / "left.mp4").rename(run_folder / "right.mp4")
-    assert "lacks left.mp4, which transforms.json names" in refused([run_folder], capsys)
+    assert "lacks left.mp4, named in transforms.json" in refused([run_folder], capsys)
     (run_folder / "right.mp4").rename(run_folder / "left.mp4")
     (run_folder / "left.mp4").write_bytes(b"no video")
     assert "left.mp4 cannot be read as a video" in refused([run_folder], capsys)
@@ -178,12 +182,14 @@ def test_numbers_that_do_not_match(run_folder: Path, tmp_path: Path, capsys: pyt
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["{run}/left.mp4"], "videos without cameras; name their camera file with --cameras"),
+        (["{run}/left.mp4"], "videos without cameras; give the camera file"),
         (["{run}", "{run}/left.mp4"], "is a folder; give the folder of one run alone"),
         (["{run}", "--prompt", "a", "b"], "2 prompts for 3 views"),
-        (["{run}", "--trials", "-1"], "-1 trials"),
-        (["{run}", "--inception", "x.pt"], "--inception without --reference"),
-        (["{run}", "--reference", "{run}"], "--reference without --inception or --i3d"),
+        (["{run}", "--trials", "-1"], "trials is -1"),
+        (["{run}", "--seed", "-1"], "seed is -1"),
+        (["{run}", "--seed", str(2**31 - 4)], "seed is 2147483644; expected a whole number from 0 to 2**31 - the"),
+        (["{run}", "--inception", "x.pt"], "inception is given without a reference"),
+        (["{run}", "--reference", "{run}"], "reference is given without inception or i3d"),
         (["{run}", "--reference", "{run}/none", "--i3d", "x.pt", "--trials", "0"], "none does not exist"),
         (["{run}", "--reference", "{run}", "--i3d", "x.pt", "--trials", "0"], "x.pt does not exist; expected i3d"),
         (["{run}", "--clip", "clip", "--trials", "0"], "clip does not exist; expected a folder with a CLIP model"),
@@ -203,6 +209,77 @@ def test_a_damaged_record(run_folder: Path, capsys: pytest.CaptureFixture[str]) 
     assert "run.json holds no prompts" in refused([run_folder], capsys)
     (run_folder / "run.json").unlink()
     assert read_footage([run_folder]).prompts == ()
+
+
+def small_run(folder: Path, names: Sequence[str], prompts: Sequence[str] = ()) -> Cameras:
+    """A run of still videos that tell their view by their brightness, 20 i + 10."""
+    cameras = replace(make_rig("circle", len(names), 2), names=tuple(names))
+    videos = torch.arange(len(names))[:, None, None, None, None].expand(-1, 2, 64, 64, 3) * 20 + 10
+    write_run(folder, videos.to(torch.uint8), cameras, *(prompts or ("a ball",)))
+    return cameras
+
+
+def shown_views(footage: Footage) -> list[int]:
+    return ((footage.videos.float().mean((1, 2, 3, 4)) - 10) / 20).round().int().tolist()
+
+
+def assert_paired(footage: Footage, cameras: Cameras, order: Sequence[int]) -> None:
+    """The videos of the views ``order``, each with its own cameras."""
+    assert shown_views(footage) == list(order)
+    torch.testing.assert_close(footage.cameras.c2w, cameras.c2w[list(order)])
+
+
+def test_videos_go_with_the_cameras_of_their_names(tmp_path: Path) -> None:
+    """Of more than ten views, whatever the order of the camera file."""
+    cameras = small_run(tmp_path, [f"view{v}" for v in range(11)])
+    assert_paired(read_footage([tmp_path]), cameras, range(11))
+    order = [10, 2, 9, 0, 1, 3, 8, 7, 4, 5, 6]
+    shuffled = write_cameras(cameras.select(order), tmp_path / "shuffled.json", width=64, height=64)[0]
+    assert_paired(read_footage([tmp_path], shuffled), cameras, range(11))  # files in natural order
+    files = [tmp_path / f"view{v}.mp4" for v in (3, 10, 2)]
+    some = write_cameras(cameras.select([2, 3, 10]), tmp_path / "some.npz")[0]
+    assert_paired(read_footage(files, some), cameras, [3, 10, 2])
+
+
+def test_cameras_without_names_go_by_natural_order(tmp_path: Path) -> None:
+    cameras = small_run(tmp_path, [f"take{v}" for v in range(11)])
+    np.savez(tmp_path / "plain.npz", c2w=cameras.c2w.numpy(), intrinsics=cameras.intrinsics.numpy())
+    assert_paired(read_footage([tmp_path], tmp_path / "plain.npz"), cameras, range(11))
+
+
+@pytest.mark.parametrize("names", [("left", "middle", "other"), ("view1", "view2", "view3"), ("a", "b", "c")])
+def test_other_names_are_never_paired_by_position(tmp_path: Path, names: tuple[str, ...]) -> None:
+    cameras = small_run(tmp_path, ("left", "middle", "right") if "view1" not in names else ("view0", "view1", "view2"))
+    rig = write_cameras(replace(cameras, names=names), tmp_path / "rig.npz")[0]
+    with pytest.raises(ValueError, match=f"3 videos .* and cameras called {', '.join(names)}"):
+        read_footage([tmp_path], rig)
+
+
+def test_a_single_video_needs_no_name(tmp_path: Path) -> None:
+    cameras = small_run(tmp_path, ["clip"])
+    rig = write_cameras(replace(cameras, names=("left",)), tmp_path / "rig.npz")[0]
+    assert_paired(read_footage([tmp_path / "clip.mp4"], rig), cameras, [0])
+
+
+def test_recorded_prompts_go_with_their_views(tmp_path: Path) -> None:
+    cameras = small_run(tmp_path, ["b", "a"], ["a blue ball", "a red ball"])
+    rig = write_cameras(cameras, tmp_path / "rig.npz")[0]
+    footage = read_footage([tmp_path], rig)
+    assert_paired(footage, cameras, [1, 0])
+    assert footage.prompts == ("a red ball", "a blue ball")
+    (tmp_path / "transforms.json").unlink()
+    with pytest.raises(ValueError, match=r"run.json has a prompt per view, but not for a.mp4, b.mp4"):
+        read_footage([tmp_path], rig)
+
+
+def test_what_can_fail_comes_before_what_takes_long(finished: Path) -> None:
+    parts: list[str] = []
+    options = Options(reference=finished, i3d=finished / "none.pt")
+    with pytest.raises(ValueError, match=r"none.pt does not exist"):
+        evaluate_views(read_footage([finished]), options, parts.append)
+    assert parts == [FEATURES]
+    with pytest.raises(ValueError, match="grey"):
+        Options(objects={"fog": (0.5, 0.5, 0.5)})
 
 
 def test_objects_that_a_prompt_names() -> None:
