@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from cvd_core.networks.layout import SD15_LAYERS, SD15_WIDTHS, PerSite
@@ -30,6 +32,27 @@ class CameraMerge(nn.Module):
             scale: strength of the camera.
         """
         return self.qkv_merge(tokens + feature) * scale + tokens
+
+
+@dataclass(frozen=True)
+class CameraAtPixels:
+    """A merge with the camera features of a network call, for some of its pixels at a time.
+
+    Attributes:
+        merge: of one motion module.
+        feature: ``(V * h * w, F, C)``; the pixels of a call with guidance are those of one branch after the other.
+        scale: strength of the camera.
+    """
+
+    merge: CameraMerge
+    feature: Tensor
+    scale: float = 1.0
+
+    def __call__(self, tokens: Tensor, first: int) -> Tensor:
+        """``tokens`` ``(pixels, F, C)`` of the call's pixels from ``first`` on -> the same with the camera merged."""
+        pixels = torch.arange(first, first + len(tokens), device=self.feature.device) % len(self.feature)
+        merged: Tensor = self.merge(tokens, self.feature[pixels].to(tokens), self.scale)
+        return merged
 
 
 class CameraMerges(PerSite[CameraMerge]):

@@ -5,78 +5,21 @@ Parameter names are those of the released ``pose_encoder_state_dict``.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from einops import rearrange
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, pixel_unshuffle, relu, scaled_dot_product_attention
+from torch.nn.functional import avg_pool2d, pixel_unshuffle, relu
 
-from cvd_core.networks.layers import HEADS, FeedForward
 from cvd_core.networks.layout import SD15_WIDTHS
+from cvd_core.networks.temporal import TemporalBlock
 
 PLUCKER_CHANNELS = 6
 LATENT_STRIDE = 8
 POSITIONS = 16
 """Frames in the released encoder's position table."""
 LAYERS_PER_LEVEL = 2
-
-
-def sinusoids(positions: int, channels: int) -> Tensor:
-    """``(1, positions, channels)`` float32 table: even channels sin, odd channels cos (Vaswani et al., Sec. 3.5)."""
-    position = torch.arange(positions)[:, None]
-    rate = torch.exp(torch.arange(0, channels, 2) * (-math.log(10000.0) / channels))
-    table = torch.zeros(1, positions, channels)
-    table[0, :, 0::2] = torch.sin(position * rate)
-    table[0, :, 1::2] = torch.cos(position * rate)
-    return table
-
-
-class _Positions(nn.Module):
-    pe: Tensor
-
-    def __init__(self, positions: int, channels: int, **factory: Any) -> None:
-        super().__init__()
-        self.register_buffer("pe", sinusoids(positions, channels).to(**factory))
-
-
-class TemporalAttention(nn.Module):
-    """Self-attention over the frames of each pixel, on tokens with their frame's position added."""
-
-    def __init__(self, channels: int, positions: int, ops: Any = nn, **factory: Any) -> None:
-        super().__init__()
-        self.to_q = ops.Linear(channels, channels, bias=False, **factory)
-        self.to_k = ops.Linear(channels, channels, bias=False, **factory)
-        self.to_v = ops.Linear(channels, channels, bias=False, **factory)
-        self.to_out = nn.ModuleList([ops.Linear(channels, channels, **factory)])
-        self.pos_encoder = _Positions(positions, channels, **factory)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(pixels, F, C)`` -> the same."""
-        x = x + self.pos_encoder.pe[:, : x.shape[1]].to(x)
-        q, k, v = (
-            rearrange(layer(x), "n f (heads d) -> n heads f d", heads=HEADS)
-            for layer in (self.to_q, self.to_k, self.to_v)
-        )
-        return self.to_out[0](rearrange(scaled_dot_product_attention(q, k, v), "n heads f d -> n f (heads d)"))
-
-
-class TemporalBlock(nn.Module):
-    """One temporal self-attention and a feed-forward layer, each on LayerNormed tokens with a residual."""
-
-    def __init__(self, channels: int, positions: int, ops: Any = nn, **factory: Any) -> None:
-        super().__init__()
-        self.attention_blocks = nn.ModuleList([TemporalAttention(channels, positions, ops, **factory)])
-        self.norms = nn.ModuleList([ops.LayerNorm(channels, **factory)])
-        self.ff = FeedForward(channels, ops, **factory)
-        self.ff_norm = ops.LayerNorm(channels, **factory)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(pixels, F, C)`` -> the same."""
-        x = x + self.attention_blocks[0](self.norms[0](x))
-        return x + self.ff(self.ff_norm(x))
 
 
 class ResidualBlock(nn.Module):
