@@ -12,7 +12,7 @@ from cvd_core.geometry.cameras import Cameras
 from cvd_core.geometry.epipolar import ROUNDING
 
 SMALLEST_TRANSLATION = ROUNDING
-"""Paths whose largest translation is below this share of their coordinates (or of 1) are pure rotations."""
+"""Paths whose largest translation is below this fraction of their coordinates (or of 1) are pure rotations."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,8 +50,8 @@ class PoseErrors:
 
 def is_pure_rotation(cameras: Cameras) -> Tensor:
     """``(V,)`` bool: views whose camera only turns."""
-    coordinates = cameras.centers.norm(dim=-1).amax(-1).clamp(min=1)
-    return (cameras.centers - cameras.centers[:, :1]).norm(dim=-1).amax(-1) <= SMALLEST_TRANSLATION * coordinates
+    largest = (cameras.centers - cameras.centers[:, :1]).norm(dim=-1).amax(-1)
+    return largest <= SMALLEST_TRANSLATION * max(cameras.magnitude, 1.0)
 
 
 def canonical(cameras: Cameras) -> Cameras:
@@ -61,7 +61,7 @@ def canonical(cameras: Cameras) -> Cameras:
     scale = torch.where(is_pure_rotation(cameras), 0.0, 1 / largest)
     c2w = relative.c2w.clone()
     c2w[..., :3, 3] = relative.centers * scale.nan_to_num(0, 0, 0)[:, None, None]
-    return replace(relative, c2w=c2w)
+    return replace(relative, c2w=c2w, magnitude=0.0)  # of the new unit
 
 
 def pose_errors(estimated: Cameras, true: Cameras) -> PoseErrors:

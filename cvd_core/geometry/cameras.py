@@ -26,6 +26,9 @@ class Cameras:
         intrinsics: ``(V, F, 4)`` float64 ``fx, fy, cx, cy``; fx and cx divided by the image width, fy and cy by the
             height.
         names: one label per view; empty means ``view0 ...``.
+        magnitude: largest distance of a camera centre from the world's origin that the poses were computed from; at
+            least that of the poses as they are. Rounding is judged against it: made relative to the first, the poses
+            of a world whose coordinates are 1e3 keep the rounding errors of such coordinates.
 
     Raises:
         ValueError: wrong shapes, non-finite numbers, a matrix whose 3x3 part is no rotation or whose last row is not
@@ -35,6 +38,7 @@ class Cameras:
     c2w: Tensor
     intrinsics: Tensor
     names: tuple[str, ...] = ()
+    magnitude: float = 0.0
 
     def __post_init__(self) -> None:
         c2w = torch.as_tensor(self.c2w).detach().to("cpu", torch.float64)
@@ -53,6 +57,7 @@ class Cameras:
         object.__setattr__(self, "intrinsics", intrinsics)
         object.__setattr__(self, "names", names)
         self._check_numbers()
+        object.__setattr__(self, "magnitude", max(self.magnitude, float(self.centers.norm(dim=-1).max())))
 
     def _check_numbers(self) -> None:
         finite = self.c2w.isfinite().all(-1).all(-1) & self.intrinsics.isfinite().all(-1)
@@ -132,7 +137,7 @@ class Cameras:
         """Each view's poses in the frame of its own first camera: frame 0 of every view becomes the identity.
 
         This is how CameraCtrl and CVD feed cameras to the network, and what makes the first frames of all views the
-        same picture (CVD paper, Sec. 4).
+        same picture (CVD paper, Sec. 4). The magnitude stays.
         """
         relative = self.w2c[:, :1] @ self.c2w
         relative[:, 0] = torch.eye(4, dtype=torch.float64)  # exactly, so rounding never makes a baseline
@@ -141,7 +146,8 @@ class Cameras:
     def select(self, views: Sequence[int]) -> Cameras:
         """The cameras of ``views``, in that order."""
         index = list(views)
-        return Cameras(self.c2w[index], self.intrinsics[index], tuple(self.names[i] for i in index))
+        names = tuple(self.names[i] for i in index)
+        return replace(self, c2w=self.c2w[index], intrinsics=self.intrinsics[index], names=names)
 
     @staticmethod
     def concatenate(parts: Sequence[Cameras]) -> Cameras:
@@ -160,7 +166,12 @@ class Cameras:
         names = [name for p in parts for name in p.names]
         if len(set(names)) < len(names):
             names = [f"view{i}" for i in range(len(names))]
-        return Cameras(torch.cat([p.c2w for p in parts]), torch.cat([p.intrinsics for p in parts]), tuple(names))
+        return Cameras(
+            torch.cat([p.c2w for p in parts]),
+            torch.cat([p.intrinsics for p in parts]),
+            tuple(names),
+            max(p.magnitude for p in parts),
+        )
 
 
 def prepare_cameras(cameras: Cameras, width: int, height: int) -> Cameras:

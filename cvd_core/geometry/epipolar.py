@@ -27,7 +27,7 @@ EPSILON = 1e-6
 HARD_BIAS = -1e4
 """Bias outside a hard band: far below any score, finite in float16, so that a query without a key stays finite."""
 SMALLEST_BASELINE = 1e-4
-"""Baselines under this share of the rig's extent give no usable line: the parallax is a small fraction of a pixel."""
+"""Baselines under this fraction of the rig's extent give no usable line: the parallax is far below a pixel."""
 ROUNDING = 1e-6
 """Rounding of camera centres in files and float32 matrices, relative to their distance from the origin (or to 1)."""
 FINEST_BAND = 0.01
@@ -77,10 +77,10 @@ class PairGeometry:
 def smallest_baseline(cameras: Cameras) -> float:
     """Distance in world units below which two camera centres count as one.
 
-    Judged against the rig's extent and the size of the coordinates, so that rounding never makes a mask.
+    Judged against the rig's extent and the size of the coordinates that the poses were computed from
+    (:attr:`.Cameras.magnitude`), so that rounding never makes a mask.
     """
-    coordinates = float(cameras.centers.norm(dim=-1).max())
-    return max(SMALLEST_BASELINE * cameras.extent(), ROUNDING * max(coordinates, 1.0))
+    return max(SMALLEST_BASELINE * cameras.extent(), ROUNDING * max(cameras.magnitude, 1.0))
 
 
 def pair_geometry(cameras: Cameras, view: int, partner: int, width: int, height: int) -> PairGeometry:

@@ -24,6 +24,7 @@ from cvd_core.geometry.epipolar import (
     soft_band,
     soft_bias,
 )
+from cvd_core.geometry.trajectories import resample
 from tests.core.strategies import Motion, maps, points_in_front, random_rig, rectangles, rigs, seeds
 
 angles = st.floats(0, math.pi)
@@ -132,13 +133,25 @@ def test_rounding_makes_no_baseline(motion: Motion, distance: float, digits: str
     assert pair_geometry(reread, 0, 1, 256, 256).degenerate.all()
 
 
-@pytest.mark.parametrize("distance", [0.0, 1.0, 100.0])
-def test_rounding_makes_no_baseline_in_relative_poses(distance: float) -> None:
-    """The same, after the poses were made relative to the first: the size of the coordinates is forgotten then."""
+@pytest.mark.parametrize("distance", [0.0, 1.0, 1e3])
+@pytest.mark.parametrize("digits", ["float32", "9 decimals"])
+def test_rounding_makes_no_baseline_in_relative_poses(distance: float, digits: str) -> None:
+    """The same, after the poses were made relative to the first and went through whatever keeps their unit."""
     cameras = random_rig(3, 2, 16, "rotating")
     cameras = moved(cameras, cameras.centers + distance * torch.tensor([1, -1, 0.5]))
-    reread = Cameras(torch.linalg.inv(cameras.w2c.round(decimals=9)), cameras.intrinsics)
-    assert pair_geometry(reread.relative_to_first(), 0, 1, 256, 256).degenerate.all()
+    w2c = cameras.w2c.float().double() if digits == "float32" else cameras.w2c.round(decimals=9)
+    reread = Cameras(torch.linalg.inv(w2c), cameras.intrinsics)
+    relative = reread.crop_to(256, 256).relative_to_first()
+    halves = Cameras.concatenate([resample(relative.select([view]), 9) for view in (1, 0)])
+    for rig in (relative, halves):
+        assert rig.centers.norm(dim=-1).max() < max(1e-3 * distance, 1e-6)
+        assert pair_geometry(rig, 0, 1, 256, 256).degenerate.all()
+
+
+def test_a_baseline_far_from_the_origin_stays_one() -> None:
+    cameras = random_rig(3, 2, 16, "shared start")
+    far = moved(cameras, cameras.centers + 1e3 * torch.tensor([1, -1, 0.5]))
+    assert pair_geometry(far.relative_to_first(), 0, 1, 256, 256).degenerate.tolist() == [True] + [False] * 15
 
 
 @pytest.mark.parametrize("unit_length", [1e-3, 1.0, 1e3])
