@@ -1,4 +1,4 @@
-"""The cameras and messages that the trajectory editor's JavaScript is tested against are still those of Python."""
+"""The cameras and refusals that the trajectory editor's JavaScript is tested against are still those of Python."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.web.make_fixture import (
     cases,
     errors,
     files,
-    message_of,
+    place_of,
     presets,
     rows_of,
 )
@@ -28,7 +28,7 @@ AGAIN = "run python -m tests.web.make_fixture, and bring web/js/trajectory to th
 
 
 def test_the_fixture_has_every_case() -> None:
-    results = ("expected", "message", "smallest_baseline", "without_baseline")
+    results = ("expected", "place", "smallest_baseline", "without_baseline")
     saved = [{k: v for k, v in c.items() if k not in results} for c in SAVED["cases"] + SAVED["errors"]]
     assert saved == cases() + errors(), AGAIN
     assert SAVED["presets"] == json.loads(json.dumps(presets())), AGAIN
@@ -59,8 +59,8 @@ def assert_rows(found: object, expected: object) -> None:
 
 
 @pytest.mark.parametrize("case", SAVED["errors"], ids=lambda case: case["name"])
-def test_messages(case: Json) -> None:
-    assert message_of(case) == case["message"], AGAIN
+def test_places(case: Json) -> None:
+    assert place_of(case) == case["place"], AGAIN
 
 
 def test_the_exported_schema() -> None:

@@ -1,4 +1,4 @@
-"""Texts that hold no trajectory, which Python and JavaScript refuse with the same words."""
+"""Texts that hold no trajectory, which Python and JavaScript refuse at the same places."""
 
 from __future__ import annotations
 

@@ -1,14 +1,14 @@
 """Writes what the trajectory editor is tested against: ``python -m tests.web.make_fixture``.
 
 ``tests/web/fixtures/trajectories.json`` holds documents with the cameras that the Python core builds from them and
-where these have no baseline, camera files with the cameras it reads, and broken documents with its messages; pytest and
-vitest both read it. ``web/trajectory.schema.json`` is the exported
-schema.
+where these have no baseline, camera files with the cameras it reads, and broken documents with the place where it
+refuses them; pytest and vitest both read it. ``web/trajectory.schema.json`` is the exported schema.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,6 +40,8 @@ Json = dict[str, Any]
 ROOT = Path(__file__).parents[2]
 FIXTURE = ROOT / "tests" / "web" / "fixtures" / "trajectories.json"
 SCHEMA_FILE = ROOT / "web" / "trajectory.schema.json"
+PLACE = re.compile(r"trajectory JSON(?:, (?P<path>[^:]*):| cannot be read: .* at (?P<line>line \d+), column \d+$)")
+"""How a message names its place."""
 DIGITS = 9
 """Decimals of the expected numbers."""
 
@@ -233,12 +235,13 @@ def files() -> Iterator[Json]:
             }
 
 
-def message_of(described: Json) -> str:
-    """How the Python core refuses a case."""
+def place_of(described: Json) -> str:
+    """Where the Python core refuses a case: in the document, or the line of a text that is not JSON; else empty."""
     try:
         build(described)
     except ValueError as error:
-        return str(error)
+        found = PLACE.match(str(error))
+        return "" if found is None else found["path"] or found["line"]
     raise AssertionError(f"{described['text']} is not refused")
 
 
@@ -272,7 +275,7 @@ def main() -> None:
     lines = {
         "cases": [{**described, "expected": expected(built), **baselines(built.cameras)} for described, built in made],
         "files": list(files()),
-        "errors": [{**described, "message": message_of(described)} for described in errors()],
+        "errors": [{**described, "place": place_of(described)} for described in errors()],
     }
     parts = [f'"presets": {json.dumps(presets())}']
     for key, entries in lines.items():

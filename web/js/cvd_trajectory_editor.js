@@ -1,119 +1,197 @@
 /**
  * Puts the trajectory editor into the Camera Trajectory Builder. The node's text widget is the single truth: it is
  * saved, sent and linked; the editor only shows and rewrites it.
+ *
+ * @import {Settings} from './trajectory/paths.js'
  */
 
 import { app } from '../../../scripts/app.js';
-import { TrajectoryEditor } from './editor/editor.js';
 import { h } from './editor/dom.js';
+import { TrajectoryEditor } from './editor/editor.js';
 import { findPicture } from './editor/linked_picture.js';
+
+/**
+ * What is used of the host's nodes and widgets, whose types are not published.
+ *
+ * @typedef {{
+ *   name: string, value: any, callback?: (value: any) => void, hidden?: boolean, serialize?: boolean,
+ *   options?: Record<string, any>, computeSize?: () => [number, number],
+ * }} Widget
+ */
 
 const NODE = 'CVD_CameraTrajectoryBuilder';
 const SIZE = [500, 900];
 const LEAST_HEIGHT = 600;
+/** @type {(keyof Settings)[]} */
 const SETTINGS = ['views', 'frames', 'width', 'height'];
 
-/** Call `after` whenever the method that `owner` has under `name` was called. */
+/**
+ * Call `after` whenever the method that `owner` has under `name` was called.
+ *
+ * @param {any} owner
+ * @param {string} name
+ * @param {() => void} after
+ */
 function chain(owner, name, after) {
   const before = owner[name];
-  owner[name] = function (...given) {
+  owner[name] = function called(/** @type {any[]} */ ...given) {
     const result = before?.apply(this, given);
-    after.apply(this, given);
+    after();
     return result;
   };
 }
 
-function attach(node) {
-  const widgetOf = (name) => node.widgets?.find((widget) => widget.name === name);
-  const text = widgetOf('trajectory');
-  if (!text) return;
-  const place = h('div', { class: 'cvd-mount' });
-  let editor = null;
+/** Out of sight on every front end: some read the widget's own field, Nodes 2.0 of others its options. */
+function hide(/** @type {Widget} */ widget) {
+  widget.hidden = true;
+  (widget.options ??= {}).hidden = true;
+  widget.computeSize = () => [0, -4]; // early layouts give hidden widgets room, and a gap of four
+}
 
-  const settings = () => Object.fromEntries(SETTINGS.map((name) => [name, Number(widgetOf(name)?.value)]));
-  const changed = (value, views, done) => {
-    if (text.value !== value) text.value = value;
-    const count = widgetOf('views');
+/** The host takes the graph as it is now as a step of its own undo. */
+function capture() {
+  const tracker = app.extensionManager?.workflow?.activeWorkflow?.changeTracker;
+  (tracker?.captureCanvasState ?? tracker?.checkState)?.call(tracker);
+}
+
+/** The editor in one node. */
+class EditorInNode {
+  #place = h('div', { class: 'cvd-mount' });
+  /** @type {TrajectoryEditor | null} */
+  #editor = null;
+
+  /** @param {any} node @param {Widget} text */
+  constructor(node, text) {
+    this.node = node;
+    this.text = text;
+    this.#addWidgets();
+    for (const name of ['trajectory', ...SETTINGS]) {
+      const widget = this.#widget(name);
+      if (widget) chain(widget, 'callback', () => this.#sync());
+    }
+    chain(node, 'onConfigure', () => this.#configured());
+    chain(node, 'onConnectionsChange', () => {
+      this.#sayWhereFrom();
+      this.#findPicture();
+    });
+    chain(node, 'onAdded', () => this.#start());
+    chain(node, 'onRemoved', () => this.#stop());
+    node.setSize([Math.max(node.size[0], SIZE[0]), Math.max(node.size[1], SIZE[1])]);
+    this.#start();
+  }
+
+  /** @param {string} name @returns {Widget | undefined} */
+  #widget(name) {
+    return this.node.widgets?.find((/** @type {Widget} */ widget) => widget.name === name);
+  }
+
+  #addWidgets() {
+    const { node } = this;
+    hide(this.text);
+    // Early front ends with Nodes 2.0 (1.27) show no element of ours in a node, but do show what is hidden: there the
+    // text stays in sight and this button opens the editor.
+    const open = () => this.#editor?.toggleWindow();
+    const opener = node.addWidget('button', 'edit camera paths', null, open, { serialize: false });
+    opener.serialize = false;
+    hide(opener);
+    const widget = node.addDOMWidget('editor', 'cvd_trajectory_editor', this.#place, {
+      serialize: false,
+      hideOnZoom: false,
+      hideInPanel: true, // the properties panel would take the element out of the node
+      getMinHeight: () => LEAST_HEIGHT,
+      getValue: () => '',
+      setValue: () => {},
+    });
+    widget.serialize = false;
+  }
+
+  #start() {
+    if (this.#editor) return;
+    const editor = new TrajectoryEditor(this.#place, {
+      text: String(this.text.value ?? ''),
+      settings: this.#settings(),
+      changed: (text, views, done) => this.#changed(text, views, done),
+      setSetting: (name, value) => this.#set(name, value),
+    });
+    this.#editor = editor;
+    // Some ways to set a widget tell nobody; whoever comes to edit sees what is true.
+    editor.root.addEventListener('pointerenter', () => {
+      this.#sync();
+      this.#findPicture();
+    });
+    const classic = () => !window.LiteGraph?.vueNodesMode;
+    editor.root.addEventListener('wheel', (/** @type {WheelEvent} */ event) => {
+      if (!event.defaultPrevented && classic() && !editor.fillsWindow) app.canvas.processMouseWheel(event);
+    });
+    editor.root.addEventListener('pointerdown', (/** @type {PointerEvent} */ event) => {
+      if (event.button === 1 && classic()) app.canvas.processMouseDown(event);
+    });
+    this.#findPicture();
+  }
+
+  #stop() {
+    this.#editor?.destroy();
+    this.#editor = null;
+  }
+
+  /** @returns {Settings} */
+  #settings() {
+    const [views, frames, width, height] = SETTINGS.map((name) => Number(this.#widget(name)?.value));
+    return { views, frames, width, height };
+  }
+
+  /** @param {keyof Settings} name @param {number} value */
+  #set(name, value) {
+    const widget = this.#widget(name);
+    if (!widget || widget.value === value) return;
+    widget.value = value;
+    widget.callback?.(value);
+    capture();
+  }
+
+  /** @param {string} text @param {number | null} views @param {boolean} done */
+  #changed(text, views, done) {
+    if (this.text.value !== text) this.text.value = text;
+    const count = this.#widget('views');
     if (views !== null && count && count.value !== 0 && count.value !== views) {
       count.value = views;
       count.callback?.(views);
     }
-    node.graph?.setDirtyCanvas?.(true, true);
-    if (!done) return;
-    const tracker = app.extensionManager?.workflow?.activeWorkflow?.changeTracker;
-    (tracker?.captureCanvasState ?? tracker?.checkState)?.call(tracker);
-  };
-  const sync = () => {
-    editor?.setSettings(settings());
-    editor?.setText(String(text.value ?? ''));
-    linked();
-  };
-  const linked = () => {
-    const input = node.inputs?.find((of) => of.name === 'trajectory');
-    const why = 'The trajectory comes from a link; what is drawn here is not used as long as it is linked.';
-    editor?.setNotice(input?.link == null ? '' : why);
-  };
-  const look = async () => {
-    const picture = await findPicture(app, node);
-    if (picture !== undefined) editor?.setImage(picture);
-  };
-  const start = () => {
-    if (editor) return;
-    editor = new TrajectoryEditor(place, { text: String(text.value ?? ''), settings: settings(), changed });
-    // Some ways to set a widget tell nobody; whoever comes to edit sees what is true.
-    editor.root.addEventListener('pointerenter', () => {
-      sync();
-      look();
-    });
-    editor.root.addEventListener('wheel', (event) => {
-      if (!event.defaultPrevented && !globalThis.LiteGraph?.vueNodesMode && !editor.fillsWindow) {
-        app.canvas.processMouseWheel(event);
-      }
-    });
-    editor.root.addEventListener('pointerdown', (event) => {
-      if (event.button === 1 && !globalThis.LiteGraph?.vueNodesMode) app.canvas.processMouseDown(event);
-    });
-    look();
-  };
-  const stop = () => {
-    editor?.destroy();
-    editor = null;
-  };
+    this.node.graph?.setDirtyCanvas?.(true, true);
+    if (done) capture();
+  }
 
-  // Early front ends with Nodes 2.0 (1.27) show no element of ours in a node, but do show what is `hidden`: there the
-  // text stays in sight and this button opens the editor.
-  const opener = node.addWidget('button', 'edit camera paths', null, () => editor?.toggleWindow(), { serialize: false });
-  opener.serialize = false;
-  for (const widget of [text, opener]) {
-    widget.hidden = true;
-    widget.computeSize = () => [0, -4]; // the layout of those front ends gives hidden widgets room, and a gap of four
+  #sync() {
+    this.#editor?.setSettings(this.#settings());
+    this.#editor?.setText(String(this.text.value ?? ''));
+    this.#sayWhereFrom();
   }
-  const widget = node.addDOMWidget('editor', 'cvd_trajectory_editor', place, {
-    serialize: false, hideOnZoom: false, getMinHeight: () => LEAST_HEIGHT, getValue: () => '', setValue: () => {},
-  });
-  widget.serialize = false;
-  for (const name of ['trajectory', ...SETTINGS]) {
-    const of = widgetOf(name);
-    if (of) chain(of, 'callback', sync);
+
+  /** A linked text wins over what is drawn. */
+  #sayWhereFrom() {
+    const input = this.node.inputs?.find((/** @type {{name: string}} */ { name }) => name === 'trajectory');
+    const why = 'The trajectory comes from a link; what is drawn here is not used as long as it is linked.';
+    this.#editor?.setNotice(input?.link == null ? '' : why);
   }
-  chain(node, 'onConfigure', () => {
-    sync();
+
+  async #findPicture() {
+    const picture = await findPicture(app, this.node);
+    if (picture !== undefined) this.#editor?.setImage(picture);
+  }
+
+  #configured() {
+    this.#sync();
+    const { node } = this;
     const least = node.computeSize(); // a graph saved before there was an editor has a smaller node
     node.setSize([Math.max(node.size[0], least[0]), Math.max(node.size[1], least[1])]);
-  });
-  chain(node, 'onConnectionsChange', () => {
-    linked();
-    look();
-  });
-  chain(node, 'onAdded', start);
-  chain(node, 'onRemoved', stop);
-  node.setSize([Math.max(node.size[0], SIZE[0]), Math.max(node.size[1], SIZE[1])]);
-  start();
+  }
 }
 
 app.registerExtension({
   name: 'cvd.TrajectoryEditor',
-  nodeCreated(node) {
-    if (node.comfyClass === NODE) attach(node);
+  nodeCreated(/** @type {any} */ node) {
+    if (node.comfyClass !== NODE) return;
+    const text = node.widgets?.find((/** @type {Widget} */ widget) => widget.name === 'trajectory');
+    if (text) new EditorInNode(node, text);
   },
 });

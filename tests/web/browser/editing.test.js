@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { whyNoBrowser } from '../chromium.js';
+import { boxOf, whyNoBrowser } from '../chromium.js';
 import { openWidget, TWO_VIEWS } from './widget.js';
 
 const RIG = JSON.stringify({ version: 2, rig: { name: 'circle', distance: 0.5 } });
@@ -10,7 +10,9 @@ const RIG = JSON.stringify({ version: 2, rig: { name: 'circle', distance: 0.5 } 
 describe.skipIf(whyNoBrowser)('editing', () => {
   /** @type {import('./widget.js').Widget} */
   let widget;
-  beforeAll(async () => { widget = await openWidget(); });
+  beforeAll(async () => {
+    widget = await openWidget();
+  });
   afterAll(() => widget?.close());
   beforeEach(() => widget.open(TWO_VIEWS, { views: 2 }));
 
@@ -63,7 +65,7 @@ describe.skipIf(whyNoBrowser)('editing', () => {
 
   test('an end of a rig is drawn away: all views become keyframes, the others as they were', async () => {
     await widget.open(RIG, { views: 3 });
-    const ends = () => widget.page.evaluate(() => window.editor.state.built.views.map((view) => [...view.c2w]));
+    const ends = () => widget.page.evaluate(() => window.editor.session.built.views.map((view) => [...view.c2w]));
     const before = await ends();
     await widget.drag('plan', [0.5, 0, 0], [0.5, 0, 0.4]);
     const document = await widget.document();
@@ -85,7 +87,9 @@ describe.skipIf(whyNoBrowser)('editing', () => {
     ({ views } = await widget.document());
     expect(views[1].keyframes[0].position).not.toEqual(views[0].keyframes[0].position);
     await widget.tab('Checks');
-    expect(await widget.page.locator('.cvd-check').allInnerTexts()).toContainEqual(expect.stringMatching(/first pose|start/i));
+    expect(await widget.page.locator('.cvd-check').allInnerTexts()).toContainEqual(
+      expect.stringMatching(/first pose|start/i),
+    );
     await widget.page.getByText('Give all one start').click();
     await widget.settled();
     ({ views } = await widget.document());
@@ -94,7 +98,7 @@ describe.skipIf(whyNoBrowser)('editing', () => {
 
   test('a target takes all keyframes that share it along, with Alt only one', async () => {
     await widget.drag('plan', [0, 0, 1], [0.3, 0, 1.4]);
-    let [{ keyframes }] = (await widget.document()).views;
+    const [{ keyframes }] = (await widget.document()).views;
     expect(keyframes[1].look_at).toEqual(keyframes[0].look_at);
     expect(keyframes[1].look_at[0]).toBeCloseTo(0.3, 1);
   });
@@ -119,7 +123,7 @@ describe.skipIf(whyNoBrowser)('editing', () => {
   });
 
   test('fields set numbers exactly; what is no number is not taken', async () => {
-    await widget.page.evaluate(() => window.editor.state.select(0, 1));
+    await widget.page.evaluate(() => window.editor.session.select(0, 1));
     await widget.settled();
     await widget.fill('Position, right', '-0.625');
     expect((await lastPosition())[0]).toBe(-0.625);
@@ -138,7 +142,7 @@ describe.skipIf(whyNoBrowser)('editing', () => {
     await keyboard.press('ArrowLeft');
     await widget.settled();
     expect((await lastPosition())[0]).toBeCloseTo(-0.51, 9);
-    await widget.page.evaluate(() => window.editor.state.setFrame(7));
+    await widget.page.evaluate(() => window.editor.session.setFrame(7));
     await keyboard.press('k');
     await widget.settled();
     expect((await widget.document()).views[0].keyframes).toHaveLength(3);
@@ -162,7 +166,7 @@ describe.skipIf(whyNoBrowser)('editing', () => {
   test('the curve of a speed graph is drawn and dragged', async () => {
     await widget.tab('Speed');
     const graph = widget.page.locator('.cvd-curve canvas');
-    const box = await graph.boundingBox();
+    const box = await boxOf(graph);
     await graph.dblclick({ position: { x: box.width / 2, y: box.height / 2 } });
     await widget.settled();
     let { easing } = (await widget.document()).views[0];
@@ -179,14 +183,15 @@ describe.skipIf(whyNoBrowser)('editing', () => {
   });
 
   test('keyframes are retimed on the time line, and made even again', async () => {
-    await widget.page.evaluate(() => window.editor.state.addKeyframe(0, 8));
+    await widget.page.evaluate(() => window.editor.session.run(window.commands.addKeyframe, 0, 8));
     await widget.settled();
     const place = await widget.page.evaluate(() => {
       const box = document.querySelector('.cvd-track canvas').getBoundingClientRect();
       return { left: box.left + 10, width: box.width - 20, y: box.bottom - 9 };
     });
-    const x = (frame) => place.left + (frame / 15) * place.width;
-    const frameOf = () => widget.page.evaluate(() => window.editor.state.built.views[0].keyframes[1].frame);
+    const x = (/** @type {number} */ frame) => place.left + (frame / 15) * place.width;
+    const frameOf = () =>
+      widget.page.evaluate(() => /** @type {any} */ (window.editor.session.built.views[0].keyframes)[1].frame);
     await widget.page.mouse.move(x(await frameOf()), place.y);
     await widget.page.mouse.down();
     await widget.page.mouse.move(x(4), place.y, { steps: 6 });
@@ -198,14 +203,14 @@ describe.skipIf(whyNoBrowser)('editing', () => {
   });
 
   test('scrubbing and playing move the frame', async () => {
-    const frame = () => widget.page.evaluate(() => window.editor.state.frame);
-    const box = await widget.page.locator('.cvd-track canvas').boundingBox();
+    const frame = () => widget.page.evaluate(() => window.editor.session.frame);
+    const box = await boxOf(widget.page.locator('.cvd-track canvas'));
     await widget.page.mouse.click(box.x + box.width - 10, box.y + 15);
     expect(await frame()).toBe(15);
     await widget.press('First frame');
     expect(await frame()).toBe(0);
     await widget.page.locator('[title^="Play"]').click();
-    await widget.page.waitForFunction(() => window.editor.state.frame >= 2);
+    await widget.page.waitForFunction(() => window.editor.session.frame >= 2);
     await widget.page.locator('[title^="Stop"]').click();
     expect(widget.errors).toEqual([]);
   });
@@ -219,21 +224,32 @@ describe.skipIf(whyNoBrowser)('editing', () => {
     await widget.page.locator('.cvd-menu [role=menuitem]', { hasText: 'truck' }).click();
     await widget.settled();
     const { views } = await widget.document();
-    expect(views[0].moves.map((move) => move.name)).toEqual(['truck']);
+    expect(views[0].moves.map((/** @type {any} */ move) => move.name)).toEqual(['truck']);
     await widget.press('Add a view');
     expect((await widget.document()).views).toHaveLength(views.length + 1);
     expect(widget.errors).toEqual([]);
   });
 
   test('a turned camera is aimed and rolled by its handles', async () => {
-    await widget.open(JSON.stringify({ version: 2, views: [{ keyframes: [{ position: [0, 0, 0] }, { position: [0.4, 0, 0], rotation: [0, 0, 0, 1] }] }] }), { views: 1 });
-    await widget.page.evaluate(() => window.editor.state.select(0, 1));
+    await widget.open(
+      JSON.stringify({
+        version: 2,
+        views: [{ keyframes: [{ position: [0, 0, 0] }, { position: [0.4, 0, 0], rotation: [0, 0, 0, 1] }] }],
+      }),
+      { views: 1 },
+    );
+    await widget.page.evaluate(() => window.editor.session.select(0, 1));
     await widget.settled();
-    const handle = (kind) => widget.page.evaluate((k) => window.editor.panes[1].handles.find((of) => of.kind === k).point, kind);
-    const axis = (column) => widget.page.evaluate((c) => {
-      const { c2w } = window.editor.state.built.views[0].keyframes[1];
-      return [0, 4, 8].map((row) => c2w[row + c]);
-    }, column);
+    const handle = (/** @type {string} */ kind) =>
+      widget.page.evaluate(
+        (k) => /** @type {any} */ (window.editor.panes[1].handles.find((of) => of.kind === k)).point,
+        kind,
+      );
+    const axis = (/** @type {number} */ column) =>
+      widget.page.evaluate((c) => {
+        const { c2w } = /** @type {any} */ (window.editor.session.built.views[0].keyframes)[1];
+        return [0, 4, 8].map((row) => c2w[row + c]);
+      }, column);
     const aim = await handle('aim');
     await widget.drag('plan', aim, [aim[0] + 0.2, 0, aim[2] - 0.08]);
     const forward = await axis(2);
@@ -250,7 +266,8 @@ describe.skipIf(whyNoBrowser)('editing', () => {
 
   test('paths are mirrored, moved, copied, renamed and coloured', async () => {
     await widget.tab('View');
-    const ends = async () => (await widget.document()).views.map((view) => view.keyframes.at(-1).position);
+    const ends = async () =>
+      (await widget.document()).views.map((/** @type {any} */ view) => view.keyframes.at(-1).position);
     await widget.press('Swap left and right');
     expect((await ends())[0][0]).toBeCloseTo(0.5, 6);
     await widget.fill('Offset along y', '-0.25');
@@ -270,8 +287,12 @@ describe.skipIf(whyNoBrowser)('editing', () => {
     expect((await widget.document()).views).toHaveLength(2);
   });
 
-  test.each([['JSON', 1, /json$/], ['transforms.json', 1, /json$/], ['pose files', 2, /txt$/]])('saved as %s, it can be loaded again', async (what, count, name) => {
-    const before = await widget.page.evaluate(() => window.editor.state.built.views.map((view) => [...view.c2w]));
+  test.each([
+    ['JSON', 1, /json$/],
+    ['transforms.json', 1, /json$/],
+    ['pose files', 2, /txt$/],
+  ])('saved as %s, it can be loaded again', async (what, count, name) => {
+    const before = await widget.page.evaluate(() => window.editor.session.built.views.map((view) => [...view.c2w]));
     /** @type {import('playwright-core').Download[]} */
     const downloads = [];
     widget.page.on('download', (download) => downloads.push(download));
@@ -279,17 +300,20 @@ describe.skipIf(whyNoBrowser)('editing', () => {
     await widget.page.locator('.cvd-menu [role=menuitem]', { hasText: `Save as ${what}` }).click();
     await expect.poll(() => downloads.length).toBe(count);
     widget.page.removeAllListeners('download');
-    const files = await Promise.all(downloads.map(async (download) => ({
-      name: download.suggestedFilename(), text: readFileSync(await download.path(), 'utf8'),
-    })));
+    const files = await Promise.all(
+      downloads.map(async (download) => ({
+        name: download.suggestedFilename(),
+        text: readFileSync(await download.path(), 'utf8'),
+      })),
+    );
     for (const file of files) expect(file.name).toMatch(name);
     await widget.press('Copy, paste, import');
     await widget.page.locator('.cvd-menu [role=menuitem]', { hasText: 'Reset' }).click();
     await widget.settled();
     expect((await widget.document()).rig.name).toBe('circle');
-    await widget.page.evaluate((list) => window.editor.state.importTexts(list), files);
+    await widget.page.evaluate((list) => window.editor.files.importTexts(list), files);
     await widget.settled();
-    const after = await widget.page.evaluate(() => window.editor.state.built.views.map((view) => [...view.c2w]));
+    const after = await widget.page.evaluate(() => window.editor.session.built.views.map((view) => [...view.c2w]));
     expect(after).toHaveLength(2);
     after.flat().forEach((value, i) => expect(Math.abs(value - before.flat()[i])).toBeLessThan(5e-3));
   });
@@ -299,14 +323,18 @@ describe.skipIf(whyNoBrowser)('editing', () => {
     await widget.page.mouse.click(x, y);
     const copied = await widget.page.evaluate(() => {
       const data = new DataTransfer();
-      document.activeElement.dispatchEvent(new ClipboardEvent('copy', { clipboardData: data, bubbles: true, cancelable: true }));
+      document.activeElement?.dispatchEvent(
+        new ClipboardEvent('copy', { clipboardData: data, bubbles: true, cancelable: true }),
+      );
       return data.getData('text/plain');
     });
     expect(JSON.parse(copied)).toEqual(await widget.document());
     await widget.page.evaluate((text) => {
       const data = new DataTransfer();
       data.setData('text/plain', text);
-      document.activeElement.dispatchEvent(new ClipboardEvent('paste', { clipboardData: data, bubbles: true, cancelable: true }));
+      document.activeElement?.dispatchEvent(
+        new ClipboardEvent('paste', { clipboardData: data, bubbles: true, cancelable: true }),
+      );
     }, RIG);
     await widget.settled();
     expect((await widget.document()).rig.name).toBe('circle');

@@ -6,8 +6,20 @@ import { serve } from './server.js';
 export const TWO_VIEWS = JSON.stringify({
   version: 2,
   views: [
-    { name: 'left', keyframes: [{ position: [0, 0, 0], look_at: [0, 0, 1] }, { position: [-0.5, 0, 0.1], look_at: [0, 0, 1] }] },
-    { name: 'right', keyframes: [{ position: [0, 0, 0], look_at: [0, 0, 1] }, { position: [0.5, 0, 0.1], look_at: [0, 0, 1] }] },
+    {
+      name: 'left',
+      keyframes: [
+        { position: [0, 0, 0], look_at: [0, 0, 1] },
+        { position: [-0.5, 0, 0.1], look_at: [0, 0, 1] },
+      ],
+    },
+    {
+      name: 'right',
+      keyframes: [
+        { position: [0, 0, 0], look_at: [0, 0, 1] },
+        { position: [0.5, 0, 0.1], look_at: [0, 0, 1] },
+      ],
+    },
   ],
 });
 
@@ -34,15 +46,17 @@ function count() {
     const add = target.addEventListener.bind(target);
     const remove = target.removeEventListener.bind(target);
     const known = new Map();
-    target.addEventListener = (type, run, options) => {
+    target.addEventListener = (/** @type {string} */ type, /** @type {any} */ run, /** @type {any} */ options) => {
       const key = `${type} ${Boolean(options?.capture ?? options)}`;
       const of = known.get(run) ?? known.set(run, new Set()).get(run);
       if (!of.has(key)) counts.listeners += 1;
       of.add(key);
-      options?.signal?.addEventListener('abort', () => { if (of.delete(key)) counts.listeners -= 1; });
+      options?.signal?.addEventListener('abort', () => {
+        if (of.delete(key)) counts.listeners -= 1;
+      });
       add(type, run, options);
     };
-    target.removeEventListener = (type, run, options) => {
+    target.removeEventListener = (/** @type {string} */ type, /** @type {any} */ run, /** @type {any} */ options) => {
       if (known.get(run)?.delete(`${type} ${Boolean(options?.capture ?? options)}`)) counts.listeners -= 1;
       remove(type, run, options);
     };
@@ -55,12 +69,18 @@ function count() {
 export async function openWidget({ touch = false, density = 1 } = {}) {
   const server = await serve();
   const browser = await launch();
-  const context = await browser.newContext({ viewport: { width: 560, height: 760 }, hasTouch: touch, deviceScaleFactor: density });
+  const context = await browser.newContext({
+    viewport: { width: 560, height: 760 },
+    hasTouch: touch,
+    deviceScaleFactor: density,
+  });
   const page = await context.newPage();
   /** @type {string[]} */
   const errors = [];
   page.on('pageerror', (error) => errors.push(error.message));
-  page.on('console', (message) => { if (message.type() === 'error') errors.push(message.text()); });
+  page.on('console', (message) => {
+    if (message.type() === 'error') errors.push(message.text());
+  });
   await page.addInitScript(count);
   await page.goto(server.url);
   await page.waitForFunction(() => window.ready);
@@ -89,21 +109,24 @@ export class Widget {
     await this.page.evaluate(([t, s]) => {
       window.editor?.destroy();
       window.open_editor(t, s);
-    }, [text, settings]);
+    }, /** @type {const} */ ([text, settings]));
     await this.settled();
   }
 
   /** Everything that was asked for is drawn. */
   async settled() {
     await this.page.waitForFunction(() => document.styleSheets.length > 1 && window.editor.loop.visible);
-    await this.page.evaluate(() => new Promise((done) => {
-      requestAnimationFrame(() => requestAnimationFrame(done));
-    }));
+    await this.page.evaluate(
+      () =>
+        new Promise((done) => {
+          requestAnimationFrame(() => requestAnimationFrame(done));
+        }),
+    );
   }
 
   /** @returns {Promise<string>} */
   text() {
-    return this.page.evaluate(() => window.editor.state.text);
+    return this.page.evaluate(() => window.editor.session.text);
   }
 
   /** @returns {Promise<any>} */
@@ -125,6 +148,7 @@ export class Widget {
   at(kind, point) {
     return this.page.evaluate(([k, p]) => {
       const pane = window.editor.panes.find((of) => of.kind === k);
+      if (!pane?.projection) throw new Error(`no pane ${k}`);
       const box = pane.canvas.getBoundingClientRect();
       const { x, y } = pane.projection.project(p);
       return { x: box.left + x, y: box.top + y };

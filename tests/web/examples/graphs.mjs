@@ -13,7 +13,11 @@
 
 const SIZE = { width: 256, height: 256 };
 const FRAMES = 16;
-const BLUE = '#3f5f8a', GREEN = '#3f7a55', VIOLET = '#6a4f8a', BROWN = '#8a633f', GREY = '#4a4a4a';
+const BLUE = '#3f5f8a',
+  GREEN = '#3f7a55',
+  VIOLET = '#6a4f8a',
+  BROWN = '#8a633f',
+  GREY = '#4a4a4a';
 const NEGATIVE = 'blurry, distorted, watermark, text, low quality';
 
 /** @type {(text: string) => NodeOf} */
@@ -34,14 +38,16 @@ function models({ checkpoint = 'v1-5-pruned-emaonly-fp16.safetensors', style = '
   const nodes = {
     checkpoint: { type: 'CheckpointLoaderSimple', widgets: { ckpt_name: checkpoint } },
     adapter: {
-      type: 'LoraLoaderModelOnly', title: 'AnimateDiff adapter',
+      type: 'LoraLoaderModelOnly',
+      title: 'AnimateDiff adapter',
       widgets: { lora_name: 'v3_sd15_adapter.ckpt', strength_model: 1 },
       inputs: { model: ['checkpoint', 'MODEL'] },
     },
   };
   if (style) {
     nodes.style = {
-      type: 'LoraLoader', title: 'Style LoRA',
+      type: 'LoraLoader',
+      title: 'Style LoRA',
       widgets: { lora_name: style, strength_model: 0.8, strength_clip: 0.8 },
       inputs: { model: ['adapter', 'MODEL'], clip: ['checkpoint', 'CLIP'] },
     };
@@ -58,12 +64,14 @@ function models({ checkpoint = 'v1-5-pruned-emaonly-fp16.safetensors', style = '
 const rig = (name, views, parameters) => ({
   type: 'CVD_CameraTrajectoryBuilder',
   widgets: {
-    views, frames: FRAMES, ...SIZE,
+    views,
+    frames: FRAMES,
+    ...SIZE,
     trajectory: JSON.stringify({ version: 1, rig: { name, ...parameters } }, null, 1),
   },
 });
 
-/** What the networks are told of the cameras of the node `cameras`. */
+/** What the networks are told of the cameras of the node `cameras`. @returns {Record<string, NodeOf>} */
 function conditioning() {
   return {
     plucker: { type: 'CVD_PluckerEmbed', widgets: SIZE, inputs: { cameras: ['cameras', 'cameras'] } },
@@ -71,7 +79,12 @@ function conditioning() {
   };
 }
 
-/** The model with motion, cameras and sync modules, and the prompts. */
+/**
+ * The model with motion, cameras and sync modules, and the prompts.
+ *
+ * @param {string} positive
+ * @returns {Record<string, NodeOf>}
+ */
 function synced(positive, { model = 'adapter', clip = 'checkpoint' } = {}) {
   return {
     camera_control: {
@@ -79,7 +92,8 @@ function synced(positive, { model = 'adapter', clip = 'checkpoint' } = {}) {
       inputs: { motion_model: ['motion', 'MOTION_MODEL'], cameractrl_poses: ['plucker', 'poses'] },
     },
     evolved: {
-      type: 'ADE_UseEvolvedSampling', widgets: { beta_schedule: 'autoselect' },
+      type: 'ADE_UseEvolvedSampling',
+      widgets: { beta_schedule: 'autoselect' },
       inputs: { model: [model, 'MODEL'], m_models: ['camera_control', 'M_MODELS'] },
     },
     synced: {
@@ -87,154 +101,314 @@ function synced(positive, { model = 'adapter', clip = 'checkpoint' } = {}) {
       inputs: { model: ['evolved', 'MODEL'], sync: ['sync', 'sync'], epipolar: ['epipolar', 'epipolar'] },
     },
     positive: {
-      type: 'CLIPTextEncode', title: 'Prompt', size: [380, 120],
-      widgets: { text: positive }, inputs: { clip: [clip, 'CLIP'] },
+      type: 'CLIPTextEncode',
+      title: 'Prompt',
+      size: [380, 120],
+      widgets: { text: positive },
+      inputs: { clip: [clip, 'CLIP'] },
     },
     negative: {
-      type: 'CLIPTextEncode', title: 'Negative prompt', size: [380, 90],
-      widgets: { text: NEGATIVE }, inputs: { clip: [clip, 'CLIP'] },
+      type: 'CLIPTextEncode',
+      title: 'Negative prompt',
+      size: [380, 90],
+      widgets: { text: NEGATIVE },
+      inputs: { clip: [clip, 'CLIP'] },
     },
   };
 }
 
+/** @type {(views: number) => NodeOf} */
 const empty = (views) => ({ type: 'CVD_EmptyMultiViewLatent', widgets: { views, frames: FRAMES, ...SIZE } });
 
+/** @type {Record<string, Link>} */
 const GUIDED = {
-  model: ['synced', 'synced model'], plucker: ['plucker', 'plucker'],
-  positive: ['positive', 'CONDITIONING'], negative: ['negative', 'CONDITIONING'],
+  model: ['synced', 'synced model'],
+  plucker: ['plucker', 'plucker'],
+  positive: ['positive', 'CONDITIONING'],
+  negative: ['negative', 'CONDITIONING'],
 };
 
+/** @type {(widgets: NodeOf['widgets'], latent: Link) => NodeOf} */
 const sampler = (widgets, latent) => ({
   type: 'CVD_CollaborativeKSampler',
   widgets: { seed: 1, steps: 25, sampler_name: 'ddim', scheduler: 'ddim_uniform', ...widgets },
   inputs: { ...GUIDED, latent_image: latent },
 });
 
+/** @type {(views: number, samples: Link, widgets?: NodeOf['widgets']) => Record<string, NodeOf>} */
 function videos(views, samples, widgets = {}) {
   return {
     decode: { type: 'VAEDecode', inputs: { samples, vae: ['checkpoint', 'VAE'] } },
     combine: {
-      type: 'CVD_MultiViewVideoCombine', size: [400, 720], widgets: { views, ...widgets },
+      type: 'CVD_MultiViewVideoCombine',
+      size: [400, 720],
+      widgets: { views, ...widgets },
       inputs: { images: ['decode', 'IMAGE'] },
     },
   };
 }
 
+/** @type {Link} */
 const LATENT = ['sampler', 'latent'];
 
 /** @type {Example[]} */
 export const EXAMPLES = [
   {
-    name: 'Two_views_from_pose_files', id: '5b0c4f0e-6d3a-4a87-9a53-0d4f5d0a0001',
+    name: 'Two_views_from_pose_files',
+    id: '5b0c4f0e-6d3a-4a87-9a53-0d4f5d0a0001',
     columns: [
-      { title: 'Models', color: GREY, nodes: {
-        note: note(`## Two views from recorded cameras
+      {
+        title: 'Models',
+        color: GREY,
+        nodes: {
+          note: note(`## Two views from recorded cameras
 
 Copy the two files of this pack's \`example_workflows/poses\` into ComfyUI's \`input\` folder, or name your own pose files, one per line (RealEstate10K, nerfstudio, COLMAP, ReCamMaster, numpy).
 
-${MODEL_LIST}`), ...models() } },
-      { title: 'Cameras', color: BLUE, nodes: {
-        cameras: { type: 'CVD_LoadCameraPoses', size: [380, 200], widgets: { files: 'path_a.txt\npath_b.txt', frames: FRAMES } },
-        ...conditioning() } },
-      { title: 'Model and prompts', color: GREEN, nodes: synced('a lighthouse on a cliff above the sea at sunset, waves, photo') },
-      { title: 'Sampling', color: VIOLET, nodes: { latent: empty(2), sampler: sampler({ cfg: 8.5 }, ['latent', 'latent']) } },
+${MODEL_LIST}`),
+          ...models(),
+        },
+      },
+      {
+        title: 'Cameras',
+        color: BLUE,
+        nodes: {
+          cameras: {
+            type: 'CVD_LoadCameraPoses',
+            size: [380, 200],
+            widgets: { files: 'path_a.txt\npath_b.txt', frames: FRAMES },
+          },
+          ...conditioning(),
+        },
+      },
+      {
+        title: 'Model and prompts',
+        color: GREEN,
+        nodes: synced('a lighthouse on a cliff above the sea at sunset, waves, photo'),
+      },
+      {
+        title: 'Sampling',
+        color: VIOLET,
+        nodes: { latent: empty(2), sampler: sampler({ cfg: 8.5 }, ['latent', 'latent']) },
+      },
       { title: 'Videos', color: BROWN, nodes: videos(2, LATENT, { layout: 'row' }) },
     ],
   },
   {
-    name: 'Four_views_on_a_circle_with_a_style', id: '5b0c4f0e-6d3a-4a87-9a53-0d4f5d0a0002',
+    name: 'Four_views_on_a_circle_with_a_style',
+    id: '5b0c4f0e-6d3a-4a87-9a53-0d4f5d0a0002',
     columns: [
-      { title: 'Models', color: GREY, nodes: {
-        note: note(`## Four views in a style
+      {
+        title: 'Models',
+        color: GREY,
+        nodes: {
+          note: note(`## Four views in a style
 
 Any Stable Diffusion 1.5 checkpoint and LoRAs made for it: the sync modules leave the style alone. Take your own instead of toonyou_beta6 (checkpoints) and add_detail (loras).
 
 Four views need some repetition to agree: recurrence 4, cfg 14 as published.
 
-${MODEL_LIST}`), ...models({ checkpoint: 'toonyou_beta6.safetensors', style: 'add_detail.safetensors' }) } },
+${MODEL_LIST}`),
+          ...models({ checkpoint: 'toonyou_beta6.safetensors', style: 'add_detail.safetensors' }),
+        },
+      },
       { title: 'Cameras', color: BLUE, nodes: { cameras: rig('circle', 4, { distance: 0.5 }), ...conditioning() } },
-      { title: 'Model and prompts', color: GREEN, nodes: synced('a girl with a red umbrella in a street of a small town, rain', { model: 'style', clip: 'style' }) },
-      { title: 'Sampling', color: VIOLET, nodes: {
-        latent: empty(4), sampler: sampler({ cfg: 14, pair_strategy: 'partition', recurrence: 4 }, ['latent', 'latent']) } },
+      {
+        title: 'Model and prompts',
+        color: GREEN,
+        nodes: synced('a girl with a red umbrella in a street of a small town, rain', {
+          model: 'style',
+          clip: 'style',
+        }),
+      },
+      {
+        title: 'Sampling',
+        color: VIOLET,
+        nodes: {
+          latent: empty(4),
+          sampler: sampler({ cfg: 14, pair_strategy: 'partition', recurrence: 4 }, ['latent', 'latent']),
+        },
+      },
       { title: 'Videos', color: BROWN, nodes: videos(4, LATENT, { layout: 'grid' }) },
     ],
   },
   {
-    name: 'Six_views_on_the_upper_hemisphere', id: '5b0c4f0e-6d3a-4a87-9a53-0d4f5d0a0003',
+    name: 'Six_views_on_the_upper_hemisphere',
+    id: '5b0c4f0e-6d3a-4a87-9a53-0d4f5d0a0003',
     columns: [
-      { title: 'Models', color: GREY, nodes: {
-        note: note(`## Six views, multi-partition, recurrence 6
+      {
+        title: 'Models',
+        color: GREY,
+        nodes: {
+          note: note(`## Six views, multi-partition, recurrence 6
 
 The paper's setting for six views: two random matchings at every step, each step denoised six times. views_per_pass 2 keeps the memory at that of two videos; with a large card set it to 0.
 
-${MODEL_LIST}`), ...models() } },
+${MODEL_LIST}`),
+          ...models(),
+        },
+      },
       { title: 'Cameras', color: BLUE, nodes: { cameras: rig('upper_hemi', 6, { distance: 0.5 }), ...conditioning() } },
-      { title: 'Model and prompts', color: GREEN, nodes: synced('a castle on a hill in autumn, drifting clouds, aerial photo') },
-      { title: 'Sampling', color: VIOLET, nodes: {
-        latent: empty(6),
-        sampler: sampler({ cfg: 14, pair_strategy: 'multi-partition', partitions: 2, recurrence: 6, views_per_pass: 2 }, ['latent', 'latent']) } },
+      {
+        title: 'Model and prompts',
+        color: GREEN,
+        nodes: synced('a castle on a hill in autumn, drifting clouds, aerial photo'),
+      },
+      {
+        title: 'Sampling',
+        color: VIOLET,
+        nodes: {
+          latent: empty(6),
+          sampler: sampler(
+            { cfg: 14, pair_strategy: 'multi-partition', partitions: 2, recurrence: 6, views_per_pass: 2 },
+            ['latent', 'latent'],
+          ),
+        },
+      },
       { title: 'Videos', color: BROWN, nodes: videos(6, LATENT, { layout: 'grid' }) },
     ],
   },
   {
-    name: 'Two_views_with_SamplerCustomAdvanced', id: '5b0c4f0e-6d3a-4a87-9a53-0d4f5d0a0004',
+    name: 'Two_views_with_SamplerCustomAdvanced',
+    id: '5b0c4f0e-6d3a-4a87-9a53-0d4f5d0a0004',
     columns: [
-      { title: 'Models', color: GREY, nodes: {
-        note: note(`## The same with SamplerCustomAdvanced
+      {
+        title: 'Models',
+        color: GREY,
+        nodes: {
+          note: note(`## The same with SamplerCustomAdvanced
 
 Collaborative Guider decides who talks to whom, Recurrent Sampler how often each step is denoised; noise, sampler and sigmas are ComfyUI's own.
 
-${MODEL_LIST}`), ...models() } },
+${MODEL_LIST}`),
+          ...models(),
+        },
+      },
       { title: 'Cameras', color: BLUE, nodes: { cameras: rig('stereo', 2, { baseline: 0.6 }), ...conditioning() } },
-      { title: 'Model and prompts', color: GREEN, nodes: synced('a sailing boat on a lake in the mountains, morning mist, photo') },
-      { title: 'Sampling', color: VIOLET, nodes: {
-        noise: { type: 'RandomNoise', widgets: { noise_seed: 1 } },
-        method: { type: 'KSamplerSelect', widgets: { sampler_name: 'euler' } },
-        recurrent: { type: 'CVD_RecurrentSampler', widgets: { recurrence: 2, recurrence_end: 0.5 }, inputs: { sampler: ['method', 'SAMPLER'] } },
-        sigmas: { type: 'BasicScheduler', widgets: { scheduler: 'ddim_uniform', steps: 25, denoise: 1 }, inputs: { model: ['synced', 'synced model'] } },
-        guider: { type: 'CVD_CollaborativeGuider', widgets: { cfg: 8.5 }, inputs: GUIDED },
-        latent: empty(2),
-        sampler: { type: 'SamplerCustomAdvanced', inputs: {
-          noise: ['noise', 'NOISE'], guider: ['guider', 'guider'], sampler: ['recurrent', 'recurrent sampler'],
-          sigmas: ['sigmas', 'SIGMAS'], latent_image: ['latent', 'latent'] } } } },
+      {
+        title: 'Model and prompts',
+        color: GREEN,
+        nodes: synced('a sailing boat on a lake in the mountains, morning mist, photo'),
+      },
+      {
+        title: 'Sampling',
+        color: VIOLET,
+        nodes: {
+          noise: { type: 'RandomNoise', widgets: { noise_seed: 1 } },
+          method: { type: 'KSamplerSelect', widgets: { sampler_name: 'euler' } },
+          recurrent: {
+            type: 'CVD_RecurrentSampler',
+            widgets: { recurrence: 2, recurrence_end: 0.5 },
+            inputs: { sampler: ['method', 'SAMPLER'] },
+          },
+          sigmas: {
+            type: 'BasicScheduler',
+            widgets: { scheduler: 'ddim_uniform', steps: 25, denoise: 1 },
+            inputs: { model: ['synced', 'synced model'] },
+          },
+          guider: { type: 'CVD_CollaborativeGuider', widgets: { cfg: 8.5 }, inputs: GUIDED },
+          latent: empty(2),
+          sampler: {
+            type: 'SamplerCustomAdvanced',
+            inputs: {
+              noise: ['noise', 'NOISE'],
+              guider: ['guider', 'guider'],
+              sampler: ['recurrent', 'recurrent sampler'],
+              sigmas: ['sigmas', 'SIGMAS'],
+              latent_image: ['latent', 'latent'],
+            },
+          },
+        },
+      },
       { title: 'Videos', color: BROWN, nodes: videos(2, ['sampler', 'output'], { layout: 'row' }) },
     ],
   },
   {
-    name: 'Video_to_video', id: '5b0c4f0e-6d3a-4a87-9a53-0d4f5d0a0005',
+    name: 'Video_to_video',
+    id: '5b0c4f0e-6d3a-4a87-9a53-0d4f5d0a0005',
     columns: [
-      { title: 'Models', color: GREY, nodes: {
-        note: note(`## Two clips made anew, in step
+      {
+        title: 'Models',
+        color: GREY,
+        nodes: {
+          note: note(`## Two clips made anew, in step
 
 Two clips of one scene from two cameras (ComfyUI's input folder: left.mp4, right.mp4) are encoded and denoised again from the middle: denoise 0.6 keeps their layout. Describe their cameras in Camera Trajectory Builder or load them. Needs VideoHelperSuite for loading and saving.
 
-${MODEL_LIST}`), ...models() } },
+${MODEL_LIST}`),
+          ...models(),
+        },
+      },
       { title: 'Cameras', color: BLUE, nodes: { cameras: rig('stereo', 2, { baseline: 0.4 }), ...conditioning() } },
       { title: 'Model and prompts', color: GREEN, nodes: synced('a street market, watercolour painting') },
-      { title: 'Clips', color: VIOLET, nodes: {
-        left: { type: 'VHS_LoadVideo', widgets: { video: 'left.mp4', custom_width: 256, custom_height: 256, frame_load_cap: FRAMES } },
-        right: { type: 'VHS_LoadVideo', widgets: { video: 'right.mp4', custom_width: 256, custom_height: 256, frame_load_cap: FRAMES } },
-        both: { type: 'ImageBatch', title: 'First view, then second', inputs: { image1: ['left', 'IMAGE'], image2: ['right', 'IMAGE'] } },
-        encode: { type: 'VAEEncode', inputs: { pixels: ['both', 'IMAGE'], vae: ['checkpoint', 'VAE'] } } } },
-      { title: 'Sampling and videos', color: BROWN, nodes: {
-        sampler: sampler({ cfg: 8.5, denoise: 0.6 }, ['encode', 'LATENT']),
-        ...videos(2, LATENT, { layout: 'row' }),
-        helper: { type: 'VHS_VideoCombine', widgets: { frame_rate: 8, filename_prefix: 'CVD', format: 'video/h264-mp4' }, inputs: { images: ['combine', 'frames'] } } } },
+      {
+        title: 'Clips',
+        color: VIOLET,
+        nodes: {
+          left: {
+            type: 'VHS_LoadVideo',
+            widgets: { video: 'left.mp4', custom_width: 256, custom_height: 256, frame_load_cap: FRAMES },
+          },
+          right: {
+            type: 'VHS_LoadVideo',
+            widgets: { video: 'right.mp4', custom_width: 256, custom_height: 256, frame_load_cap: FRAMES },
+          },
+          both: {
+            type: 'ImageBatch',
+            title: 'First view, then second',
+            inputs: { image1: ['left', 'IMAGE'], image2: ['right', 'IMAGE'] },
+          },
+          encode: { type: 'VAEEncode', inputs: { pixels: ['both', 'IMAGE'], vae: ['checkpoint', 'VAE'] } },
+        },
+      },
+      {
+        title: 'Sampling and videos',
+        color: BROWN,
+        nodes: {
+          sampler: sampler({ cfg: 8.5, denoise: 0.6 }, ['encode', 'LATENT']),
+          ...videos(2, LATENT, { layout: 'row' }),
+          helper: {
+            type: 'VHS_VideoCombine',
+            widgets: { frame_rate: 8, filename_prefix: 'CVD', format: 'video/h264-mp4' },
+            inputs: { images: ['combine', 'frames'] },
+          },
+        },
+      },
     ],
   },
   {
-    name: 'Cameras_only', id: '5b0c4f0e-6d3a-4a87-9a53-0d4f5d0a0006',
+    name: 'Cameras_only',
+    id: '5b0c4f0e-6d3a-4a87-9a53-0d4f5d0a0006',
     columns: [
-      { title: 'Build', color: BLUE, nodes: {
-        note: note(`## Cameras without a model
+      {
+        title: 'Build',
+        color: BLUE,
+        nodes: {
+          note: note(`## Cameras without a model
 
 Draw or type camera paths, look at what the networks will see of them, and save them for nerfstudio, Blender or a later run. Runs in a second, on any machine.`),
-        cameras: rig('orbit', 4, { angle: 40 }) } },
-      { title: 'Look', color: GREEN, nodes: {
-        ...conditioning(),
-        paths: { type: 'PreviewImage', title: 'Paths', size: [380, 400], inputs: { images: ['cameras', 'preview'] } } } },
-      { title: 'Save', color: BROWN, nodes: {
-        save: { type: 'CVD_SaveCameraPoses', widgets: { format: 'nerfstudio' }, inputs: { cameras: ['cameras', 'cameras'] } } } },
+          cameras: rig('orbit', 4, { angle: 40 }),
+        },
+      },
+      {
+        title: 'Look',
+        color: GREEN,
+        nodes: {
+          ...conditioning(),
+          paths: { type: 'PreviewImage', title: 'Paths', size: [380, 400], inputs: { images: ['cameras', 'preview'] } },
+        },
+      },
+      {
+        title: 'Save',
+        color: BROWN,
+        nodes: {
+          save: {
+            type: 'CVD_SaveCameraPoses',
+            widgets: { format: 'nerfstudio' },
+            inputs: { cameras: ['cameras', 'cameras'] },
+          },
+        },
+      },
     ],
   },
 ];

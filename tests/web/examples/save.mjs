@@ -13,10 +13,11 @@ import { EXAMPLES } from './graphs.mjs';
 const WINDOW = { width: 2400, height: 1350 };
 
 /** Runs in the page: empties the graph and builds `example` in columns, one group each. */
-function build(example) {
+function build(/** @type {import('./graphs.mjs').Example} */ example) {
   const { app, LiteGraph } = window;
   const graph = app.graph;
   graph.clear();
+  /** @type {Record<string, any>} */
   const nodes = {};
   let x = 0;
   for (const column of example.columns) {
@@ -29,7 +30,8 @@ function build(example) {
       graph.add(node);
       if (spec.title) node.title = spec.title;
       for (const [key, value] of Object.entries(spec.widgets ?? {})) {
-        const widget = node.widgets.find((w) => w.name === key) ?? (key ? undefined : node.widgets[0]);
+        const widget =
+          node.widgets.find((/** @type {any} */ w) => w.name === key) ?? (key ? undefined : node.widgets[0]);
         if (!widget) throw new Error(`${spec.type} has no widget ${key}`);
         if (widget.options?.values?.includes && !widget.options.values.includes(value)) {
           throw new Error(`${spec.type}.${key} has no choice ${value}`);
@@ -37,7 +39,7 @@ function build(example) {
         widget.value = value;
         widget.callback?.(value);
       }
-      const fixed = node.widgets?.find((w) => w.name === 'control_after_generate');
+      const fixed = node.widgets?.find((/** @type {any} */ w) => w.name === 'control_after_generate');
       if (fixed) fixed.value = 'fixed';
       const least = node.computeSize();
       const [w, h] = spec.size ?? [Math.max(node.size[0], 300), node.size[1]];
@@ -58,7 +60,7 @@ function build(example) {
     for (const [name, spec] of Object.entries(column.nodes)) {
       for (const [input, [from, output]] of Object.entries(spec.inputs ?? {})) {
         const source = nodes[from];
-        const slot = source.outputs.findIndex((o) => o.name === output);
+        const slot = source.outputs.findIndex((/** @type {any} */ o) => o.name === output);
         const target = nodes[name].findInputSlot(input);
         if (slot < 0 || target < 0) throw new Error(`no link ${from}.${output} -> ${name}.${input}`);
         source.connect(slot, nodes[name], target);
@@ -75,10 +77,10 @@ function showAll() {
   const { app } = window;
   const room = app.canvas.canvas.getBoundingClientRect();
   const boxes = app.graph._groups;
-  const left = Math.min(...boxes.map((b) => b.pos[0])) - 20;
-  const top = Math.min(...boxes.map((b) => b.pos[1])) - 20;
-  const width = Math.max(...boxes.map((b) => b.pos[0] + b.size[0])) + 20 - left;
-  const height = Math.max(...boxes.map((b) => b.pos[1] + b.size[1])) + 20 - top;
+  const left = Math.min(...boxes.map((/** @type {any} */ b) => b.pos[0])) - 20;
+  const top = Math.min(...boxes.map((/** @type {any} */ b) => b.pos[1])) - 20;
+  const width = Math.max(...boxes.map((/** @type {any} */ b) => b.pos[0] + b.size[0])) + 20 - left;
+  const height = Math.max(...boxes.map((/** @type {any} */ b) => b.pos[1] + b.size[1])) + 20 - top;
   const scale = Math.min(room.width / width, room.height / height);
   app.canvas.ds.scale = scale;
   app.canvas.ds.offset = [-left, -top];
@@ -86,7 +88,7 @@ function showAll() {
   return { x: room.left, y: room.top, width: Math.floor(width * scale), height: Math.floor(height * scale) };
 }
 
-async function main(url, folder) {
+async function main(/** @type {any} */ url, /** @type {any} */ folder) {
   const browser = await chromium.launch({
     executablePath: process.env.CHROMIUM_PATH ?? '/usr/bin/chromium',
     args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking'],
@@ -97,7 +99,9 @@ async function main(url, folder) {
     await page.goto(url);
     await page.waitForFunction(
       () => window.app?.graph && Object.keys(window.LiteGraph?.registered_node_types ?? {}).length > 100,
-      null, { timeout: 120_000 });
+      null,
+      { timeout: 120_000 },
+    );
     for (const example of EXAMPLES) {
       const workflow = await page.evaluate(build, example);
       // What is saved is what a user gets who opens it: load it, and ask that graph.

@@ -46,11 +46,24 @@ export async function startHost() {
   const log = join(base, 'log.txt');
   const out = openSync(log, 'w');
   const frontEnd = process.env.COMFYUI_FRONT_END;
-  const child = spawn(python, [
-    'main.py', '--cpu', '--listen', '127.0.0.1', '--port', String(port), '--disable-auto-launch',
-    '--base-directory', base, '--database-url', 'sqlite:///:memory:',
-    ...(frontEnd ? ['--front-end-root', frontEnd] : []),
-  ], { cwd: folder, stdio: ['ignore', out, out], env: { ...process.env, PYTHONWARNINGS: 'ignore' } });
+  const child = spawn(
+    python,
+    [
+      'main.py',
+      '--cpu',
+      '--listen',
+      '127.0.0.1',
+      '--port',
+      String(port),
+      '--disable-auto-launch',
+      '--base-directory',
+      base,
+      '--database-url',
+      'sqlite:///:memory:',
+      ...(frontEnd ? ['--front-end-root', frontEnd] : []),
+    ],
+    { cwd: folder, stdio: ['ignore', out, out], env: { ...process.env, PYTHONWARNINGS: 'ignore' } },
+  );
   const ended = new Promise((done) => child.once('exit', done));
   const stop = async () => {
     child.kill('SIGKILL');
@@ -64,7 +77,10 @@ export async function startHost() {
       await stop();
       throw new Error(`ComfyUI does not start:\n${said}`);
     }
-    const answers = await fetch(`${url}/system_stats`).then((answer) => answer.ok, () => false);
+    const answers = await fetch(`${url}/system_stats`).then(
+      (answer) => answer.ok,
+      () => false,
+    );
     if (answers) return { url, base, log: () => readFileSync(log, 'utf8'), stop };
     await new Promise((done) => setTimeout(done, 300));
   }

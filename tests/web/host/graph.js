@@ -17,7 +17,9 @@ export async function openFrontEnd(url, vue) {
   const page = await browser.newPage({ viewport: { width: 1500, height: 1150 } });
   /** @type {string[]} */
   const errors = [];
-  page.on('pageerror', (error) => { if (error.stack?.includes('collaborative-video-diffusion')) errors.push(error.stack); });
+  page.on('pageerror', (error) => {
+    if (error.stack?.includes('collaborative-video-diffusion')) errors.push(error.stack);
+  });
   const front = new FrontEnd(browser, page, errors, vue);
   await page.goto(url);
   await front.ready();
@@ -49,22 +51,32 @@ export class FrontEnd {
 
   ready() {
     return this.page.waitForFunction(
-      () => window.app?.graph && Object.keys(window.LiteGraph?.registered_node_types ?? {}).length > 100, null, { timeout: 120_000 });
+      () => window.app?.graph && Object.keys(window.LiteGraph?.registered_node_types ?? {}).length > 100,
+      null,
+      { timeout: 120_000 },
+    );
   }
 
   /** A fresh graph. @param {object} [settings]  of the builder @param {object} [others]  more nodes, by id */
   async build(settings = {}, others = {}) {
     await this.leaveWindow();
-    if (this.vue) { // early front ends go on showing the nodes of the graph before
+    if (this.vue) {
+      // early front ends go on showing the nodes of the graph before
       await this.page.reload();
       await this.ready();
     }
     await this.page.evaluate(async ([type, trajectory, more, also]) => {
-      await window.app.loadApiJson({
-        1: { class_type: type, inputs: { views: 2, frames: 16, width: 256, height: 256, trajectory, ...more } },
-        2: { class_type: 'CVD_SaveCameraPoses', inputs: { cameras: ['1', 0], format: 'nerfstudio', filename_prefix: 'drawn', width: 256, height: 256 } },
-        ...also,
-      }, 'drawn');
+      await window.app.loadApiJson(
+        {
+          1: { class_type: type, inputs: { views: 2, frames: 16, width: 256, height: 256, trajectory, ...more } },
+          2: {
+            class_type: 'CVD_SaveCameraPoses',
+            inputs: { cameras: ['1', 0], format: 'nerfstudio', filename_prefix: 'drawn', width: 256, height: 256 },
+          },
+          ...also,
+        },
+        'drawn',
+      );
     }, /** @type {const} */ ([BUILDER, START, settings, others]));
     await this.shown();
   }
@@ -73,8 +85,8 @@ export class FrontEnd {
   async shown() {
     await this.page.evaluate((type) => {
       const { app } = window;
-      const node = app.canvas.graph.nodes.find((of) => of.type === type);
-      const other = app.canvas.graph.nodes.find((of) => of.type === 'CVD_SaveCameraPoses');
+      const node = app.canvas.graph.nodes.find((/** @type {any} */ of) => of.type === type);
+      const other = app.canvas.graph.nodes.find((/** @type {any} */ of) => of.type === 'CVD_SaveCameraPoses');
       node.pos = [0, 0];
       if (other) other.pos = [620, 0];
       app.canvas.ds.scale = 1;
@@ -83,7 +95,8 @@ export class FrontEnd {
     }, BUILDER);
     const editor = this.page.locator('.cvd-editor').first();
     const button = this.page.locator('[data-node-id]', { hasText: 'edit camera paths' }).locator('.p-button').last();
-    for (let tries = 0; tries < 20 && !await editor.isVisible(); tries++) { // a button of the graph before may still be there
+    for (let tries = 0; tries < 20 && !(await editor.isVisible()); tries++) {
+      // a button of the graph before may still be there
       if (await button.isVisible()) await button.click();
       await editor.waitFor({ timeout: 1000 }).catch(() => {});
     }
@@ -92,25 +105,36 @@ export class FrontEnd {
 
   async settled() {
     await this.page.waitForFunction(() => document.querySelector('.cvd-editor')?.editor.loop.visible);
-    await this.page.evaluate(() => new Promise((done) => { setTimeout(() => requestAnimationFrame(() => requestAnimationFrame(done)), 60); }));
+    await this.page.evaluate(
+      () =>
+        new Promise((done) => {
+          setTimeout(() => requestAnimationFrame(() => requestAnimationFrame(done)), 60);
+        }),
+    );
   }
 
   /** The text of the builder's widget. @returns {Promise<string>} */
   text() {
     return this.page.evaluate((type) => {
-      const node = window.app.canvas.graph.nodes.find((of) => of.type === type);
-      return node.widgets.find((widget) => widget.name === 'trajectory').value;
+      const node = window.app.canvas.graph.nodes.find((/** @type {any} */ of) => of.type === type);
+      return node.widgets.find((/** @type {any} */ widget) => widget.name === 'trajectory').value;
     }, BUILDER);
   }
 
-  /** What the editor shows: camera-to-world matrices by view, and the state around them. */
+  /** What the editor shows: camera-to-world matrices by view, and what surrounds them. */
   shows() {
     return this.page.evaluate(() => {
-      const { state } = document.querySelector('.cvd-editor').editor;
-      state.build();
+      const { session } = document.querySelector('.cvd-editor').editor;
+      session.build();
       return {
-        text: state.text, error: state.error, frame: state.frame,
-        views: state.built.views.map((view) => ({ name: view.name, c2w: [...view.c2w], intrinsics: [...view.intrinsics] })),
+        text: session.text,
+        error: session.error,
+        frame: session.frame,
+        views: session.built.views.map((/** @type {any} */ view) => ({
+          name: view.name,
+          c2w: [...view.c2w],
+          intrinsics: [...view.intrinsics],
+        })),
       };
     });
   }
@@ -119,7 +143,7 @@ export class FrontEnd {
   at(point) {
     return this.page.evaluate((p) => {
       const { panes } = document.querySelector('.cvd-editor').editor;
-      const pane = panes.find((of) => of.kind === 'plan');
+      const pane = panes.find((/** @type {any} */ of) => of.kind === 'plan');
       const box = pane.canvas.getBoundingClientRect();
       const { x, y } = pane.projection.project(p);
       const scale = box.width / pane.canvas.clientWidth;
@@ -140,14 +164,23 @@ export class FrontEnd {
   /** Press Run and wait. @returns {Promise<{file: any, error: string}>} what the saving node wrote */
   async run() {
     const left = await this.leaveWindow();
-    const done = this.page.evaluate(() => new Promise((resolve) => {
-      const { api } = window.app;
-      /** @type {any} */
-      const result = { paths: '', error: '' };
-      api.addEventListener('executed', ({ detail }) => { if (detail.output?.text) [result.paths] = detail.output.text; });
-      api.addEventListener('execution_success', () => resolve(result), { once: true });
-      api.addEventListener('execution_error', ({ detail }) => resolve({ ...result, error: detail.exception_message }), { once: true });
-    }));
+    const done = this.page.evaluate(
+      () =>
+        new Promise((resolve) => {
+          const { api } = window.app;
+          /** @type {any} */
+          const result = { paths: '', error: '' };
+          api.addEventListener('executed', (/** @type {any} */ { detail }) => {
+            if (detail.output?.text) [result.paths] = detail.output.text;
+          });
+          api.addEventListener('execution_success', () => resolve(result), { once: true });
+          api.addEventListener(
+            'execution_error',
+            (/** @type {any} */ { detail }) => resolve({ ...result, error: detail.exception_message }),
+            { once: true },
+          );
+        }),
+    );
     await this.page.locator('[data-testid="queue-button"]').click();
     const { paths, error } = await done;
     if (left) await this.shown();
@@ -156,7 +189,7 @@ export class FrontEnd {
 
   /** Back into the node. @returns {Promise<boolean>} whether the editor filled the window */
   async leaveWindow() {
-    if (await this.page.locator('dialog.cvd-window').count() === 0) return false;
+    if ((await this.page.locator('dialog.cvd-window').count()) === 0) return false;
     await this.page.locator('[title^="Back into the node"]').click();
     await this.page.locator('dialog.cvd-window').waitFor({ state: 'detached' });
     return true;

@@ -6,8 +6,8 @@ import { RIGS } from '../../../web/js/trajectory/presets.js';
 import { cost, listed, path, settings } from './samples.js';
 
 const TRUCK = { name: 'a', moves: [{ name: 'truck' }] };
-const found = (document, more = {}) => check(build(document, { ...settings, ...more }));
-const kinds = (document, more) => found(document, more).map(({ kind }) => kind);
+const found = (/** @type {any} */ document, more = {}) => check(build(document, { ...settings, ...more }));
+const kinds = (/** @type {any} */ document, more = {}) => found(document, more).map(({ kind }) => kind);
 
 test.each(Object.keys(RIGS))('nothing is wrong with the rig %s, baked or not', (name) => {
   const rig = { version: 2, rig: { name } };
@@ -21,7 +21,8 @@ test('a single view or frame has nothing to be compared with', () => {
 });
 
 describe('first poses', () => {
-  const other = (start) => listed(TRUCK, { name: 'b', keyframes: [start, { position: [0.4, 0.3, 0] }] });
+  const other = (/** @type {any} */ start) =>
+    listed(TRUCK, { name: 'b', keyframes: [start, { position: [0.4, 0.3, 0] }] });
 
   test.each([
     ['moved', { position: [0, 0, 0.01] }],
@@ -51,7 +52,7 @@ describe('baselines', () => {
       listed(
         { name: 'a', moves: [{ name: 'pan' }] },
         { name: 'b', moves: [{ name: 'tilt' }] },
-        { name: 'c', ...TRUCK, name: 'c' },
+        { ...TRUCK, name: 'c' },
       ),
     );
     expect(one).toMatchObject({
@@ -75,7 +76,7 @@ describe('baselines', () => {
   });
 
   test('the same path from another start, which the networks do not see', () => {
-    const away = (x) => ({ keyframes: [{ position: [x, 0, 0] }, { position: [x, 0.3, 0] }] });
+    const away = (/** @type {number} */ x) => ({ keyframes: [{ position: [x, 0, 0] }, { position: [x, 0.3, 0] }] });
     expect(kinds(listed(away(0), away(5)))).toEqual(['first-pose', 'baseline']);
   });
 
@@ -91,8 +92,8 @@ describe('baselines', () => {
   });
 
   test('a slow start is none', () => {
-    const slow = (name) => ({ name, moves: [{ name, easing: [[0.3, 0.1]], amount: 0.5 }] });
-    const crawl = (name) => ({ name, moves: [{ name, easing: [[0.08, 0]] }] });
+    const slow = (/** @type {string} */ name) => ({ name, moves: [{ name, easing: [[0.3, 0.1]], amount: 0.5 }] });
+    const crawl = (/** @type {string} */ name) => ({ name, moves: [{ name, easing: [[0.08, 0]] }] });
     expect(kinds(listed(slow('truck'), slow('pedestal')))).toEqual([]);
     expect(kinds(listed(crawl('truck'), crawl('pedestal')), { frames: 100 })).toEqual([]);
   });
@@ -105,7 +106,7 @@ describe('baselines', () => {
 });
 
 test('views that look away from each other', () => {
-  const pan = (amount) => ({
+  const pan = (/** @type {number} */ amount) => ({
     name: `pan ${amount}`,
     moves: [
       { name: 'truck', amount: amount / 100 },
@@ -122,7 +123,7 @@ test('views that look away from each other', () => {
 });
 
 test('speed and jumps', () => {
-  const steps = (...xs) => path(...xs.map((x, k) => ({ position: [x, 0, 0], time: k })));
+  const steps = (/** @type {number[]} */ ...xs) => path(...xs.map((x, k) => ({ position: [x, 0, 0], time: k })));
   expect(kinds(steps(0, 0.1, 0.2, 0.3, 0.4), { frames: 5 })).toEqual([]);
   expect(found(steps(0, 0.5, 1, 1.5, 2), { frames: 5 })[0]).toMatchObject({ kind: 'speed', views: [0] });
   expect(found(steps(0, 0.01, 0.02, 0.9, 0.91, 0.92), { frames: 6 })[0]).toMatchObject({

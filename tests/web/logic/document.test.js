@@ -8,17 +8,19 @@ import {
   stringify,
 } from '../../../web/js/trajectory/document.js';
 import { readJson } from '../../../web/js/trajectory/json_text.js';
-import { random, randomDocument } from './samples.js';
+import { random, randomDocument, some } from './samples.js';
 
-/** A value of any kind, as deep as `depth`. */
+/** A value of any kind, as deep as `depth`. @param {() => number} next @param {number} depth @returns {unknown} */
 function anything(next, depth) {
   const kind = Math.floor(next() * (depth > 0 ? 7 : 5));
   if (kind === 0) return null;
   if (kind === 1) return next() < 0.5;
   if (kind === 2) return (next() - 0.5) * 10 ** Math.floor(next() * 40 - 20);
   if (kind === 3) return Math.floor(next() * 1e6);
-  if (kind === 4)
+  if (kind === 4) {
     return String.fromCodePoint(...Array.from({ length: Math.floor(next() * 6) }, () => Math.floor(next() * 0xd000)));
+  }
+  /** @type {unknown[]} */
   const items = Array.from({ length: Math.floor(next() * 5) }, () => anything(next, depth - 1));
   return kind === 5 ? items : Object.fromEntries(items.map((item, i) => [`${i}"\\`, item]));
 }
@@ -43,8 +45,8 @@ describe('reading JSON', () => {
   test('a key cannot reach the prototype', () => {
     const read = readJson('{"__proto__": {"polluted": 1}, "constructor": 2}');
     expect(Object.getPrototypeOf(read)).toBe(Object.prototype);
-    expect({}.polluted).toBeUndefined();
-    expect(() => parse('{"version": 2, "rig": {"name": "circle", "__proto__": 1}}')).toThrow("unknown key '__proto__'");
+    expect(/** @type {any} */ ({}).polluted).toBeUndefined();
+    expect(() => parse('{"version": 2, "rig": {"name": "circle", "__proto__": 1}}')).toThrow('unknown key "__proto__"');
   });
 });
 
@@ -69,13 +71,13 @@ describe('writing', () => {
         .split('\n')
         .filter((line) => line.includes('"position"')),
     ).toHaveLength(9);
-    expect(parse(text).views[0].keyframes[0].position).toEqual([0, 0, 1.5]);
+    expect(parse(text).views?.[0].keyframes?.[0].position).toEqual([0, 0, 1.5]);
   });
 
   test('hostile names stay text', () => {
     const name = '<img src=x onerror=alert(1)>"\'`${alert(1)}\u2028';
     const document = parse(stringify({ version: VERSION, views: [{ name, moves: [{ name: 'pan' }] }] }));
-    expect(document.views[0].name).toBe(name);
+    expect(some(document.views)[0].name).toBe(name);
   });
 });
 
@@ -86,7 +88,10 @@ describe('versions', () => {
   });
 
   test('every step up to the wanted version is run', () => {
-    const steps = { 1: (d) => ({ ...d, log: [1] }), 2: (d) => ({ ...d, log: [...d.log, 2] }) };
+    const steps = {
+      1: (/** @type {any} */ d) => ({ ...d, log: [1] }),
+      2: (/** @type {any} */ d) => ({ ...d, log: [...d.log, 2] }),
+    };
     expect(migrate({ version: 1 }, steps, 3)).toEqual({ version: 3, log: [1, 2] });
     expect(migrate({ version: 1 }, steps, 2)).toEqual({ version: 2, log: [1] });
     expect(() => migrate({ version: 4 }, steps, 3)).toThrow('version 4');

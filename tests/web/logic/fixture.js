@@ -3,4 +3,3 @@
 import { readFileSync } from 'node:fs';
 
 export const FIXTURE = JSON.parse(readFileSync(new URL('../fixtures/trajectories.json', import.meta.url), 'utf8'));
-export const SCHEMA = JSON.parse(readFileSync(new URL('../../../web/trajectory.schema.json', import.meta.url), 'utf8'));

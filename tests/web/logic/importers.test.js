@@ -3,12 +3,12 @@ import { TrajectoryError, parse, stringify } from '../../../web/js/trajectory/do
 import { exportCameras, importFiles } from '../../../web/js/trajectory/importers.js';
 import { build } from '../../../web/js/trajectory/paths.js';
 import { FIXTURE } from './fixture.js';
-import { differences, listed, settings } from './samples.js';
+import { differences, listed, settings, some } from './samples.js';
 
 const RIG = { version: 2, rig: { name: 'orbit', focal: 1.1 } };
 const ROW = '0 0.5 0.9 0.5 0.5 0 0 1 0 0 0 0 1 0 0 0 0 1 0';
-const imported = (text, name = 'shot.txt') => importFiles([{ name, text }], settings);
-const transforms = (...frames) => JSON.stringify({ w: 64, h: 48, fl_x: 60, frames });
+const imported = (/** @type {string} */ text, name = 'shot.txt') => importFiles([{ name, text }], settings);
+const transforms = (/** @type {any[]} */ ...frames) => JSON.stringify({ w: 64, h: 48, fl_x: 60, frames });
 const IDENTITY = [
   [1, 0, 0, 0],
   [0, 1, 0, 0],
@@ -17,7 +17,7 @@ const IDENTITY = [
 ];
 
 describe('out and in again', () => {
-  test.each(['nerfstudio', 'realestate10k'])('%s', (format) => {
+  test.each(/** @type {const} */ (['nerfstudio', 'realestate10k']))('%s', (format) => {
     const moving = listed(
       { name: 'a', moves: [{ name: 'orbit' }, { name: 'zoom' }] },
       { name: 'b', moves: [{ name: 'handheld', amount: 0.3 }] },
@@ -60,7 +60,7 @@ describe('what becomes of files', () => {
     const file = FIXTURE.files[0];
     const views = JSON.stringify(listed({ name: 'wide', moves: [{ name: 'pan' }] }));
     const { document } = importFiles([file, file, { name: 'views.json', text: views }], settings);
-    expect(document.views.map(({ name }) => name)).toEqual(['wide', 'wide 2', 'wide 3']);
+    expect(some(document.views).map(({ name }) => name)).toEqual(['wide', 'wide 2', 'wide 3']);
     expect(() => importFiles([file, { name: 'r.json', text: JSON.stringify(RIG) }], settings)).toThrow(
       'import it alone',
     );
@@ -68,7 +68,7 @@ describe('what becomes of files', () => {
 
   test("a single camera has no time; a constant lens is the view's", () => {
     const { document } = imported(ROW);
-    expect(document.views[0]).toEqual({ name: 'shot', focal: 0.675, keyframes: [{ position: [0, 0, 0] }] });
+    expect(some(document.views)[0]).toEqual({ name: 'shot', focal: 0.675, keyframes: [{ position: [0, 0, 0] }] });
   });
 
   test('a principal point off the middle is mentioned', () => {
@@ -78,7 +78,7 @@ describe('what becomes of files', () => {
   });
 
   test('views and frames of transforms.json may come in any order', () => {
-    const frame = (view, number, x) => ({
+    const frame = (/** @type {any} */ view, /** @type {number} */ number, /** @type {number} */ x) => ({
       view,
       frame: number,
       transform_matrix: IDENTITY.map((row, i) => (i === 0 ? [1, 0, 0, x] : row)),
@@ -87,7 +87,9 @@ describe('what becomes of files', () => {
       transforms(frame('b', 1, 4), frame('a', 5, 2), frame('b', 0, 3), frame('a', 4, 1)),
       't.json',
     );
-    expect(document.views.map(({ name, keyframes }) => [name, keyframes.map(({ position }) => position[0])])).toEqual([
+    expect(
+      some(document.views).map(({ name, keyframes }) => [name, some(keyframes).map(({ position }) => position[0])]),
+    ).toEqual([
       ['b', [3, 4]],
       ['a', [1, 2]],
     ]);
@@ -100,18 +102,18 @@ describe('what becomes of files', () => {
       camera_angle_x: Math.PI / 2,
       frames: [{ transform_matrix: IDENTITY }],
     });
-    expect(imported(text, 't.json').document.views[0].focal).toBeCloseTo(0.5, 9);
+    expect(imported(text, 't.json').document.views?.[0].focal).toBeCloseTo(0.5, 9);
   });
 
   test('hostile names stay data', () => {
     const name = '"><img src=x onerror=alert(1)>';
-    expect(imported(`view: ${name}\n${ROW}`).document.views[0].name).toBe(name);
-    expect(imported(ROW, '../../<script>.txt').document.views[0].name).toBe('<script>');
+    expect(imported(`view: ${name}\n${ROW}`).document.views?.[0].name).toBe(name);
+    expect(imported(ROW, '../../<script>.txt').document.views?.[0].name).toBe('<script>');
     const document = imported(
       transforms({ view: '__proto__', frame: 0, transform_matrix: IDENTITY }),
       't.json',
     ).document;
-    expect(document.views[0].name).toBe('__proto__');
+    expect(some(document.views)[0].name).toBe('__proto__');
   });
 });
 

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { easingCurve, inverse, pchip } from '../../../web/js/trajectory/interpolation.js';
 import { setKeyframe, setView } from '../../../web/js/trajectory/edit.js';
 import { build } from '../../../web/js/trajectory/paths.js';
-import { cost, listed, path, random, randomDocument, settings } from './samples.js';
+import { cost, listed, path, random, randomDocument, settings, some } from './samples.js';
 
 describe('building again', () => {
   const document = randomDocument(6, 8);
@@ -47,20 +47,21 @@ describe('when the camera is at its keyframes', () => {
       for (const { keyframes } of randomDocument(4, 5, 7).views) {
         const fine = { ...settings, frames: 2001 };
         const [view] = build(listed({ easing, keyframes }), fine).views;
-        view.keyframes.forEach((keyframe, k) => {
+        some(view.keyframes).forEach((keyframe, k) => {
           const at = 16 * Math.round(keyframe.frame);
-          for (const i of [3, 7, 11])
+          for (const i of [3, 7, 11]) {
             expect(Math.abs(view.c2w[at + i] - keyframes[k].position[(i - 3) / 4])).toBeLessThan(0.02);
+          }
         });
-        expect(view.keyframes[0].frame).toBe(0);
-        expect(view.keyframes.at(-1).frame).toBeCloseTo(2000, 3);
+        expect(some(view.keyframes)[0].frame).toBe(0);
+        expect(some(some(view.keyframes).at(-1)).frame).toBeCloseTo(2000, 3);
       }
     }
   });
 
   test('all of them at once where nothing moves, or in a single frame', () => {
     const still = build(path({ position: [1, 2, 3] }, { position: [1, 2, 3] }), settings).views[0];
-    expect(still.keyframes.map(({ frame }) => frame)).toEqual([0, 0]);
+    expect(some(still.keyframes).map(({ frame }) => frame)).toEqual([0, 0]);
     expect(
       build(path({ position: [0, 0, 0] }, { position: [1, 0, 0] }), { ...settings, frames: 1 }).views[0].c2w[3],
     ).toBe(0);
@@ -89,7 +90,7 @@ describe('curves', () => {
 test('a path of 1000 keyframes and six views of 32 frames do not freeze the editor', () => {
   const six = randomDocument(6, 8);
   const long = randomDocument(1, 1000);
-  const each = (document) => {
+  const each = (/** @type {any} */ document) => {
     const run = () => build(structuredClone(document), { ...settings, frames: 32 });
     run();
     return cost(() => Array.from({ length: 5 }, run)) / 5;

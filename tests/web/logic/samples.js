@@ -3,7 +3,7 @@
 import { VERSION } from '../../../web/js/trajectory/document.js';
 
 /** The same numbers every time. */
-export function random(seed) {
+export function random(/** @type {number} */ seed) {
   let state = seed >>> 0;
   return () => {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
@@ -12,23 +12,29 @@ export function random(seed) {
 }
 
 /** Nothing in it can be changed, so an edit that tries fails. */
-export function frozen(value) {
+export function frozen(/** @type {any} */ value) {
   if (typeof value === 'object' && value !== null) Object.values(value).forEach(frozen);
   return Object.freeze(value);
 }
 
-export const listed = (...views) => frozen({ version: VERSION, views });
-export const path = (...keyframes) => listed({ keyframes });
+/** What must be there. @template T @param {T | null | undefined} value @returns {T} */
+export function some(value) {
+  if (value === null || value === undefined) throw new Error('nothing there');
+  return value;
+}
+
+export const listed = (/** @type {any[]} */ ...views) => frozen({ version: VERSION, views });
+export const path = (/** @type {any[]} */ ...keyframes) => listed({ keyframes });
 export const settings = { views: 0, frames: 16, width: 64, height: 48 };
 
 /** `count` views of `keys` keyframes each, aimed, turned and with times by turns. */
-export function randomDocument(count, keys, seed = 1) {
+export function randomDocument(/** @type {number} */ count, /** @type {number} */ keys, seed = 1) {
   const next = random(seed);
   const number = () => Math.round((next() - 0.5) * 4000) / 1000;
   return listed(
     ...Array.from({ length: count }, (_, v) => ({
       name: `view ${v}`,
-      keyframes: Array.from({ length: keys }, (_, k) => ({
+      keyframes: Array.from({ length: keys }, (__, k) => ({
         position: [number(), number(), number()],
         ...(v % 2 ? { look_at: [number(), number(), 6] } : { rotation: [number(), number(), number(), 3] }),
         ...(v % 3 ? {} : { time: k }),
@@ -39,9 +45,9 @@ export function randomDocument(count, keys, seed = 1) {
 }
 
 /** Largest differences of positions, of rotations (radians) and of focal lengths (share) of two sets of cameras. */
-export function differences(a, b) {
+export function differences(/** @type {any} */ a, /** @type {any} */ b) {
   const worst = { position: 0, angle: 0, focal: 0 };
-  a.views.forEach((view, v) => {
+  a.views.forEach((/** @type {any} */ view, /** @type {number} */ v) => {
     const other = b.views[v];
     for (let f = 0; f < a.frames; f++) {
       let moved = 0;
@@ -60,7 +66,7 @@ export function differences(a, b) {
 }
 
 /** Milliseconds of processor time that `run` takes: unlike the clock's, they do not grow when others use the machine. */
-export function cost(run) {
+export function cost(/** @type {() => unknown} */ run) {
   const from = process.cpuUsage();
   run();
   const { user, system } = process.cpuUsage(from);

@@ -1,7 +1,7 @@
 /** What the panes use: projections, what a pointer hits, and the way back. */
 
 import { describe, expect, test } from 'vitest';
-import { handleAt } from '../../../web/js/editor/handles.js';
+import { handleAt } from '../../../web/js/editor/panes/handles.js';
 import { History } from '../../../web/js/trajectory/history.js';
 import { FreeCamera, FrontView, PlanView, SideView } from '../../../web/js/trajectory/projection.js';
 import { random } from './samples.js';
@@ -9,6 +9,9 @@ import { random } from './samples.js';
 const VIEWS = [PlanView, SideView, FrontView, FreeCamera];
 const next = random(11);
 const point = () => [next() * 4 - 2, next() * 4 - 2, next() * 4 - 2];
+
+/** A point in the middle of what it shows. @param {PlanView | FreeCamera} view */
+const middleOf = (view) => ('target' in view ? view.target : view.middle);
 
 describe.each(VIEWS)('%o', (View) => {
   const make = () => {
@@ -37,7 +40,7 @@ describe.each(VIEWS)('%o', (View) => {
 
   test('the place that is zoomed at stays', () => {
     const view = make();
-    const under = view.unproject(320, 40, view.target ?? view.middle);
+    const under = view.unproject(320, 40, middleOf(view));
     const before = view.project([0.5, 0.5, 0.5]);
     view.zoomAt(320, 40, 1.7);
     expect(view.project(under)).toMatchObject({ x: expect.closeTo(320, 6), y: expect.closeTo(40, 6) });
@@ -46,7 +49,7 @@ describe.each(VIEWS)('%o', (View) => {
 
   test('panning moves the world with the pointer', () => {
     const view = make();
-    const under = view.unproject(200, 150, view.target ?? view.middle);
+    const under = view.unproject(200, 150, middleOf(view));
     view.pan(30, -20);
     expect(view.project(under)).toMatchObject({ x: expect.closeTo(230, 6), y: expect.closeTo(130, 6) });
   });
@@ -67,7 +70,7 @@ describe.each(VIEWS)('%o', (View) => {
           expect(at.x).toBeLessThanOrEqual(width);
           expect(at.y).toBeGreaterThanOrEqual(0);
           expect(at.y).toBeLessThanOrEqual(height);
-          if (view.near) expect(at.depth).toBeGreaterThan(view.near);
+          if ('near' in view) expect(at.depth).toBeGreaterThan(view.near);
         }
       }
     }
@@ -78,7 +81,7 @@ describe.each(VIEWS)('%o', (View) => {
 });
 
 test('right, up and forward are where the panes say', () => {
-  const at = (View, world) => {
+  const at = (/** @type {any} */ View, /** @type {any} */ world) => {
     const view = new View();
     view.setSize(200, 200);
     const { x, y } = view.project(world);
@@ -119,7 +122,12 @@ test('what lies behind the free camera has a depth below near, even along a segm
 test('the nearest handle in reach is hit, that of the selected view first', () => {
   const view = new PlanView();
   view.setSize(400, 300);
-  const handle = (kind, v, key, at) => ({ kind, view: v, key, point: at, from: at });
+  const handle = (
+    /** @type {'key'} */ kind,
+    /** @type {number} */ v,
+    /** @type {number} */ key,
+    /** @type {any} */ at,
+  ) => ({ kind, view: v, key, point: at, from: at });
   const handles = [handle('key', 0, 0, [0, 0, 0]), handle('key', 1, 0, [0, 0, 0]), handle('key', 0, 1, [0.1, 0, 0])];
   const { x, y } = view.project([0, 0, 0]);
   expect(handleAt(handles, view, x + 1, y, 9, 1)).toBe(handles[1]);

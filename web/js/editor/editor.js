@@ -8,9 +8,9 @@ import { FrameLoop } from './frame_loop.js';
 import { Files, attachFiles } from './files.js';
 import { attachKeyboard } from './keyboard.js';
 import { Menu } from './menu.js';
-import { Pane } from './pane.js';
-import { Panel } from './panel.js';
-import { EditorState } from './state.js';
+import { Pane } from './panes/pane.js';
+import { Panel } from './panel/panel.js';
+import { EditSession } from './session/session.js';
 import { readTheme, watchTheme } from './theme.js';
 import { Timeline } from './timeline.js';
 import { Toolbar } from './toolbar.js';
@@ -29,9 +29,12 @@ function addStyle() {
 /** A copy no larger than a lens needs: hundreds of pieces of it are drawn per frame. */
 function smaller(/** @type {HTMLImageElement | ImageBitmap} */ image) {
   const scale = Math.min(1, MOST_PICTURE_PIXELS / Math.max(image.width, image.height));
-  const canvas = /** @type {HTMLCanvasElement} */ (h('canvas', {
-    width: Math.max(Math.round(image.width * scale), 1), height: Math.max(Math.round(image.height * scale), 1),
-  }));
+  const canvas = /** @type {HTMLCanvasElement} */ (
+    h('canvas', {
+      width: Math.max(Math.round(image.width * scale), 1),
+      height: Math.max(Math.round(image.height * scale), 1),
+    })
+  );
   /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d')).drawImage(image, 0, 0, canvas.width, canvas.height);
   return canvas;
 }
@@ -46,44 +49,55 @@ export class TrajectoryEditor {
 
   /**
    * @param {HTMLElement} parent  takes the editor; it fills it
-   * @param {{
-   *   text: string,
-   *   settings: import('./state.js').Settings,
-   *   changed: (text: string, views: number | null, done: boolean) => void,
-   * }} host  `changed` also gets the number of views the text lists, null for a rig, and whether the change is done or
-   *   being typed
+   * @param {import('./session/session.js').Owner} owner  of the text and the settings
    */
-  constructor(parent, { text, settings, changed }) {
+  constructor(parent, owner) {
     addStyle();
     this.parent = parent;
     const signal = this.#gone.signal;
     this.root = h('div', { class: 'cvd-editor', 'data-capture-wheel': 'true' });
     this.root.editor = this; // for other extensions; a property of the widget would end up in the host's proxies
-    this.state = new EditorState({
-      text, settings, changed,
+    this.session = new EditSession({
+      ...owner,
       redraw: () => this.loop?.invalidate(),
       notify: (message) => this.toast(message),
       hasFocus: () => this.root.contains(document.activeElement),
     });
     this.files = new Files(this);
     this.menu = new Menu(this.root, signal);
-    this.timeline = new Timeline(this.state, { signal, play: (on) => { this.loop.playing = on; } });
+    this.timeline = new Timeline(this.session, {
+      signal,
+      play: (on) => {
+        this.loop.playing = on;
+      },
+    });
     this.toolbar = new Toolbar(this);
     this.panel = new Panel(this, signal);
     // The last two are shown where there is room.
-    this.panes = ['free', 'plan', 'side', 'lens', 'front', 'lenses'].map((kind) =>
-      new Pane(this.state, kind, { signal, maximise: (pane) => this.maximise(pane) }));
+    this.panes = ['free', 'plan', 'side', 'lens', 'front', 'lenses'].map(
+      (kind) => new Pane(this.session, kind, { signal, maximise: (pane) => this.maximise(pane) }),
+    );
     this.grid = h('div', { class: 'cvd-panes' }, ...this.panes.map((pane) => pane.element));
     this.message = h('div', { class: 'cvd-message', role: 'alert', hidden: true });
     this.keys = keyboardSink('Camera trajectory editor');
     this.toastBox = h('div', { class: 'cvd-toast', role: 'status', hidden: true });
-    fill(this.root, this.keys, this.toolbar.element, this.message,
-      h('div', { class: 'cvd-body' },
+    fill(
+      this.root,
+      this.keys,
+      this.toolbar.element,
+      this.message,
+      h(
+        'div',
+        { class: 'cvd-body' },
         h('div', { class: 'cvd-stage' }, this.grid, this.timeline.element),
-        this.panel.element),
-      this.toastBox);
+        this.panel.element,
+      ),
+      this.toastBox,
+    );
     parent.append(this.root);
-    this.loop = new FrameLoop(this.root, (now, changed) => { if (this.timeline.advance(now) || changed) this.draw(); });
+    this.loop = new FrameLoop(this.root, (now, asked) => {
+      if (this.timeline.advance(now) || asked) this.draw();
+    });
     this.#stopTheme = watchTheme(() => {
       this.theme = null;
       this.loop.invalidate();
@@ -107,12 +121,12 @@ export class TrajectoryEditor {
 
   /** @param {string} text */
   setText(text) {
-    this.state.setText(text);
+    this.session.setText(text);
   }
 
-  /** @param {import('./state.js').Settings} settings */
+  /** @param {import('../trajectory/paths.js').Settings} settings */
   setSettings(settings) {
-    this.state.setSettings(settings);
+    this.session.setSettings(settings);
   }
 
   /** Something to know about the text, shown above the panes. @param {string} notice */
@@ -124,8 +138,8 @@ export class TrajectoryEditor {
 
   /** @param {HTMLImageElement | ImageBitmap | null} image  shown through the lens in place of the reference scene */
   setImage(image) {
-    this.state.image = image && smaller(image);
-    this.state.redraw();
+    this.session.image = image && smaller(image);
+    this.session.redraw();
   }
 
   /** Show one pane alone, or all again. @param {Pane} pane */
@@ -146,9 +160,13 @@ export class TrajectoryEditor {
       this.#window.close();
       return;
     }
-    const dialog = /** @type {HTMLDialogElement} */ (h('dialog', { class: 'cvd-window', 'aria-label': 'Camera trajectories' }));
+    const dialog = /** @type {HTMLDialogElement} */ (
+      h('dialog', { class: 'cvd-window', 'aria-label': 'Camera trajectories' })
+    );
     dialog.addEventListener('close', () => this.#leaveWindow());
-    dialog.addEventListener('cancel', (event) => { if (event.target !== dialog) event.preventDefault(); });
+    dialog.addEventListener('cancel', (event) => {
+      if (event.target !== dialog) event.preventDefault();
+    });
     this.#window = dialog;
     document.body.append(dialog);
     this.parent.append(this.#place);
@@ -178,7 +196,9 @@ export class TrajectoryEditor {
     clearTimeout(this.#toastTimer);
     fill(this.toastBox, message);
     this.toastBox.hidden = false;
-    this.#toastTimer = setTimeout(() => { this.toastBox.hidden = true; }, TOAST_TIME);
+    this.#toastTimer = setTimeout(() => {
+      this.toastBox.hidden = true;
+    }, TOAST_TIME);
   }
 
   /** Draw everything as it is. */
@@ -187,7 +207,7 @@ export class TrajectoryEditor {
       this.theme = readTheme(this.root);
       this.root.classList.toggle('cvd-light', !this.theme.dark);
     }
-    this.state.build();
+    this.session.build();
     this.toolbar.update();
     this.#showError();
     for (const pane of this.panes) if (!pane.element.hidden) pane.draw(this.theme);
@@ -198,7 +218,7 @@ export class TrajectoryEditor {
   #shown = '';
   #notice = '';
   #showError() {
-    const { error } = this.state;
+    const { error } = this.session;
     const message = error || this.#notice;
     if (message === this.#shown) return;
     this.#shown = message;
@@ -206,10 +226,19 @@ export class TrajectoryEditor {
     this.message.classList.toggle('cvd-mild', !error);
     if (!message) return;
     if (!error) return fill(this.message, icon('warning'), h('span', {}, message));
-    fill(this.message, icon('warning'), h('span', {}, error),
+    fill(
+      this.message,
+      icon('warning'),
+      h('span', {}, error),
       button({ text: 'Show', title: 'Show the text', class: 'cvd-outlined', run: () => this.panel.show('json') }),
-      this.state.history.canUndo
-        && button({ text: 'Undo', title: 'Back to the text before', class: 'cvd-outlined', run: () => this.state.undo() }));
+      this.session.history.canUndo &&
+        button({
+          text: 'Undo',
+          title: 'Back to the text before',
+          class: 'cvd-outlined',
+          run: () => this.session.undo(),
+        }),
+    );
   }
 
   /** Take it away with everything it listens to. */

@@ -2,6 +2,8 @@
  * Keys while the editor has the focus. The host's own shortcuts are kept from those that the editor takes.
  */
 
+import * as commands from './session/commands.js';
+
 /** World units that an arrow key moves a keyframe by; ten times as much with Shift. */
 const NUDGE = 0.01;
 
@@ -9,33 +11,35 @@ const NUDGE = 0.01;
  * @param {import('./editor.js').TrajectoryEditor} editor
  */
 export function attachKeyboard(editor) {
-  const { root, state } = editor;
+  const { root, session } = editor;
 
   /** @type {Record<string, (event: KeyboardEvent) => void>} */
   const keys = {
     ' ': () => editor.timeline.toggle(),
-    Home: () => state.setFrame(0),
-    End: () => state.setFrame(state.frames - 1),
-    ',': () => state.setFrame(Math.max(state.frame - 1, 0)),
-    '.': () => state.setFrame(Math.min(state.frame + 1, state.frames - 1)),
-    v: () => state.setTool('select'),
-    d: () => state.setTool(state.tool === 'draw' ? 'select' : 'draw'),
-    k: () => state.addKeyframe(state.selection.view, state.frame),
+    Home: () => session.setFrame(0),
+    End: () => session.setFrame(session.frames - 1),
+    ',': () => session.setFrame(session.frame - 1),
+    '.': () => session.setFrame(session.frame + 1),
+    v: () => session.setTool('select'),
+    d: () => session.setTool(session.tool === 'draw' ? 'select' : 'draw'),
+    k: () => session.run(commands.addKeyframe, session.selection.view, session.frame),
     f: () => editor.panes.forEach((pane) => pane.fit()),
-    l: () => state.toggleLock(),
-    '[': () => state.selectNextKey(-1),
-    ']': () => state.selectNextKey(1),
-    Delete: () => state.deleteKeyframe(),
-    Backspace: () => state.deleteKeyframe(),
-    Escape: () => state.escape(),
+    l: () => session.toggleLock(),
+    '[': () => session.selectNextKey(-1),
+    ']': () => session.selectNextKey(1),
+    Delete: () => session.run(commands.deleteKeyframe),
+    Backspace: () => session.run(commands.deleteKeyframe),
+    Escape: () => session.setTool('select'),
     'shift+F': () => editor.toggleWindow(),
-    'mod+z': () => state.undo(),
-    'mod+shift+Z': () => state.redo(),
-    'mod+y': () => state.redo(),
-    'mod+d': () => state.duplicateKeyframe(),
+    'mod+z': () => session.undo(),
+    'mod+shift+Z': () => session.redo(),
+    'mod+y': () => session.redo(),
+    'mod+d': () => session.run(commands.duplicateKeyframe),
   };
   for (let i = 1; i <= 9; i++) {
-    keys[String(i)] = () => { if (i <= state.built.views.length) state.select(i - 1, state.selection.key); };
+    keys[String(i)] = () => {
+      if (i <= session.built.views.length) session.select(i - 1, session.selection.key);
+    };
   }
 
   root.addEventListener('keydown', (/** @type {KeyboardEvent} */ event) => {
@@ -45,8 +49,10 @@ export function attachKeyboard(editor) {
       return;
     }
     if (event.key === 'Escape' && editor.fillsWindow) return; // closes the window
-    const name = (event.ctrlKey || event.metaKey ? 'mod+' : '') + (event.shiftKey && event.key.length === 1
-      && event.key !== ' ' ? 'shift+' : '') + (event.key.length === 1 && !event.shiftKey ? event.key.toLowerCase() : event.key);
+    const name =
+      (event.ctrlKey || event.metaKey ? 'mod+' : '') +
+      (event.shiftKey && event.key.length === 1 && event.key !== ' ' ? 'shift+' : '') +
+      (event.key.length === 1 && !event.shiftKey ? event.key.toLowerCase() : event.key);
     const pressesButton = target.closest('button') && (event.key === ' ' || event.key === 'Enter');
     const run = event.key.startsWith('Arrow') ? nudge : keys[name];
     // On any other element the host undoes as well.
@@ -62,14 +68,16 @@ export function attachKeyboard(editor) {
     const x = Number(event.key === 'ArrowRight') - Number(event.key === 'ArrowLeft');
     const y = Number(event.key === 'ArrowDown') - Number(event.key === 'ArrowUp');
     const pane = editor.panes.find((of) => of.keys === document.activeElement);
-    if (!pane?.projection) return state.setFrame(Math.min(Math.max(state.frame + x, 0), state.frames - 1));
-    const point = state.selectedPoint();
+    if (!pane?.projection) return session.setFrame(session.frame + x);
+    const { view, key } = session.selection;
+    const point = session.document?.views?.[view]?.keyframes?.[key]?.position;
     if (!point) return;
     const at = pane.projection.project(point);
     const to = pane.projection.unproject(at.x + x, at.y + y, point);
     const shift = point.map((value, i) => to[i] - value);
     const length = Math.hypot(...shift) || 1;
     const by = NUDGE * (event.shiftKey ? 10 : 1);
-    state.moveSelected(/** @type {[number, number, number]} */ (point.map((value, i) => value + (shift[i] / length) * by)));
+    const moved = point.map((value, i) => value + (shift[i] / length) * by);
+    session.run(commands.moveKeyframe, view, key, moved);
   };
 }

@@ -34,7 +34,8 @@ export async function findPicture(app, node) {
   const made = app.nodeOutputs?.[source.id]?.images?.[0];
   const file = source.widgets?.find((/** @type {any} */ widget) => widget.name === 'image')?.value;
   const of = made ?? (typeof file === 'string' ? named(file) : null);
-  const url = shown ?? (of && address(app, { filename: of.filename, subfolder: of.subfolder ?? '', type: of.type ?? 'input' }));
+  const url =
+    shown ?? (of && address(app, { filename: of.filename, subfolder: of.subfolder ?? '', type: of.type ?? 'input' }));
   if (!url || loaded.get(node)?.url === url) return undefined;
   const image = new Image();
   image.src = url;

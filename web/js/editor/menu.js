@@ -38,19 +38,29 @@ export class Menu {
     const again = this.#owner === owner;
     this.close();
     if (again || this.#signal.aborted) return;
-    const menu = h('div', { class: 'cvd-menu', role: 'menu', onkeydown: (/** @type {KeyboardEvent} */ e) => this.#key(e) },
+    const menu = h(
+      'div',
+      { class: 'cvd-menu', role: 'menu', onkeydown: (/** @type {KeyboardEvent} */ e) => this.#key(e) },
       ...entries.map((entry) => {
         if (entry === '-') return h('hr');
         if ('title' in entry) return h('h4', {}, entry.title);
-        return h('button', {
-          type: 'button', role: 'menuitem', disabled: entry.disabled,
-          class: `cvd-button ${entry.description ? 'cvd-described' : ''}`,
-          onclick: () => {
-            this.close();
-            entry.run();
+        return h(
+          'button',
+          {
+            type: 'button',
+            role: 'menuitem',
+            disabled: entry.disabled,
+            class: `cvd-button ${entry.description ? 'cvd-described' : ''}`,
+            onclick: () => {
+              this.close();
+              entry.run();
+            },
           },
-        }, h('span', {}, entry.text), (entry.description ?? entry.note) && h('small', {}, entry.description ?? entry.note));
-      }));
+          h('span', {}, entry.text),
+          (entry.description ?? entry.note) && h('small', {}, entry.description ?? entry.note),
+        );
+      }),
+    );
     this.#host.append(menu);
     const host = this.#host.getBoundingClientRect();
     const at = owner.getBoundingClientRect();
@@ -62,10 +72,14 @@ export class Menu {
     this.#open = menu;
     this.#owner = owner;
     this.#closing = new AbortController();
-    document.addEventListener('pointerdown', (event) => {
-      const target = /** @type {Node} */ (event.target);
-      if (!menu.contains(target) && !owner.contains(target)) this.close();
-    }, { capture: true, signal: this.#closing.signal });
+    document.addEventListener(
+      'pointerdown',
+      (event) => {
+        const target = /** @type {Node} */ (event.target);
+        if (!menu.contains(target) && !owner.contains(target)) this.close();
+      },
+      { capture: true, signal: this.#closing.signal },
+    );
     /** @type {HTMLElement | null} */ (menu.querySelector('button:not(:disabled)'))?.focus({ preventScroll: true });
   }
 
@@ -79,7 +93,7 @@ export class Menu {
   }
 
   #key(/** @type {KeyboardEvent} */ event) {
-    const items = /** @type {HTMLElement[]} */ ([...this.#open?.querySelectorAll('button:not(:disabled)') ?? []]);
+    const items = /** @type {HTMLElement[]} */ ([...(this.#open?.querySelectorAll('button:not(:disabled)') ?? [])]);
     const at = items.indexOf(/** @type {HTMLElement} */ (document.activeElement));
     if (event.key === 'Escape') this.close();
     else if (event.key === 'ArrowDown') items[(at + 1) % items.length]?.focus();

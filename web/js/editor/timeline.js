@@ -3,6 +3,7 @@
  */
 
 import { button, fill, follow, h, icon, keyboardSink, placeOn } from './dom.js';
+import * as commands from './session/commands.js';
 import { Surface } from './surface.js';
 
 const PAD = 10;
@@ -21,23 +22,34 @@ export class Timeline {
   #hover = null;
 
   /**
-   * @param {import('./state.js').EditorState} state
+   * @param {import('./session/session.js').EditSession} session
    * @param {{signal: AbortSignal, play: (on: boolean) => void}} host
    */
-  constructor(state, { signal, play }) {
-    this.state = state;
+  constructor(session, { signal, play }) {
+    this.session = session;
     this.play = play;
     this.playing = false;
     this.canvas = /** @type {HTMLCanvasElement} */ (h('canvas'));
     this.keys = keyboardSink('Frames: arrow keys step');
     this.button = button({ icon: 'play', title: 'Play (Space)', run: () => this.toggle() });
     this.output = h('output', { title: 'Frame' });
-    this.element = h('div', { class: 'cvd-time' },
-      h('div', { class: 'cvd-time-tools' },
-        h('div', {}, button({ icon: 'first', title: 'First frame (Home)', run: () => state.setFrame(0) }), this.button),
-        this.output),
-      h('div', { class: 'cvd-track' }, this.canvas, this.keys));
-    this.#surface = new Surface(this.canvas, () => state.redraw());
+    this.element = h(
+      'div',
+      { class: 'cvd-time' },
+      h(
+        'div',
+        { class: 'cvd-time-tools' },
+        h(
+          'div',
+          {},
+          button({ icon: 'first', title: 'First frame (Home)', run: () => session.setFrame(0) }),
+          this.button,
+        ),
+        this.output,
+      ),
+      h('div', { class: 'cvd-track' }, this.canvas, this.keys),
+    );
+    this.#surface = new Surface(this.canvas, () => session.redraw());
     this.#attach(signal);
   }
 
@@ -59,28 +71,29 @@ export class Timeline {
    */
   advance(now) {
     if (!this.playing) return false;
-    const { state } = this;
+    const { session } = this;
     if (!this.#started) {
       this.#started = now;
-      this.#startFrame = state.frame;
+      this.#startFrame = session.frame;
     }
-    const frame = (this.#startFrame + Math.floor(((now - this.#started) / 1000) * RATE)) % state.frames;
-    if (frame === state.frame) return false;
-    state.frame = frame;
+    const frame = (this.#startFrame + Math.floor(((now - this.#started) / 1000) * RATE)) % session.frames;
+    if (frame === session.frame) return false;
+    session.frame = frame;
     return true;
   }
 
   /** @param {import('./theme.js').Theme} theme */
   draw(theme) {
-    const { state } = this;
-    const { frame, frames, built, selection } = state;
+    const { session } = this;
+    const { frame, frames, built, selection } = session;
     this.output.value = `${frame + 1} / ${frames}`;
     const surface = this.#surface;
     if (!surface.begin(theme.background)) return;
     const { context, width, height } = surface;
     const top = 4;
     const bottom = height - KEY_ROW;
-    const step = [1, 2, 4, 8, 16, 32, 64, 128, 256].find((n) => ((width - 2 * PAD) / Math.max(frames - 1, 1)) * n >= 7) ?? 512;
+    const step =
+      [1, 2, 4, 8, 16, 32, 64, 128, 256].find((n) => ((width - 2 * PAD) / Math.max(frames - 1, 1)) * n >= 7) ?? 512;
     context.lineWidth = 1;
     for (let f = 0; f < frames; f += step) {
       const x = this.#x(f);
@@ -95,14 +108,16 @@ export class Timeline {
       const most = Math.max(...speeds.map((list) => Math.max(...list, 0)), 1e-9);
       const graph = (/** @type {number} */ v, /** @type {boolean} */ chosen) =>
         this.#drawSpeed(speeds[v], most, built.views[v].color, chosen, top, bottom);
-      built.views.forEach((_, v) => { if (v !== selection.view) graph(v, false); });
+      built.views.forEach((_, v) => {
+        if (v !== selection.view) graph(v, false);
+      });
       if (built.views[selection.view]) graph(selection.view, true);
       context.fillStyle = theme.dim;
       context.textAlign = 'left';
       context.textBaseline = 'bottom';
       context.fillText('speed', PAD + 4, bottom - 1);
       context.fillStyle = theme.warning;
-      for (const f of new Set(state.checks.flatMap((/** @type {any} */ check) => check.frames))) {
+      for (const f of new Set(session.checks.flatMap((/** @type {any} */ check) => check.frames))) {
         context.fillRect(this.#x(f) - 2, bottom, 4, 2.5); // something is wrong there
       }
       this.#drawKeys(theme, height - KEY_ROW / 2);
@@ -126,16 +141,22 @@ export class Timeline {
   }
 
   #x(/** @type {number} */ frame) {
-    return PAD + (frame / Math.max(this.state.frames - 1, 1)) * (this.#surface.width - 2 * PAD);
+    return PAD + (frame / Math.max(this.session.frames - 1, 1)) * (this.#surface.width - 2 * PAD);
   }
 
   #frame(/** @type {number} */ x) {
-    const last = this.state.frames - 1;
+    const last = this.session.frames - 1;
     return Math.min(Math.max(((x - PAD) / (this.#surface.width - 2 * PAD)) * last, 0), last);
   }
 
-  #drawSpeed(/** @type {Float64Array} */ speeds, /** @type {number} */ most, /** @type {string} */ color,
-    /** @type {boolean} */ chosen, /** @type {number} */ top, /** @type {number} */ bottom) {
+  #drawSpeed(
+    /** @type {Float64Array} */ speeds,
+    /** @type {number} */ most,
+    /** @type {string} */ color,
+    /** @type {boolean} */ chosen,
+    /** @type {number} */ top,
+    /** @type {number} */ bottom,
+  ) {
     const { context } = this.#surface;
     const room = bottom - top - 6;
     context.beginPath();
@@ -160,14 +181,14 @@ export class Timeline {
   }
 
   #drawKeys(/** @type {import('./theme.js').Theme} */ theme, /** @type {number} */ y) {
-    const { state } = this;
-    const view = state.built.views[state.selection.view];
+    const { session } = this;
+    const view = session.built.views[session.selection.view];
     if (!view?.keyframes) return;
     const { context } = this.#surface;
     let last = -Infinity;
     view.keyframes.forEach((keyframe, k) => {
       const x = this.#x(keyframe.frame);
-      const taken = k === state.selection.key;
+      const taken = k === session.selection.key;
       if (!taken && x - last < CROWDED) return;
       last = x;
       const size = (taken ? 6 : 5) + (this.#hover === k ? 1.5 : 0);
@@ -187,19 +208,19 @@ export class Timeline {
 
   /** The selected view's keyframe at a place of the canvas. */
   #keyAt(/** @type {number} */ x, /** @type {number} */ y) {
-    const keys = this.state.built.views[this.state.selection.view]?.keyframes;
+    const keys = this.session.built.views[this.session.selection.view]?.keyframes;
     if (!keys || y < this.#surface.height - KEY_ROW - 3) return null;
     let best = null;
     let distance = REACH;
     keys.forEach((keyframe, k) => {
-      const away = Math.abs(this.#x(keyframe.frame) - x) - (k === this.state.selection.key ? 0.5 : 0);
+      const away = Math.abs(this.#x(keyframe.frame) - x) - (k === this.session.selection.key ? 0.5 : 0);
       if (away < distance) [distance, best] = [away, k];
     });
     return best;
   }
 
   #attach(/** @type {AbortSignal} */ signal) {
-    const { canvas, state } = this;
+    const { canvas, session } = this;
     canvas.addEventListener('pointerdown', (event) => {
       if (event.button !== 0) return;
       event.preventDefault();
@@ -208,23 +229,24 @@ export class Timeline {
       const [x, y] = placeOn(event, canvas);
       const key = this.#keyAt(x, y);
       if (key === null) {
-        const scrub = (/** @type {PointerEvent} */ at) => state.setFrame(Math.round(this.#frame(placeOn(at, canvas)[0])));
+        const scrub = (/** @type {PointerEvent} */ at) =>
+          session.setFrame(Math.round(this.#frame(placeOn(at, canvas)[0])));
         this.toggle(false);
         scrub(event);
         return follow(event, { signal, move: scrub });
       }
-      state.select(state.selection.view, key);
+      session.select(session.selection.view, key);
       let moved = false;
       follow(event, {
         signal,
         move: (at) => {
           if (!moved && Math.abs(at.clientX - event.clientX) < 3) return;
-          if (!moved) state.beginGesture();
+          if (!moved) session.beginGesture();
           moved = true;
           const frame = this.#frame(placeOn(at, canvas)[0]);
-          state.retime(key, at.altKey ? frame : Math.round(frame));
+          session.run(commands.retimeKeyframe, key, at.altKey ? frame : Math.round(frame));
         },
-        end: (at) => moved && state.endGesture(at === null),
+        end: (at) => moved && session.endGesture(at === null),
       });
     });
     canvas.addEventListener('pointermove', (event) => {
@@ -232,12 +254,12 @@ export class Timeline {
       canvas.title = key === null ? 'Drag to scrub' : `Keyframe ${key + 1}: drag to change when the camera is here`;
       if (key === this.#hover) return;
       this.#hover = key;
-      state.redraw();
+      session.redraw();
     });
     canvas.addEventListener('dblclick', (event) => {
       event.stopPropagation();
       const [x, y] = placeOn(event, canvas);
-      if (this.#keyAt(x, y) === null) state.addKeyframe(state.selection.view, this.#frame(x));
+      if (this.#keyAt(x, y) === null) session.run(commands.addKeyframe, session.selection.view, this.#frame(x));
     });
   }
 }

@@ -3,7 +3,7 @@
  * geometrically. The mathematics is that of CameraPath in cvd_core/geometry/interpolation.py, where it is explained.
  */
 
-import { TrajectoryError, showFloats } from './messages.js';
+import { TrajectoryError, show } from './messages.js';
 import { interval, pchip } from './interpolation.js';
 import {
   conjugate,
@@ -54,7 +54,7 @@ export class CameraPath {
     const spot = new Uint8Array(Math.max(n - 1, 0));
     if (times) {
       if (times.some((time, k) => k > 0 && time <= times[k - 1])) {
-        throw new TrajectoryError(`keyframe times are ${showFloats(times)}; expected ${n} numbers that increase`);
+        throw new TrajectoryError(`keyframe times are ${show(times)}; expected ${n} numbers that increase`);
       }
     } else {
       const steps = stepLengths(poses, focals, spot);

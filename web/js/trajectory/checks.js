@@ -4,7 +4,7 @@
  * As the networks do, all but the check of the first poses take every view relative to its own first camera.
  *
  * @typedef {import('./paths.js').Built} Built
- * @typedef {'first-pose' | 'baseline' | 'rotation-only' | 'overlap' | 'jump' | 'speed'} Kind
+ * @typedef {'first-pose' | 'baseline' | 'rotation-only' | 'overlap' | 'jump' | 'speed' | 'count'} Kind
  * @typedef {{kind: Kind, severity: 'error' | 'warning', views: number[], frames: number[], message: string}} Check
  */
 
@@ -266,7 +266,7 @@ function speeds({ views, frames }, relative, depth, v) {
 /** @param {number} count @returns {[number, number][]} */
 function pairs(count) {
   return Array.from({ length: count }, (_, b) =>
-    Array.from({ length: b }, (_, a) => /** @type {[number, number]} */ ([a, b])),
+    Array.from({ length: b }, (__, a) => /** @type {[number, number]} */ ([a, b])),
   ).flat();
 }
 

@@ -1,8 +1,8 @@
 /**
  * Trajectory documents: camera paths as one small JSON text, the value of the node's widget.
  *
- * The fields are those of cvd_core/geometry/trajectory_json.py; both sides accept the same texts, refuse the same with
- * the same words and build the same cameras.
+ * The fields are those of cvd_core/geometry/trajectory_json.py; both sides accept the same texts, refuse
+ * the same at the same places and build the same cameras.
  *
  * @typedef {string | number[][]} Easing  a name, or points [time, way] of a speed curve
  * @typedef {{
@@ -18,9 +18,12 @@
 
 import { readJson } from './json_text.js';
 import { TrajectoryError } from './messages.js';
-import { KINDS, SCHEMA, VERSION, check } from './schema.js';
+import { SCHEMA } from './schema.js';
+import { checkSchema, isObject } from './schema_check.js';
 
-export { TrajectoryError, VERSION };
+export { TrajectoryError };
+
+export const VERSION = Number(SCHEMA.properties?.version.enum?.[0]);
 
 /**
  * `MIGRATIONS[n]` turns a document of version n into one of version n + 1.
@@ -50,10 +53,10 @@ const WIDEST = 110;
  *   place, what was found and what was expected
  */
 export function parse(text) {
-  let document = /** @type {any} */ (readJson(text));
-  if (KINDS.object(document)) document = migrate(document, MIGRATIONS, VERSION);
-  check(document, SCHEMA, '');
-  return document;
+  const read = readJson(text);
+  const document = isObject(read) ? migrate(read, MIGRATIONS, VERSION) : read;
+  checkSchema(document, SCHEMA);
+  return /** @type {Document} */ (document);
 }
 
 /**
@@ -65,7 +68,7 @@ export function parse(text) {
  */
 export function migrate(document, migrations, target) {
   let { version } = document;
-  if (!KINDS.integer(version)) return document;
+  if (!Number.isInteger(version)) return document;
   if (version > target) {
     throw new TrajectoryError(
       `trajectory JSON is version ${version}; this pack reads up to version ${target}, so update it`,

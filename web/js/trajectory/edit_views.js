@@ -102,9 +102,9 @@ export function mirrorView(document, view, axis) {
   });
 }
 
-/** Where a pose takes a point. @param {ArrayLike<number>} moved @param {ArrayLike<number>} point */
-function apply(moved, point) {
-  return add(rotate(rotationOf(moved), point), positionOf(moved));
+/** Where a pose takes a point. @param {ArrayLike<number>} c2w @param {ArrayLike<number>} point */
+function apply(c2w, point) {
+  return add(rotate(rotationOf(c2w), point), positionOf(c2w));
 }
 
 /**

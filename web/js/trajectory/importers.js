@@ -102,8 +102,9 @@ function keyframed({ name, cameras }, { width, height }, note) {
   let off = 0;
   const keyframes = cameras.map(({ c2w, intrinsics: [fx, fy, cx, cy] }, frame) => {
     const where = `view ${show(name)}, frame ${frame}`;
-    if (![...c2w, fx, fy, cx, cy].every(Number.isFinite))
+    if (![...c2w, fx, fy, cx, cy].every(Number.isFinite)) {
       throw new TrajectoryError(`${where} holds numbers that are not finite`);
+    }
     if (!isRotation(rotationOf(c2w))) {
       throw new TrajectoryError(
         `${where}: the 3x3 part is not a rotation; check the axes and that it carries no scale`,
@@ -177,8 +178,9 @@ function readRow(line, words) {
     );
   }
   const wrong = words.findIndex((word) => !NUMBER.test(word));
-  if (wrong >= 0)
+  if (wrong >= 0) {
     throw new TrajectoryError(`line ${line}: column ${wrong + 1} is ${show(words[wrong])}; expected a finite number`);
+  }
   const values = words.map(Number);
   const [w, h] = values.slice(5, 7);
   if ((w !== 0 || h !== 0) && Math.min(w, h) < 1) {
@@ -225,8 +227,9 @@ export function exportCameras(built, { width, height }, format) {
     if (/^[ .]|[ .]$|[/\\:*?"<>|]|\p{C}/u.test(name)) {
       throw new TrajectoryError(`the view name ${show(name)} cannot be part of a file name; rename it`);
     }
-    if (taken.has(name.toLowerCase()))
+    if (taken.has(name.toLowerCase())) {
       throw new TrajectoryError(`two views are called ${show(name)}; give every view its own name`);
+    }
     taken.add(name.toLowerCase());
   }
   if (format === 'nerfstudio') return [{ name: 'transforms.json', text: writeTransforms(built, width, height) }];

@@ -4,7 +4,7 @@
  * @typedef {import('./document.js').Easing} Easing
  */
 
-import { TrajectoryError, quote, show, showFloats, showNumber } from './messages.js';
+import { TrajectoryError, show } from './messages.js';
 
 /**
  * Monotone maps of [0, 1] onto itself, from the share of time gone by to the share of the way done.
@@ -34,12 +34,12 @@ export function easingCurve(easing) {
   const y = [0, ...ways, 1];
   if (x.some((time, i) => i > 0 && time <= x[i - 1])) {
     throw new TrajectoryError(
-      `the times of an easing curve are ${showFloats(times)}; expected numbers that increase between 0 and 1`,
+      `the times of an easing curve are ${show(times)}; expected numbers that increase between 0 and 1`,
     );
   }
   if (y.some((way, i) => i > 0 && way < y[i - 1])) {
     throw new TrajectoryError(
-      `the ways of an easing curve are ${showFloats(ways)}; expected numbers from 0 to 1 that never decrease`,
+      `the ways of an easing curve are ${show(ways)}; expected numbers from 0 to 1 that never decrease`,
     );
   }
   return (u) => pchip(x, y, u);
@@ -140,7 +140,7 @@ export function interval(x, at) {
  */
 export function pick(kind, name, choices) {
   if (!Object.hasOwn(choices, name)) {
-    throw new TrajectoryError(`unknown ${kind} ${quote(name)}; choose one of ${Object.keys(choices).join(', ')}`);
+    throw new TrajectoryError(`unknown ${kind} ${show(name)}; choose one of ${Object.keys(choices).join(', ')}`);
   }
   return choices[name];
 }
@@ -155,14 +155,14 @@ export function count(name, value) {
 
 /** @param {string} name @param {number} value @returns {number} it, if finite */
 export function number(name, value) {
-  if (!Number.isFinite(value)) throw new TrajectoryError(`${name} is ${showNumber(value)}; expected a finite number`);
+  if (!Number.isFinite(value)) throw new TrajectoryError(`${name} is ${show(value)}; expected a finite number`);
   return value;
 }
 
 /** @param {string} name @param {number} value @returns {number} it, if positive and finite */
 export function positive(name, value) {
   if (!(value > 0 && value < Infinity)) {
-    throw new TrajectoryError(`${name} is ${showNumber(value)}; expected a positive number`);
+    throw new TrajectoryError(`${name} is ${show(value)}; expected a positive number`);
   }
   return value;
 }

@@ -91,8 +91,8 @@ export function fromKeyframes(keyframes, { frames, easing, focal, path: place })
     return {
       c2w,
       focals,
-      keyframes: path.poses.map((pose, k) => ({
-        c2w: Float64Array.from(pose),
+      keyframes: path.poses.map((numbers, k) => ({
+        c2w: Float64Array.from(numbers),
         focal: path.focals[k],
         frame: path.duration ? inverse(curve, (path.times[k] - path.begin) / path.duration) * (frames - 1) : 0,
       })),

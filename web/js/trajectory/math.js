@@ -7,7 +7,7 @@
  * @typedef {[number, number, number, number]} Quaternion
  */
 
-import { TrajectoryError, showFloats } from './messages.js';
+import { TrajectoryError, show } from './messages.js';
 
 /** @type {Vector} */
 export const RIGHT = [1, 0, 0];
@@ -199,7 +199,7 @@ export function invertPose(m) {
 export function lookAt(position, target) {
   const away = subtract(target, position);
   const far = length(away);
-  if (far === 0) throw new TrajectoryError(`a camera at ${showFloats(position)} cannot look at its own position`);
+  if (far === 0) throw new TrajectoryError(`a camera at ${show(Array.from(position))} cannot look at its own position`);
   const z = scale(away, 1 / far);
   let x = cross(DOWN, z);
   const level = length(x);

@@ -12,7 +12,7 @@
  */
 
 import { VIEW_COLORS } from './document.js';
-import { TrajectoryError, inPlace, quote } from './messages.js';
+import { TrajectoryError, inPlace, show } from './messages.js';
 import { count } from './interpolation.js';
 import { fromKeyframes } from './keyframes.js';
 import { combine, makeMove } from './moves.js';
@@ -63,9 +63,7 @@ function listedViews(document, views, frames, aspect) {
   names.forEach((name, v) => {
     const first = names.indexOf(name);
     if (first < v) {
-      throw new TrajectoryError(
-        `trajectory JSON, views[${v}]: the name ${quote(name)} is already that of views[${first}]`,
-      );
+      throw new TrajectoryError(`the name ${show(name)} is already that of views[${first}]`, `views[${v}]`);
     }
   });
   return described.map((view, v) => ({

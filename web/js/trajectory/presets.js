@@ -7,7 +7,7 @@
  * @typedef {{name: string, description: string, parameters: Parameter[]}} Preset
  */
 
-import { TrajectoryError, quote } from './messages.js';
+import { TrajectoryError, show } from './messages.js';
 
 /** Focal length divided by the image width: the camera of CVD's own rigs, 60 degrees wide. */
 export const DEFAULT_FOCAL = 223.578 / 256;
@@ -75,7 +75,7 @@ export function parametersOf(kind, { name, parameters }, given) {
   for (const key of Object.keys(given)) {
     if (parameters.some((parameter) => parameter.name === key)) continue;
     const known = parameters.map((parameter) => parameter.name).join(', ') || 'none';
-    throw new TrajectoryError(`${kind} ${quote(name)} has no parameter ${quote(key)}; it takes ${known}`);
+    throw new TrajectoryError(`${kind} ${show(name)} has no parameter ${show(key)}; it takes ${known}`);
   }
   return Object.fromEntries(
     parameters.map((parameter) => [parameter.name, given[parameter.name] ?? parameter.default]),

@@ -42,25 +42,28 @@ export function readTransforms(text, fileName) {
     }
     const name = named ? frame.view : fileName;
     const number = named ? frame.frame : i;
-    if (typeof name !== 'string' || !name)
+    if (typeof name !== 'string' || !name) {
       throw new TrajectoryError(`${where}: "view" is ${show(name)}; expected a name`);
+    }
     if (!Number.isInteger(number) || number < 0) {
       throw new TrajectoryError(
         `${where}: "frame" is ${show(number ?? null)}; a frame that names its "view" needs its number there`,
       );
     }
     const cameras = views.get(name) ?? new Map();
-    if (cameras.has(number))
+    if (cameras.has(number)) {
       throw new TrajectoryError(
         `${where}: frame ${number} of view ${show(name)} is already given; keep one of the two`,
       );
+    }
     views.set(name, cameras.set(number, cameraOf({ ...data, ...frame }, where)));
   });
   return [...views].map(([name, cameras]) => {
     const numbers = [...cameras.keys()].sort((a, b) => a - b);
     const gap = numbers.find((number, k) => k > 0 && number !== numbers[k - 1] + 1);
-    if (gap !== undefined)
+    if (gap !== undefined) {
       throw new TrajectoryError(`view ${show(name)} has no frame ${gap - 1}; add the missing frames`);
+    }
     return { name, cameras: numbers.map((number) => /** @type {Camera} */ (cameras.get(number))) };
   });
 }
@@ -76,15 +79,17 @@ function cameraOf(settings, where) {
   }
   const get = (/** @type {string} */ key) => {
     if (settings[key] === undefined) return null;
-    if (!Number.isFinite(settings[key]))
+    if (!Number.isFinite(settings[key])) {
       throw new TrajectoryError(`${where}.${key} is ${show(settings[key])}; expected a finite number`);
+    }
     return settings[key];
   };
   for (const key of DISTORTION) {
-    if (get(key))
+    if (get(key)) {
       throw new TrajectoryError(
         `${where}: lens distortion ${key} = ${get(key)}; only pinhole cameras are supported: undistort first`,
       );
+    }
   }
   const [w, h, cx, cy] = ['w', 'h', 'cx', 'cy'].map(get);
   if (!(w > 0 && h > 0)) {
@@ -120,8 +125,9 @@ function matrixOf(rows, where) {
     Array.isArray(rows) &&
     (rows.length === 3 || rows.length === 4) &&
     rows.every((row) => Array.isArray(row) && row.length === 4 && row.every(Number.isFinite));
-  if (!sized)
+  if (!sized) {
     throw new TrajectoryError(`${where}.transform_matrix: not a matrix of numbers; expected 3x4 or 4x4 numbers`);
+  }
   if (
     rows.length === 4 &&
     rows[3].some((/** @type {number} */ value, /** @type {number} */ i) => value !== Number(i === 3))

@@ -7,7 +7,7 @@ import { BOXES, EDGES, FLOOR, corners, floorLines } from './reference_scene.js';
 /**
  * @typedef {import('./painter.js').Point} Point
  * @typedef {import('./painter.js').Painter} Painter
- * @typedef {import('./theme.js').Theme} Theme
+ * @typedef {import('../theme.js').Theme} Theme
  */
 
 const MOST_DRAWN = 256;
@@ -15,7 +15,12 @@ const MOST_DRAWN = 256;
 const CROWDED = 3;
 
 /** Corners of a frustum's picture in order around, as shares of its width and height; the first two are its roof. */
-const PICTURE = [[0, 0], [1, 0], [1, 1], [0, 1]];
+const PICTURE = [
+  [0, 0],
+  [1, 0],
+  [1, 1],
+  [0, 1],
+];
 
 /**
  * The point that a camera at `c2w` (16 numbers from `offset`) sees at (u, v) in 0 ... 1, `depth` in front of it.
@@ -32,8 +37,12 @@ const PICTURE = [[0, 0], [1, 0], [1, 1], [0, 1]];
 export function seenPoint(c2w, offset, intrinsics, lens, u, v, depth) {
   const x = ((u - intrinsics[lens + 2]) / intrinsics[lens]) * depth;
   const y = ((v - intrinsics[lens + 3]) / intrinsics[lens + 1]) * depth;
-  return /** @type {Point} */ ([0, 4, 8].map((row) =>
-    c2w[offset + row] * x + c2w[offset + row + 1] * y + c2w[offset + row + 2] * depth + c2w[offset + row + 3]));
+  return /** @type {Point} */ (
+    [0, 4, 8].map(
+      (row) =>
+        c2w[offset + row] * x + c2w[offset + row + 1] * y + c2w[offset + row + 2] * depth + c2w[offset + row + 3],
+    )
+  );
 }
 
 /**
@@ -76,9 +85,13 @@ export function drawFloor(painter, theme) {
  *   shows, and pixels per world unit
  */
 export function drawGrid(painter, theme, { axes: [a, b], low, high, pixels }) {
-  const step = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]
-    .find((size) => size * pixels >= 18) ?? 1000;
-  for (const [along, across] of [[a, b], [b, a]]) {
+  const step =
+    [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000].find((size) => size * pixels >= 18) ??
+    1000;
+  for (const [along, across] of [
+    [a, b],
+    [b, a],
+  ]) {
     const first = Math.ceil(low[along] / step);
     const last = Math.floor(high[along] / step);
     for (let i = first; i <= last; i++) {
@@ -95,7 +108,10 @@ export function drawGrid(painter, theme, { axes: [a, b], low, high, pixels }) {
     for (const [i, j] of EDGES) painter.line([at[i], at[j]], theme.gridStrong, { alpha: 0.8 });
   }
   if (a !== 1 && b !== 1) return;
-  const floor = /** @type {Point[]} */ ([[0, FLOOR, 0], [0, FLOOR, 0]]);
+  const floor = /** @type {Point[]} */ ([
+    [0, FLOOR, 0],
+    [0, FLOOR, 0],
+  ]);
   const flat = a === 1 ? b : a;
   floor[0][flat] = low[flat];
   floor[1][flat] = high[flat];
@@ -197,16 +213,23 @@ export function drawHandles(painter, theme, handles, { selection, hover, colors 
     } else if (kind === 'aim' || kind === 'roll') {
       painter.line([from, point], color, { alpha: 0.8 });
       painter.mark(point, kind === 'aim' ? 'disc' : 'square', {
-        size: (kind === 'aim' ? 5 : 3.5) + grow, color: theme.text, fill: color,
+        size: (kind === 'aim' ? 5 : 3.5) + grow,
+        color: theme.text,
+        fill: color,
       });
     } else if (kind === 'end') {
       painter.mark(point, key === 0 ? 'ring' : 'square', {
-        size: (mine ? 4.5 : 3.5) + grow, color, fill: theme.background, width: 2,
+        size: (mine ? 4.5 : 3.5) + grow,
+        color,
+        fill: theme.background,
+        width: 2,
       });
     } else {
       painter.mark(point, 'diamond', {
-        size: (taken ? 7 : mine ? 5.5 : 4) + grow, color: taken ? theme.text : color,
-        fill: mine ? color : theme.background, width: taken ? 2 : 1.5,
+        size: (taken ? 7 : mine ? 5.5 : 4) + grow,
+        color: taken ? theme.text : color,
+        fill: mine ? color : theme.background,
+        width: taken ? 2 : 1.5,
       });
     }
   }

@@ -21,8 +21,10 @@ export const BOXES = [
 
 /** Corner i of a box: bit 0 is x, bit 1 y, bit 2 z. */
 export function corners(/** @type {{center: Point, size: Point}} */ { center, size }) {
-  return Array.from({ length: 8 }, (_, i) =>
-    /** @type {Point} */ (center.map((middle, axis) => middle + size[axis] * ((i >> axis) & 1 ? 0.5 : -0.5))));
+  return Array.from(
+    { length: 8 },
+    (_, i) => /** @type {Point} */ (center.map((middle, axis) => middle + size[axis] * ((i >> axis) & 1 ? 0.5 : -0.5))),
+  );
 }
 
 /** Faces of a box as corner numbers in order around, with the axis and side they face and their share of the light. */
@@ -37,7 +39,18 @@ export const FACES = [
 
 /** Edges of a box as pairs of corner numbers. */
 export const EDGES = [
-  [0, 1], [2, 3], [4, 5], [6, 7], [0, 2], [1, 3], [4, 6], [5, 7], [0, 4], [1, 5], [2, 6], [3, 7],
+  [0, 1],
+  [2, 3],
+  [4, 5],
+  [6, 7],
+  [0, 2],
+  [1, 3],
+  [4, 6],
+  [5, 7],
+  [0, 4],
+  [1, 5],
+  [2, 6],
+  [3, 7],
 ];
 
 /**
@@ -51,7 +64,16 @@ export function floorLines(reach = 4, step = 0.5) {
   /** @type {[Point, Point][]} */
   const lines = [];
   for (let i = -reach; i <= reach + 1e-9; i += step) {
-    lines.push([[i, FLOOR, 1 - reach], [i, FLOOR, 1 + reach]], [[-reach, FLOOR, 1 + i], [reach, FLOOR, 1 + i]]);
+    lines.push(
+      [
+        [i, FLOOR, 1 - reach],
+        [i, FLOOR, 1 + reach],
+      ],
+      [
+        [-reach, FLOOR, 1 + i],
+        [reach, FLOOR, 1 + i],
+      ],
+    );
   }
   return lines;
 }

@@ -6,7 +6,7 @@ import { centerOf, drawnFrames, seenPoint } from './scene_drawing.js';
 
 /**
  * @typedef {import('./painter.js').Point} Point
- * @typedef {import('./state.js').EditorState} EditorState
+ * @typedef {import('../session/session.js').EditSession} EditSession
  */
 
 /** Depth of the frusta that must be in sight. */
@@ -17,7 +17,7 @@ const CAMERA = 0.14;
 /**
  * Points that a pane should show: paths, the frusta at their ends, what cameras look at.
  *
- * @param {EditorState} state
+ * @param {EditSession} session
  * @returns {Point[]}
  */
 export function extentPoints({ built, document, frames }) {
@@ -29,8 +29,10 @@ export function extentPoints({ built, document, frames }) {
       for (const corner of [0, 1]) points.push(seenPoint(c2w, 16 * f, intrinsics, 4 * f, corner, corner, FRUSTUM));
     }
   }
-  for (const view of document.views ?? []) {
-    for (const keyframe of view.keyframes ?? []) if (keyframe.look_at) points.push(keyframe.look_at);
+  for (const view of document?.views ?? []) {
+    for (const keyframe of view.keyframes ?? []) {
+      if (keyframe.look_at) points.push(/** @type {Point} */ (keyframe.look_at));
+    }
   }
   return points;
 }
@@ -38,7 +40,7 @@ export function extentPoints({ built, document, frames }) {
 /**
  * How large cameras are drawn, in world units.
  *
- * @param {EditorState} state
+ * @param {EditSession} session
  */
 export function markSize({ built, frames }) {
   const low = [-0.2, -0.2, 0];

@@ -15,19 +15,19 @@ import { centerOf } from './scene_drawing.js';
 const ORDER = ['aim', 'roll', 'target', 'key', 'end'];
 
 /**
- * @param {import('./state.js').EditorState} state
+ * @param {import('../session/session.js').EditSession} session
  * @param {number} reach  how far in front of a camera its aim is shown
  * @returns {Handle[]}
  */
-export function handlesOf(state, reach) {
+export function handlesOf(session, reach) {
   /** @type {Handle[]} */
   const handles = [];
-  const { built, selection } = state;
+  const { built, selection } = session;
   built.views.forEach((view, v) => {
-    const described = state.document.views?.[v]?.keyframes;
+    const described = session.document?.views?.[v]?.keyframes;
     const made = view.keyframes;
     if (!described || !made) {
-      for (const f of [0, state.frames - 1]) {
+      for (const f of [0, session.frames - 1]) {
         const point = centerOf(view.c2w, f);
         handles.push({ kind: 'end', view: v, key: f === 0 ? 0 : -1, point, from: point });
       }

@@ -2,7 +2,7 @@
  * Number fields and choices of the panel. A number's label can be dragged sideways to change it.
  */
 
-import { follow, h, written } from './dom.js';
+import { follow, h, written } from '../dom.js';
 
 /**
  * @typedef {{
@@ -22,12 +22,20 @@ export function numberField(options) {
   const { label, title, axis, step = 0.01, digits = 3, min = -Infinity, above = -Infinity, max = Infinity } = options;
   let { value } = options;
   const input = h('input', {
-    type: 'text', inputMode: 'decimal', spellcheck: false, autocomplete: 'off', title,
-    'aria-label': title, disabled: options.disabled, placeholder: options.placeholder,
+    type: 'text',
+    inputMode: 'decimal',
+    spellcheck: false,
+    autocomplete: 'off',
+    title,
+    'aria-label': title,
+    disabled: options.disabled,
+    placeholder: options.placeholder,
     value: value === null ? '' : written(value, digits),
   });
   const allowed = (/** @type {number} */ x) => Number.isFinite(x) && x >= min && x > above && x <= max;
-  const show = () => { input.value = value === null ? '' : written(value, digits); };
+  const show = () => {
+    input.value = value === null ? '' : written(value, digits);
+  };
   const read = () => {
     const text = input.value.trim().replace(',', '.');
     if (text === '' && options.placeholder !== undefined) return null;
@@ -61,7 +69,11 @@ export function numberField(options) {
     show();
     options.change(value, true);
   });
-  const name = h('span', { class: axis === undefined ? '' : `cvd-axis${axis}`, title: `${title} (drag to change)` }, label);
+  const name = h(
+    'span',
+    { class: axis === undefined ? '' : `cvd-axis${axis}`, title: `${title} (drag to change)` },
+    label,
+  );
   if (!options.disabled) {
     name.addEventListener('pointerdown', (/** @type {PointerEvent} */ event) => {
       if (event.button !== 0) return;
@@ -91,12 +103,17 @@ export function numberField(options) {
  * @returns {HTMLElement}
  */
 export function choice({ label, title, value, choices, change }) {
-  const select = h('select', { title, 'aria-label': title, onchange: () => change(select.value) },
+  const select = h(
+    'select',
+    { title, 'aria-label': title, onchange: () => change(select.value) },
     ...choices.map((of) => {
       const [key, text] = Array.isArray(of) ? of : [of, of];
       return h('option', { value: key, selected: key === value }, text);
-    }));
-  return label === undefined ? select : h('label', { class: 'cvd-field' }, h('span', { class: 'cvd-fixed' }, label), select);
+    }),
+  );
+  return label === undefined
+    ? select
+    : h('label', { class: 'cvd-field' }, h('span', { class: 'cvd-fixed' }, label), select);
 }
 
 /** A line of the panel with its title. */

@@ -1,6 +1,6 @@
 /** How each kind of pane looks at the world. */
 
-import { FreeCamera, FrontView, PlanView, SideView } from '../trajectory/projection.js';
+import { FreeCamera, FrontView, PlanView, SideView } from '../../trajectory/projection.js';
 
 /** @param {string} kind @returns {any} null for the panes that look through the cameras themselves */
 export function makeProjection(kind) {

@@ -9,7 +9,7 @@ import { seenPoint } from './scene_drawing.js';
 
 /**
  * @typedef {import('./painter.js').Point} Point
- * @typedef {import('./theme.js').Theme} Theme
+ * @typedef {import('../theme.js').Theme} Theme
  * @typedef {{c2w: ArrayLike<number>, intrinsics: ArrayLike<number>, color: string}} View
  * @typedef {{x: number, y: number, width: number, height: number}} Box
  */
@@ -88,7 +88,12 @@ export function drawLens(context, box, view, f, { theme, image, first }) {
 
 /** @param {Painter} painter @param {Lens} lens @param {Theme} theme */
 function drawReference(painter, lens, theme) {
-  const floor = /** @type {Point[]} */ ([[-40, 0.5, -40], [40, 0.5, -40], [40, 0.5, 40], [-40, 0.5, 40]]);
+  const floor = /** @type {Point[]} */ ([
+    [-40, 0.5, -40],
+    [40, 0.5, -40],
+    [40, 0.5, 40],
+    [-40, 0.5, 40],
+  ]);
   painter.polygon(floor, theme.dark ? '#3a3d42' : '#c9cbc8');
   for (const line of floorLines(8)) painter.line(line, theme.dark ? '#ffffff' : '#000000', { alpha: 0.13 });
   const eye = [3, 7, 11].map((i) => lens.c2w[lens.at + i]);
@@ -98,16 +103,27 @@ function drawReference(painter, lens, theme) {
     for (const { around, axis, side, light } of FACES) {
       if (side * (eye[axis] - box.center[axis]) <= box.size[axis] / 2) continue;
       const shade = Math.round((theme.dark ? 58 : 68) * light);
-      painter.polygon(around.map((i) => at[i]), `hsl(${box.tint} 38% ${shade}%)`);
-      painter.line(around.map((i) => at[i]), '#000000', { alpha: 0.25, closed: true });
+      painter.polygon(
+        around.map((i) => at[i]),
+        `hsl(${box.tint} 38% ${shade}%)`,
+      );
+      painter.line(
+        around.map((i) => at[i]),
+        '#000000',
+        { alpha: 0.25, closed: true },
+      );
     }
   }
 }
 
 /** A flat picture in perspective, as triangles small enough to look right. */
-function drawImagePlane(/** @type {CanvasRenderingContext2D} */ context, /** @type {Lens} */ lens,
-  /** @type {CanvasImageSource & {width: number, height: number}} */ image, /** @type {View} */ first,
-  /** @type {Box} */ box) {
+function drawImagePlane(
+  /** @type {CanvasRenderingContext2D} */ context,
+  /** @type {Lens} */ lens,
+  /** @type {CanvasImageSource & {width: number, height: number}} */ image,
+  /** @type {View} */ first,
+  /** @type {Box} */ box,
+) {
   const cells = box.width > 220 ? 12 : 7;
   const crop = fitted({ x: 0, y: 0, width: image.width, height: image.height }, box.width / box.height);
   const grid = Array.from({ length: (cells + 1) ** 2 }, (_, i) => {
@@ -127,8 +143,13 @@ function drawImagePlane(/** @type {CanvasRenderingContext2D} */ context, /** @ty
 
 /** @typedef {{x: number, y: number, depth: number, u: number, v: number}} Corner */
 
-function drawTriangle(/** @type {CanvasRenderingContext2D} */ context, /** @type {CanvasImageSource} */ image,
-  /** @type {Corner} */ a, /** @type {Corner} */ b, /** @type {Corner} */ c) {
+function drawTriangle(
+  /** @type {CanvasRenderingContext2D} */ context,
+  /** @type {CanvasImageSource} */ image,
+  /** @type {Corner} */ a,
+  /** @type {Corner} */ b,
+  /** @type {Corner} */ c,
+) {
   if (a.depth < NEAR || b.depth < NEAR || c.depth < NEAR) return;
   const area = (b.u - a.u) * (c.v - a.v) - (c.u - a.u) * (b.v - a.v);
   if (!area) return;

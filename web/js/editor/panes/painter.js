@@ -170,8 +170,12 @@ export class Painter {
   }
 
   /** Where the segment a b meets the near plane; the depth changes evenly along it. */
-  #cut(/** @type {ArrayLike<number>} */ a, /** @type {number} */ depthA, /** @type {ArrayLike<number>} */ b,
-    /** @type {number} */ depthB) {
+  #cut(
+    /** @type {ArrayLike<number>} */ a,
+    /** @type {number} */ depthA,
+    /** @type {ArrayLike<number>} */ b,
+    /** @type {number} */ depthB,
+  ) {
     const t = (this.near - depthA) / (depthB - depthA);
     return this.projection.project([a[0] + t * (b[0] - a[0]), a[1] + t * (b[1] - a[1]), a[2] + t * (b[2] - a[2])]);
   }

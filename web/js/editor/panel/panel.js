@@ -2,7 +2,7 @@
  * The sheets below (or beside) the panes: shape of the path, view, checks, JSON.
  */
 
-import { fill, h } from './dom.js';
+import { fill, h } from '../dom.js';
 import { checksSheet } from './sheet_checks.js';
 import { jsonSheet } from './sheet_json.js';
 import { shapeSheet } from './sheet_shape.js';
@@ -10,7 +10,7 @@ import { speedSheet } from './sheet_speed.js';
 import { viewSheet } from './sheet_view.js';
 
 /**
- * @typedef {{signature: () => string, content: () => Node, draw?: (theme: import('./theme.js').Theme) => void}} Sheet
+ * @typedef {{signature: () => string, content: () => Node, draw?: (theme: import('../theme.js').Theme) => void}} Sheet
  *   rebuilt whenever the signature differs, drawn with every frame
  */
 
@@ -18,55 +18,70 @@ export class Panel {
   #built = '';
 
   /**
-   * @param {import('./editor.js').TrajectoryEditor} editor
+   * @param {import('../editor.js').TrajectoryEditor} editor
    * @param {AbortSignal} signal
    */
   constructor(editor, signal) {
     this.editor = editor;
     /** @type {Record<string, Sheet>} */
     this.sheets = {
-      shape: shapeSheet(editor, signal), speed: speedSheet(editor, signal), view: viewSheet(editor, signal),
-      checks: checksSheet(editor), json: jsonSheet(editor),
+      shape: shapeSheet(editor, signal),
+      speed: speedSheet(editor, signal),
+      view: viewSheet(editor, signal),
+      checks: checksSheet(editor),
+      json: jsonSheet(editor),
     };
     this.open = 'shape';
     /** @type {Record<string, HTMLElement>} */
     this.tabs = {};
     for (const name of Object.keys(this.sheets)) {
-      this.tabs[name] = h('button', { type: 'button', class: 'cvd-button', role: 'tab', onclick: () => this.show(name) });
+      this.tabs[name] = h('button', {
+        type: 'button',
+        class: 'cvd-button',
+        role: 'tab',
+        onclick: () => this.show(name),
+      });
     }
     fill(this.tabs.speed, 'Speed');
     fill(this.tabs.view, 'View');
     fill(this.tabs.json, 'JSON');
     this.sheet = h('div', { class: 'cvd-sheet', role: 'tabpanel' });
-    this.element = h('div', { class: 'cvd-panel' },
-      h('div', { class: 'cvd-tabs', role: 'tablist' }, ...Object.values(this.tabs)), this.sheet);
+    this.element = h(
+      'div',
+      { class: 'cvd-panel' },
+      h('div', { class: 'cvd-tabs', role: 'tablist' }, ...Object.values(this.tabs)),
+      this.sheet,
+    );
   }
 
   /** @param {string} name */
   show(name) {
     this.open = name;
-    this.editor.state.redraw();
+    this.editor.session.redraw();
   }
 
-  /** Show the state as it is now. @param {import('./theme.js').Theme} theme */
+  /** Show the session as it is now. @param {import('../theme.js').Theme} theme */
   update(theme) {
     this.#update();
     this.sheets[this.open].draw?.(theme);
   }
 
   #update() {
-    const { state } = this.editor;
+    const { session } = this.editor;
     for (const [name, tab] of Object.entries(this.tabs)) tab.setAttribute('aria-selected', String(name === this.open));
-    const form = state.viewForm();
+    const form = session.form;
     const shape = form === 'rig' ? 'Rig' : form === 'moves' ? 'Moves' : 'Keyframe';
     if (this.tabs.shape.textContent !== shape) fill(this.tabs.shape, shape);
-    const problems = state.checks.filter((check) => check.severity !== 'info');
+    const problems = session.checks;
     const bad = problems.some((check) => check.severity === 'error');
     const label = `Checks ${problems.length} ${bad}`;
     if (this.tabs.checks.dataset.shown !== label) {
       this.tabs.checks.dataset.shown = label;
-      fill(this.tabs.checks, 'Checks',
-        problems.length > 0 && h('span', { class: `cvd-count ${bad ? 'cvd-bad' : ''}` }, String(problems.length)));
+      fill(
+        this.tabs.checks,
+        'Checks',
+        problems.length > 0 && h('span', { class: `cvd-count ${bad ? 'cvd-bad' : ''}` }, String(problems.length)),
+      );
     }
     const sheet = this.sheets[this.open];
     const signature = `${this.open} ${sheet.signature()}`;
@@ -78,7 +93,8 @@ export class Panel {
 
   /** Keep the focus where it was, on what takes its place. */
   #rebuild(/** @type {Sheet} */ sheet, /** @type {boolean} */ same) {
-    const controls = () => /** @type {HTMLElement[]} */ ([...this.sheet.querySelectorAll('input, select, textarea, button')]);
+    const controls = () =>
+      /** @type {HTMLElement[]} */ ([...this.sheet.querySelectorAll('input, select, textarea, button')]);
     const before = controls();
     const active = /** @type {HTMLElement} */ (document.activeElement);
     const at = same ? before.indexOf(active) : -1;
@@ -88,7 +104,8 @@ export class Panel {
     if (same) this.sheet.scrollTop = scrollTop;
     if (at < 0) return;
     const now = controls();
-    const next = now[at]?.getAttribute('aria-label') === name ? now[at] : now.find((of) => of.getAttribute('aria-label') === name);
+    const next =
+      now[at]?.getAttribute('aria-label') === name ? now[at] : now.find((of) => of.getAttribute('aria-label') === name);
     next?.focus({ preventScroll: true });
     if (next instanceof HTMLInputElement && next.type === 'text') next.select();
   }

@@ -3,8 +3,8 @@
  * steep the camera is fast.
  */
 
-import { follow, h, keyboardSink, placeOn } from './dom.js';
-import { Surface } from './surface.js';
+import { follow, h, keyboardSink, placeOn } from '../dom.js';
+import { Surface } from '../surface.js';
 
 /** @typedef {[number, number][]} Points  (time, way), strictly inside (0, 0) ... (1, 1) */
 
@@ -29,15 +29,17 @@ export class CurveGraph {
    */
   constructor(host) {
     this.host = host;
-    this.canvas = /** @type {HTMLCanvasElement} */ (h('canvas', {
-      title: 'Time to the right, way up. Double click adds a point; drag one away to remove it.',
-    }));
+    this.canvas = /** @type {HTMLCanvasElement} */ (
+      h('canvas', {
+        title: 'Time to the right, way up. Double click adds a point; drag one away to remove it.',
+      })
+    );
     this.element = h('div', { class: 'cvd-curve' }, this.canvas, keyboardSink('Speed curve'));
     this.#surface = new Surface(this.canvas, host.redraw);
     this.#attach();
   }
 
-  /** @param {import('./theme.js').Theme} theme */
+  /** @param {import('../theme.js').Theme} theme */
   draw(theme) {
     const surface = this.#surface;
     if (!surface.begin(theme.background)) return;
@@ -108,9 +110,7 @@ export class CurveGraph {
     const time = (x - PAD) / (width - 2 * PAD);
     const way = (height - PAD - y) / (height - 2 * PAD);
     const round = (/** @type {number} */ value) => Math.round(value * 1000) / 1000;
-    return [
-      round(Math.min(Math.max(time, time0 + APART), time1 - APART)), round(Math.min(Math.max(way, way0), way1)),
-    ];
+    return [round(Math.min(Math.max(time, time0 + APART), time1 - APART)), round(Math.min(Math.max(way, way0), way1))];
   }
 
   #attach() {
@@ -134,7 +134,9 @@ export class CurveGraph {
             : points.map((point, i) => (i === found ? this.#between(points, i, x, y) : point));
           host.change(now, false);
         },
-        end: () => { if (now !== points) host.change(now, true); },
+        end: () => {
+          if (now !== points) host.change(now, true);
+        },
       });
     });
     canvas.addEventListener('pointermove', (event) => {
@@ -150,7 +152,12 @@ export class CurveGraph {
       const [x, y] = placeOn(event, canvas);
       const points = host.points();
       const found = this.#pointAt(x, y);
-      if (found !== null) return host.change(points.filter((_, i) => i !== found), true);
+      if (found !== null) {
+        return host.change(
+          points.filter((_, i) => i !== found),
+          true,
+        );
+      }
       const { width } = this.#surface;
       const time = (x - PAD) / (width - 2 * PAD);
       const i = points.findIndex((point) => point[0] > time);
