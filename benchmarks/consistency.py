@@ -33,7 +33,7 @@ from cvd_core.evaluation.objects import track_objects
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.runs import mini
 from cvd_core.sampling.settings import Settings
-from cvd_core.scenes.paths import camera_paths, random_amounts
+from cvd_core.scenes.paths import SPREAD, camera_paths, random_amounts
 from cvd_core.scenes.render import film
 from cvd_core.scenes.world import OBJECT_COLOURS, Scene, random_scene
 
@@ -90,7 +90,7 @@ def held_out(index: int, views: int) -> tuple[Scene, NDArray[np.float64]]:
     """Static scene ``index`` and amounts ``(views, 5)`` of its camera paths; the first ones are the same for any V."""
     rng = np.random.default_rng((0, HELD_OUT, index))
     scene = random_scene(rng, moving=False)
-    return scene, np.stack([random_amounts(rng, mini.SPREAD) for _ in range(views)])
+    return scene, np.stack([random_amounts(rng, SPREAD) for _ in range(views)])
 
 
 def videos_of(task: Task) -> tuple[Tensor, Cameras, Scene]:

@@ -22,6 +22,7 @@ from cvd_core.engine.sd15.unet import CollaborativeUNet
 from cvd_core.geometry.plucker import plucker_embedding
 from cvd_core.geometry.rigs import make_rig
 from cvd_core.networks.layout import sites
+from cvd_core.networks.sd15 import LATENT_STRIDE
 from cvd_core.sync.bias import EpipolarBias
 from cvd_core.sync.context import SyncContext, groups_to_partners
 from cvd_core.sync.module import SyncModules
@@ -71,7 +72,7 @@ class Step:
 
     def __post_init__(self) -> None:
         cameras = make_rig("circle", self.views, FRAMES)
-        side, self.generator = self.resolution // 8, torch.Generator().manual_seed(0)
+        side, self.generator = self.resolution // LATENT_STRIDE, torch.Generator().manual_seed(0)
         rows = self.views * BRANCHES
         self.latents = torch.randn(rows, 4, FRAMES, side, side, generator=self.generator)
         text_width = self.network.unet.config.cross_attention_dim

@@ -24,7 +24,7 @@ from torch import Tensor
 from benchmarks.measure import arguments, interleaved, machine, peak_memory, print_table, write_report
 from cvd_core.geometry.epipolar import feature_pixels, pair_geometry
 from cvd_core.geometry.rigs import make_rig
-from cvd_core.networks.layers import HEADS
+from cvd_core.networks.sd15 import HEADS
 from cvd_core.sync.bias import EpipolarBias
 from cvd_core.sync.context import SyncContext, groups_to_partners
 from cvd_core.sync.module import CrossViewAttention, SyncBlock, SyncModule

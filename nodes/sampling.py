@@ -12,11 +12,11 @@ import latent_preview
 import torch
 from comfy_api.latest import io
 
+from cvd_core.networks.sd15 import LATENT_CHANNELS, LATENT_STRIDE
 from cvd_core.networks.sizes import check_size
 from cvd_core.sampling.pairs import Strategy
 from cvd_core.sampling.recurrence import Recurrence
 
-from .host.checks import LATENT_CHANNELS, LATENT_STRIDE
 from .host.guider import CollaborativeGuider
 from .host.recurrence import recurrent_sampler
 from .inputs import check_choices, side_input, verdict

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cvd_core.networks.layout import SD15_LAYERS, SD15_WIDTHS, PerSite
+from cvd_core.networks.layout import PerSite
+from cvd_core.networks.sd15 import SD15_LAYERS, SD15_WIDTHS
 
 
 class CameraMerge(nn.Module):

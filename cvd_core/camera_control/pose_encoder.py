@@ -12,11 +12,10 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, pixel_unshuffle, relu
 
-from cvd_core.networks.layout import SD15_WIDTHS
+from cvd_core.networks.sd15 import LATENT_STRIDE, SD15_WIDTHS
 from cvd_core.networks.temporal import TemporalBlock
 
 PLUCKER_CHANNELS = 6
-LATENT_STRIDE = 8
 POSITIONS = 16
 """Frames in the released encoder's position table."""
 LAYERS_PER_LEVEL = 2

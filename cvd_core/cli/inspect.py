@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from cvd_core.networks.layout import SD15_WIDTHS
+from cvd_core.networks.sd15 import SD15_WIDTHS
 from cvd_core.runs import mini
 from cvd_core.weights import PLACES, Checkpoint, CheckpointInfo, Kind, identify, read_checkpoint, sha256
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 from PIL import Image
 from torch import Tensor
+
+from cvd_core.geometry.interpolation import spaced_frames
 
 MOST_FRAMES = 8
 GAP = 3
@@ -15,7 +16,7 @@ GAP = 3
 
 def sheet_frames(frames: int) -> list[int]:
     """Which of ``frames`` frames a sheet shows: evenly spaced, first and last among them."""
-    return sorted({round(f) for f in np.linspace(0, frames - 1, min(frames, MOST_FRAMES))})
+    return spaced_frames(frames, MOST_FRAMES)
 
 
 def contact_sheet(videos: Tensor, frames: Sequence[int], side: int) -> Image.Image:

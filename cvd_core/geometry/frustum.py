@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvd_core.geometry.cameras import Cameras
+from cvd_core.geometry.interpolation import spaced_frames
 
 MOST_FRUSTA = 5
 """More along one path would hide it."""
@@ -13,7 +14,7 @@ MOST_FRUSTA = 5
 
 def frusta_frames(frames: int) -> list[int]:
     """The frames of a path to draw a frustum at: the first, the last and some between."""
-    return sorted({round(f) for f in np.linspace(0, frames - 1, min(frames, MOST_FRUSTA))})
+    return spaced_frames(frames, MOST_FRUSTA)
 
 
 def frustum_line(cameras: Cameras, view: int, frame: int, depth: float) -> NDArray[np.float64]:

@@ -119,6 +119,11 @@ def clip_times(frames: int, easing: Easing = "linear") -> Array:
     return curve(np.linspace(0.0, 1.0, count("frames", frames)))
 
 
+def spaced_frames(frames: int, most: int) -> list[int]:
+    """At most ``most`` of a clip's frames, evenly spaced, the first and the last among them."""
+    return sorted({round(frame) for frame in np.linspace(0, frames - 1, min(frames, most))})
+
+
 def easing_curve(easing: Easing) -> Callable[[Array], Array]:
     """The map from the share of time gone by to the share of the way done, both from 0 to 1.
 

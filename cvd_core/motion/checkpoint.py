@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cvd_core.motion.module import NORM_GROUPS, MotionModules
+from cvd_core.motion.module import MotionModules
+from cvd_core.networks.sd15 import NORM_GROUPS
 from cvd_core.weights import (
     Kind,
     describe_keys,

@@ -12,12 +12,12 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from cvd_core.networks.layout import SD15_LAYERS, SD15_WIDTHS, PerSite, Site
+from cvd_core.networks.layout import PerSite, Site
+from cvd_core.networks.sd15 import NORM_GROUPS, SD15_LAYERS, SD15_WIDTHS
 from cvd_core.networks.temporal import TemporalBlock
 
 ATTENTIONS = 2
 """Temporal attentions per module."""
-NORM_GROUPS = 32
 PIXELS = 1024
 """Pixels per pass through a module's layers, whose hidden width is 8C: keeps their peak memory independent of the
 number of views, and the attention's batch within what GPU kernels take (65535 with the heads)."""

@@ -1,4 +1,4 @@
-"""Layers that the sync modules and the pose encoder share, under the released parameter names."""
+"""Transformer layers that the added modules of all systems share, under their released parameter names."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.functional import gelu
-
-HEADS = 8
-"""Attention heads everywhere in Stable Diffusion 1.5, AnimateDiff, CameraCtrl and CVD."""
 
 
 class GEGLU(nn.Module):

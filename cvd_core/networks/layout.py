@@ -8,9 +8,7 @@ from typing import Generic, Literal, TypeVar, cast
 
 from torch import nn
 
-SD15_WIDTHS = (320, 640, 1280, 1280)
-SD15_LAYERS = 2
-"""Resnets per down block; up blocks have one more."""
+from cvd_core.networks.sd15 import SD15_LAYERS, SD15_WIDTHS
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from cvd_core.networks.sd15 import LATENT_STRIDE
+
 SMALLEST_SIDE = 64
-SIDE_STEP = 8
+SIDE_STEP = LATENT_STRIDE
 
 
 def check_size(width: int, height: int) -> None:

@@ -11,7 +11,8 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from cvd_core.networks.layers import HEADS, FeedForward
+from cvd_core.networks.layers import FeedForward
+from cvd_core.networks.sd15 import HEADS
 
 Change = Callable[[Tensor], Tensor]
 """What is done to tokens ``(pixels, F, C)`` before q, k and v are made of them."""

@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.sampling.settings import Settings
+from cvd_core.scenes.paths import SPREAD
 from cvd_core.scenes.world import vocabulary
 
 NAME = "mini"
@@ -23,8 +24,6 @@ FRAMES = 8
 """Of every training clip; its position tables end there."""
 SETTINGS: dict[str, Any] = {"width": 64, "height": 64, "steps": 20, "guidance": 3.0}
 """Of a run that says nothing else: the size of the training pictures, and what suits the model."""
-SPREAD = {"truck": 1.5, "dolly": 1.0, "pan": 20.0}
-"""Largest camera motion in training, world units and degrees."""
 
 EXAMPLE = "a red ball and a blue cube on a gray checkered floor under a pale sky"
 ABOUT = (

@@ -10,9 +10,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from cvd_core.sampling.draws import Draws, SlopeTape
+from cvd_core.sampling.draws import Draws
 from cvd_core.sampling.pairs import Round, Strategy, batches, rounds, view_weights
 from cvd_core.sampling.recurrence import NoiseLevel, Recurrence, renoise
+from cvd_core.sync.slopes import SlopeTape
 
 
 @dataclass(frozen=True)

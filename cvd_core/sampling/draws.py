@@ -7,7 +7,6 @@ the draws of another implementation.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from typing import Protocol
 
 import torch
@@ -40,6 +39,12 @@ class Draws(Protocol):
         ...
 
 
+def seeded_generator(*key: int | str) -> torch.Generator:
+    """A generator on the CPU that depends on ``key`` alone: a seed and what it is for."""
+    digest = hashlib.sha256("/".join(map(str, key)).encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little"))
+
+
 class SeededDraws:
     """Draws from a seed, identical on every device and whatever else ran before.
 
@@ -51,19 +56,15 @@ class SeededDraws:
         if not 0 <= seed < 1 << 64:
             raise ValueError(f"seed is {seed}; expected a whole number from 0 to 2**64 - 1")
         self.seed = seed
-        self._slopes = self._stream("slopes")
-        self._permutations = self._stream("permutations")
-        self._renoise = self._stream("renoise")
-        self._solver = self._stream("solver")
-
-    def _stream(self, name: str) -> torch.Generator:
-        digest = hashlib.sha256(f"{self.seed}/{name}".encode()).digest()
-        return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little"))
+        self._slopes = seeded_generator(seed, "slopes")
+        self._permutations = seeded_generator(seed, "permutations")
+        self._renoise = seeded_generator(seed, "renoise")
+        self._solver = seeded_generator(seed, "solver")
 
     def latents(self, shape: Shape) -> Tensor:
         # A stream per view: view 0 starts from the same noise whether two or six views are made.
         return torch.stack(
-            [torch.randn(shape[1:], generator=self._stream(f"latents/{view}")) for view in range(shape[0])]
+            [torch.randn(shape[1:], generator=seeded_generator(self.seed, "latents", view)) for view in range(shape[0])]
         )
 
     def slopes(self, shape: Shape) -> Tensor:
@@ -77,26 +78,3 @@ class SeededDraws:
 
     def solver_noise(self) -> torch.Generator:
         return self._solver
-
-
-class SlopeTape:
-    """Slopes of one network call, drawn on demand and played again when the call is repeated for other views.
-
-    Views that share a round may run in several smaller batches to save memory; each batch must see the slopes that one
-    big batch would have seen, or the result would depend on how much memory there is.
-    """
-
-    def __init__(self, draw: Callable[[Shape], Tensor]) -> None:
-        self._draw = draw
-        self._drawn: list[Tensor] = []
-        self._position = 0
-
-    def rewind(self) -> None:
-        """Start the next batch of the same network call."""
-        self._position = 0
-
-    def __call__(self, shape: Shape) -> Tensor:
-        if self._position == len(self._drawn):
-            self._drawn.append(self._draw(shape))
-        self._position += 1
-        return self._drawn[self._position - 1]

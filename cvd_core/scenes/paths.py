@@ -15,6 +15,8 @@ from cvd_core.geometry.moves import DEFAULT_FOCAL
 
 AXES = ("truck", "pedestal", "dolly", "tilt", "pan")
 """Amounts of a path: along x, y, z in world units; about x and y in degrees."""
+SPREAD = {"truck": 1.5, "dolly": 1.0, "pan": 20.0}
+"""Largest amounts of the paths that the small model in the package has learned."""
 
 
 def random_amounts(rng: np.random.Generator, spread: Mapping[str, float]) -> Array:

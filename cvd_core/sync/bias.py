@@ -20,12 +20,10 @@ from cvd_core.geometry.epipolar import (
     soft_band,
     soft_bias,
 )
+from cvd_core.sync.slopes import Slopes
 
 DEFAULT_CACHE_BYTES = 1 << 30
 """Biases beyond this are rebuilt where they are used: 4 views of 256x256 fit in float16, 512x512 does not."""
-
-Slopes = Callable[[tuple[int, ...]], Tensor]
-"""Draws uniform numbers in [0, 1) of a shape; a pseudo line's angle is pi times one of them."""
 
 
 @dataclass

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import count
 from typing import Literal
 
-from torch import Tensor
-
-from cvd_core.sync.bias import EpipolarBias, Slopes
+from cvd_core.sync.bias import EpipolarBias
+from cvd_core.sync.slopes import Slopes, SlopeTape
 
 Layout = Literal["view branch", "branch view"]
 Partners = Mapping[int, tuple[int, ...]]
@@ -60,18 +58,11 @@ class SyncContext:
 
     def repeatable(self) -> Callable[[], SyncContext]:
         """Gives this context for each evaluation of one module: a second one has the slopes of the first."""
-        drawn: list[Tensor] = []
+        tape = SlopeTape(self.slopes)
 
         def context() -> SyncContext:
-            position = count()
-
-            def slopes(shape: tuple[int, ...]) -> Tensor:
-                i = next(position)
-                if i == len(drawn):
-                    drawn.append(self.slopes(shape))
-                return drawn[i]
-
-            return replace(self, slopes=slopes)
+            tape.rewind()
+            return replace(self, slopes=tape)
 
         return context
 

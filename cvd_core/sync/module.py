@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cvd_core.networks.layers import HEADS, FeedForward
-from cvd_core.networks.layout import SD15_LAYERS, SD15_WIDTHS, PerSite, Site
+from cvd_core.networks.layers import FeedForward
+from cvd_core.networks.layout import PerSite, Site
+from cvd_core.networks.sd15 import HEADS, NORM_GROUPS, SD15_LAYERS, SD15_WIDTHS
 from cvd_core.sync.attention import cross_view_attention
 from cvd_core.sync.context import SyncContext
 
@@ -67,7 +68,7 @@ class EpipolarTransformer(nn.Module):
 
     def __init__(self, channels: int, ops: Any = nn, *, attentions: int = ATTENTIONS, **factory: Any) -> None:
         super().__init__()
-        self.norm = ops.GroupNorm(32, channels, eps=1e-6, **factory)
+        self.norm = ops.GroupNorm(NORM_GROUPS, channels, eps=1e-6, **factory)
         self.proj_in = ops.Linear(channels, channels, **factory)
         self.transformer_blocks = nn.ModuleList([SyncBlock(channels, ops, attentions=attentions, **factory)])
         self.proj_out = ops.Linear(channels, channels, **factory)

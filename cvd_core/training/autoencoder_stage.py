@@ -9,11 +9,13 @@ import torch
 from torch import Tensor
 
 from cvd_core.engine.sd15.patch_autoencoder import PatchAutoencoder
+from cvd_core.networks.sd15 import LATENT_STRIDE
+from cvd_core.sampling.draws import seeded_generator
 from cvd_core.scenes.paths import camera_paths, random_amounts
 from cvd_core.scenes.render import render
 from cvd_core.scenes.world import random_scene
 from cvd_core.training.config import DataConfig
-from cvd_core.training.stage import Batch, Stage, generator
+from cvd_core.training.stage import Batch, Stage
 
 LATENT_NOISE = 0.1
 """Added to the unit-variance latents in training: the decoder must forgive what a diffusion leaves over."""
@@ -38,8 +40,8 @@ class AutoencoderStage(Stage):
 
     def batch(self, step: int, positions: Sequence[int]) -> Batch:
         pictures = torch.cat([self._pictures(step, p) for p in positions[::PER_SCENE]])[: len(positions)]
-        noise = generator(self.seed, "latent noise", step, positions[0])
-        side = self.data.size // 8
+        noise = seeded_generator(self.seed, "latent noise", step, positions[0])
+        side = self.data.size // LATENT_STRIDE
         shape = (len(pictures), self.autoencoder.config["latent_channels"], side, side)
         return {"pictures": pictures, "noise": torch.randn(shape, generator=noise)}
 

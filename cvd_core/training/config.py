@@ -13,6 +13,7 @@ import yaml
 
 from cvd_core.engine.prediction import Prediction
 from cvd_core.geometry.epipolar import Mask
+from cvd_core.scenes.paths import SPREAD
 from cvd_core.sync.module import ATTENTIONS
 
 Precision = Literal["no", "bf16", "fp16"]
@@ -58,7 +59,7 @@ class DataConfig:
 
     size: int = 64
     frames: int = 8
-    spread: dict[str, float] = field(default_factory=lambda: {"truck": 1.5, "dolly": 1.0, "pan": 20.0})
+    spread: dict[str, float] = field(default_factory=lambda: dict(SPREAD))
     clips: int = 6000
     dynamic: float = 0.3
 

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from cvd_core.engine.prediction import signal_and_noise, velocity
+from cvd_core.sampling.draws import seeded_generator
 from cvd_core.training.config import NoiseConfig
 from cvd_core.training.data.source import PairBatch, PairSource
-from cvd_core.training.stage import Batch, Stage, generator
+from cvd_core.training.stage import Batch, Stage
 
 TIMESTEPS = 1000
 
@@ -55,12 +56,12 @@ class DiffusionStage(Stage):
 
     def with_cameras(self, step: int) -> bool:
         """Which kind of pairs a step has, the same in all processes."""
-        draw = torch.rand((), generator=generator(self.seed, type(self).__name__, "with cameras", step))
+        draw = torch.rand((), generator=seeded_generator(self.seed, type(self).__name__, "with cameras", step))
         return bool(draw < self.camera_share)
 
     def draw(self, step: int, positions: Sequence[int]) -> tuple[PairBatch, torch.Generator]:
         """The pairs at some positions of a step's batch, and the random numbers for what is made of them."""
-        rng = generator(self.seed, type(self).__name__, step, positions[0])
+        rng = seeded_generator(self.seed, type(self).__name__, step, positions[0])
         return self.source.draw(step, positions, cameras=self.with_cameras(step)), rng
 
     def noised(self, latents: Tensor, rng: torch.Generator, groups: int | None = None) -> Batch:

@@ -17,13 +17,13 @@ from cvd_core.engine.sd15.loading import BaseModel, load_base
 from cvd_core.engine.sd15.motion import build_motion_unet, new_motion_unet
 from cvd_core.engine.sd15.patch_autoencoder import PatchAutoencoder
 from cvd_core.engine.sd15.unet import CollaborativeUNet
+from cvd_core.sampling.draws import seeded_generator
 from cvd_core.scenes.world import vocabulary
 from cvd_core.sync.checkpoint import load_sync_modules
 from cvd_core.sync.module import SyncModules
 from cvd_core.training.config import TrainConfig
 from cvd_core.training.new_networks import load_tokenizer, new_text_encoder, new_unet, write_tokenizer
 from cvd_core.training.processes import processes
-from cvd_core.training.stage import generator
 from cvd_core.weights import motion_tensors, read_checkpoint
 
 COMPUTED_IN = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -112,5 +112,5 @@ def _new_sync(unet: UNetMotionModel, config: TrainConfig) -> SyncModules:
 def _initial_weights(seed: int, name: str) -> Iterator[None]:
     """Networks made inside the block have weights that depend on ``seed`` and ``name`` alone."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(generator(seed, name).initial_seed())
+        torch.manual_seed(seeded_generator(seed, name).initial_seed())
         yield

@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
-import torch
 from torch import Tensor, nn
 
 Batch = Mapping[str, Tensor]
@@ -29,11 +28,3 @@ class Stage(nn.Module, ABC):
     def trained(self) -> list[tuple[str, nn.Parameter]]:
         """The parameters this stage trains, by name."""
         return [(name, p) for name, p in self.named_parameters() if p.requires_grad]
-
-
-def generator(*key: int | str) -> torch.Generator:
-    """A generator that depends on ``key`` alone."""
-    import hashlib
-
-    digest = hashlib.sha256("/".join(map(str, key)).encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little"))

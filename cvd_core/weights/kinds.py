@@ -9,7 +9,7 @@ from enum import Enum
 
 from torch import Tensor
 
-from cvd_core.networks.layout import SD15_LAYERS, SD15_WIDTHS
+from cvd_core.networks.sd15 import SD15_LAYERS, SD15_WIDTHS
 from cvd_core.weights.checkpoint import Checkpoint
 
 SDXL_WIDTHS = (320, 640, 1280)

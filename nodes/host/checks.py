@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import comfy.model_sampling
 
+from cvd_core.networks.sd15 import LATENT_CHANNELS, LATENT_STRIDE
+
 from ..types import EpipolarSpec, PluckerRays
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-LATENT_CHANNELS = 4
-LATENT_STRIDE = 8
 
 
 def check_latent(latent: Tensor, rays: PluckerRays) -> None:

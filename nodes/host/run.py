@@ -12,14 +12,15 @@ import comfy.model_patcher
 from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 
+from cvd_core.networks.sd15 import LATENT_STRIDE
 from cvd_core.sampling.collaborate import Batch
-from cvd_core.sampling.draws import Draws, SlopeTape
+from cvd_core.sampling.draws import Draws
 from cvd_core.sync.bias import EpipolarBias
 from cvd_core.sync.context import SyncContext, groups_to_partners
+from cvd_core.sync.slopes import SlopeTape
 
 from ..types import PluckerRays
 from .animatediff import AnimateDiff, Frames
-from .checks import LATENT_STRIDE
 from .injection import KEY, SyncSettings
 from .packing import pack, pack_conds, shared_rows, unpack, unpack_conds
 

@@ -13,6 +13,7 @@ from torch.nn.functional import interpolate
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.geometry.epipolar import epipolar_lines, feature_pixels, pair_geometry, pseudo_lines
 from cvd_core.geometry.plucker import camera_rays
+from cvd_core.networks.sd15 import LATENT_STRIDE
 from cvd_core.sync.bias import EpipolarBias
 
 from ..types import EpipolarSpec
@@ -20,8 +21,6 @@ from .pictures import ACCENT, FINE, Point, label, panel_size, sheet, to_images, 
 
 SIDE = 320
 """Longer side of a panel, in pixels."""
-LATENT = 8
-"""Image pixels per latent pixel: the finest attention that the mask works in."""
 ANGLES = (0.15, 0.4, 0.65, 0.9)
 """Slopes shown where the real ones are drawn at random, as shares of pi."""
 _BAND = torch.tensor([255, 176, 0]) / 255
@@ -39,7 +38,7 @@ def draw_band(spec: EpipolarSpec, view: int, point: Point, images: Tensor | None
         images: ``(V, F, H, W, 3)`` in 0..1 to draw over; None: a room that the cameras look into.
     """
     size = panel_size(spec.width, spec.height, SIDE)
-    w, h = spec.width // LATENT, spec.height // LATENT
+    w, h = spec.width // LATENT_STRIDE, spec.height // LATENT_STRIDE
     query = min(int(point[1] * h), h - 1) * w + min(int(point[0] * w), w - 1)
     weights, lines, degenerate = _weights(spec, view, query, (h, w))
     x, y, _ = feature_pixels(spec.width, spec.height, w, h)[query].tolist()

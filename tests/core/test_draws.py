@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from cvd_core.sampling.draws import SeededDraws, SlopeTape
+from cvd_core.sampling.draws import SeededDraws
+from cvd_core.sync.slopes import SlopeTape
 
 SHAPE = (3, 4, 2, 5, 6)
 

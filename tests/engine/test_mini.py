@@ -19,6 +19,7 @@ from cvd_core.runs.models import MINI
 from cvd_core.runs.plan import Inputs, read_inputs
 from cvd_core.runs.record import RunRecord, record_models
 from cvd_core.sampling.settings import Settings
+from cvd_core.scenes.paths import SPREAD
 from cvd_core.training.config import load_config
 from cvd_core.video.files import read_video
 from tests.formula import ModelFiles
@@ -62,7 +63,7 @@ def test_what_is_said_of_it_is_how_it_was_trained() -> None:
     trained = load_config(Path(cvd_core.__file__).parent / "training" / "configs" / "mini.yaml")
     assert (mini.SETTINGS["width"], mini.SETTINGS["height"]) == (trained.data.size, trained.data.size)
     assert trained.data.frames == mini.FRAMES
-    assert trained.data.spread == mini.SPREAD
+    assert trained.data.spread == SPREAD
     assert trained.networks.widths == mini.WIDTHS
     pipeline = load_pipeline(MINI)
     assert pipeline.unet.widths == mini.WIDTHS

@@ -18,10 +18,11 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor, nn
 
+from cvd_core.sampling.draws import seeded_generator
 from cvd_core.training.config import LoopConfig
 from cvd_core.training.loop import learning_rate, load_checkpoint, train_stage
 from cvd_core.training.metrics import check_tensorboard
-from cvd_core.training.stage import Batch, Stage, generator
+from cvd_core.training.stage import Batch, Stage
 
 CONFIG = LoopConfig(steps=12, batch=8, learning_rate=0.02, warmup=3, log_every=4, ema=0.9)
 
@@ -43,7 +44,7 @@ class Line(Stage):
     def batch(self, step: int, positions: Sequence[int]) -> Batch:
         if step == self.interrupt_at:
             os.kill(os.getpid(), signal.SIGINT)
-        return {"x": torch.randn(len(positions), 1, generator=generator("line", step, positions[0]))}
+        return {"x": torch.randn(len(positions), 1, generator=seeded_generator("line", step, positions[0]))}
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         self.seen.add_(1)

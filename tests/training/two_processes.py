@@ -16,10 +16,11 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from cvd_core.sampling.draws import seeded_generator
 from cvd_core.training.config import LoopConfig
 from cvd_core.training.loop import train_stage
 from cvd_core.training.processes import processes
-from cvd_core.training.stage import Batch, Stage, generator
+from cvd_core.training.stage import Batch, Stage
 from cvd_core.training.trainer import Run
 from tests.training.small import small_config
 
@@ -43,7 +44,7 @@ class Plane(Stage):
     def batch(self, step: int, positions: Sequence[int]) -> Batch:
         if step == self.interrupt_at:
             os.kill(os.getpid(), signal.SIGINT)
-        return {"x": torch.stack([torch.randn(4, generator=generator("plane", step, p)) for p in positions])}
+        return {"x": torch.stack([torch.randn(4, generator=seeded_generator("plane", step, p)) for p in positions])}
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         x = batch["x"]

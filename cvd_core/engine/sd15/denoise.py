@@ -13,14 +13,13 @@ from cvd_core.engine.sd15.unet import CollaborativeUNet
 from cvd_core.engine.solvers import DiffusersSolver
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.geometry.plucker import plucker_embedding
+from cvd_core.networks.sd15 import LATENT_STRIDE
 from cvd_core.sampling.collaborate import Batch, Progress, sample_together
 from cvd_core.sampling.draws import Draws
 from cvd_core.sampling.guidance import guide
 from cvd_core.sampling.settings import Settings
 from cvd_core.sync.bias import EpipolarBias
 from cvd_core.sync.context import SyncContext, groups_to_partners
-
-LATENT_STRIDE = 8
 
 
 @torch.no_grad()

@@ -17,9 +17,8 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizerFast
 
 from cvd_core.engine.prediction import Prediction
 from cvd_core.engine.sd15.patch_autoencoder import PatchAutoencoder
+from cvd_core.networks.sd15 import LATENT_CHANNELS
 from cvd_core.weights import Kind, identify, load_exact, read_checkpoint, require_kind
-
-SD15_LATENT_CHANNELS = 4
 
 CONFIG_REPOSITORY = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 """Where configs and tokenizer come from when downloading them is allowed."""
@@ -129,7 +128,7 @@ def _single_file_states(
     checkpoint = read_checkpoint(path)
     info = identify(checkpoint)
     require_kind(info, [Kind.BASE], file=path.name, wanted="a Stable Diffusion 1.5 checkpoint")
-    if info.in_channels not in (None, SD15_LATENT_CHANNELS):  # None: the layer is missing, which is told of later
+    if info.in_channels not in (None, LATENT_CHANNELS):  # None: the layer is missing, which is told of later
         raise ValueError(_input_channels_error(path, info.in_channels))
     if lacking := [part for part in ("VAE", "text encoder") if part not in info.parts]:
         raise ValueError(
@@ -226,5 +225,5 @@ def _current_attention_name(key: str) -> str:
 def _input_channels_error(path: Path, channels: int | None) -> str:
     return (
         f"{path.name} takes {channels} input channels, as inpainting and editing models do; expected an SD1.5 "
-        f"text-to-image model with {SD15_LATENT_CHANNELS}"
+        f"text-to-image model with {LATENT_CHANNELS}"
     )

@@ -13,11 +13,11 @@ from tqdm import tqdm
 
 from cvd_core.files import atomic_path
 from cvd_core.geometry.cameras import Cameras
+from cvd_core.sampling.draws import seeded_generator
 from cvd_core.scenes.paths import lens
 from cvd_core.training.config import DataConfig
 from cvd_core.training.data.clips import procedural_pair
 from cvd_core.training.data.source import Autoencoder, PairBatch, PairSource, Tokenize, encode_pairs
-from cvd_core.training.stage import generator
 
 PER_FILE = 250
 
@@ -50,7 +50,7 @@ class LatentPairs(PairSource):
             raise ValueError(
                 f"none of the {len(self.latents)} clips {'rests' if cameras else 'moves'}; make more clips"
             )
-        rng = generator(self.seed, "pairs", step, positions[0])
+        rng = seeded_generator(self.seed, "pairs", step, positions[0])
         index = allowed[torch.randint(len(allowed), (len(positions),), generator=rng)]
         c2w = self.c2w[index].flatten(0, 1)
         return PairBatch(

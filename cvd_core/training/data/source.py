@@ -15,9 +15,9 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from cvd_core.engine.sd15.patch_autoencoder import PatchAutoencoder
 from cvd_core.geometry.cameras import Cameras
+from cvd_core.sampling.draws import seeded_generator
 from cvd_core.training.data.clips import ClipPair
 from cvd_core.training.data.folders import FolderPairs, RealEstate10KPairs, VideoPairs
-from cvd_core.training.stage import generator
 
 ENCODED_AT_ONCE = 8
 """Pictures: an autoencoder of full size takes much memory for each."""
@@ -88,7 +88,7 @@ class FolderSource(PairSource):
         return encode_pairs(pairs, self.autoencoder, self.tokenize)
 
     def _clip(self, folder: FolderPairs, step: int, position: int) -> ClipPair:
-        index = int(torch.randint(len(folder), (), generator=generator(self.seed, "clip", step, position)))
+        index = int(torch.randint(len(folder), (), generator=seeded_generator(self.seed, "clip", step, position)))
         return folder.pair(index, step, position)
 
 
