@@ -27,18 +27,28 @@ from tests.golden.case import Case, Outcome
 Checks = Mapping[str, Callable[[Case], Outcome | None]]
 """By kind; None for a case that the checked code has no call for."""
 
-KINDS = ("geometry", "mask", "module", "schedule", "unet", "sample", "syncam")
+KINDS = ("geometry", "mask", "module", "schedule", "unet", "sample", "syncam", "cami2v")
 NETWORK_KINDS = ("unet", "sample")
 
 
 @cache
 def engine_checks() -> Checks:
     """The core and its engine on diffusers."""
+    from tests.golden.cami2v import replay_cami2v
     from tests.golden.geometry import replay_geometry, replay_mask, replay_module
     from tests.golden.networks import replay_sample, replay_schedule, replay_unet
     from tests.golden.syncam import replay_syncam
 
-    found = (replay_geometry, replay_mask, replay_module, replay_schedule, replay_unet, replay_sample, replay_syncam)
+    found = (
+        replay_geometry,
+        replay_mask,
+        replay_module,
+        replay_schedule,
+        replay_unet,
+        replay_sample,
+        replay_syncam,
+        replay_cami2v,
+    )
     return dict(zip(KINDS, found, strict=True))
 
 

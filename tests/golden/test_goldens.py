@@ -18,7 +18,9 @@ DATA = Path(__file__).parent / "data"
 
 
 @pytest.mark.parametrize(
-    "path", [*replay.golden_files(DATA), *replay.golden_files(DATA / "syncam")], ids=lambda path: path.stem
+    "path",
+    [path for folder in (DATA, DATA / "syncam", DATA / "cami2v") for path in replay.golden_files(folder)],
+    ids=lambda path: path.stem,
 )
 def test_golden(path: Path) -> None:
     """Within the stated tolerance - or, where float32 itself does not pin the number down, within that uncertainty.

@@ -1,0 +1,1 @@
+"""CamI2V: one picture becomes a video along a camera path, on DynamiCrafter (Zheng et al., 2024)."""

@@ -1,0 +1,134 @@
+"""Loading CamI2V, DynamiCrafter and what lies between: whole files, or trained parts over DynamiCrafter's."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cvd_core.cami2v.camera import CameraBranch
+from cvd_core.cami2v.ddim import Predicts
+from cvd_core.cami2v.network import Camera, DynamiCrafterUNet, Layout
+from cvd_core.cami2v.resampler import HEADS, Resampler
+from cvd_core.weights import load_exact, read_checkpoint
+
+_UNET, _POSES, _PICTURE = "model.diffusion_model.", "pose_encoder.", "image_proj_model."
+_PREFIXES = (_UNET, _POSES, _PICTURE)
+_LEVEL = re.compile(r"input_blocks\.(?:1|4|7|10)\.0\.in_layers\.2\.weight")
+
+
+@dataclass(frozen=True)
+class PictureToVideo:
+    """The networks of a file that are not other models' (text and picture encoders, autoencoder).
+
+    Attributes:
+        unet: the denoiser.
+        resampler: the picture's tokens to those of every frame.
+        camera: None in DynamiCrafter.
+        predicts: noise (256 model) or velocity (512 model).
+    """
+
+    unet: DynamiCrafterUNet
+    resampler: Resampler
+    camera: CameraBranch | None
+    predicts: Predicts
+
+    @property
+    def label(self) -> str:
+        """What the file is."""
+        name = {"none": "DynamiCrafter", "plucker": "CameraCtrl on DynamiCrafter", "epipolar": "CamI2V"}
+        return f"{name[self.unet.layout.camera]} {256 if self.predicts == 'noise' else 512}"
+
+
+def load_picture_to_video(
+    path: str | os.PathLike[str],
+    base: str | os.PathLike[str] | None = None,
+    *,
+    dtype: torch.dtype | None = None,
+    ops: Any = nn,
+    head_width: int = 64,
+) -> PictureToVideo:
+    """Read a model file; text encoder, picture encoder and autoencoder in it are left alone.
+
+    Args:
+        path: ``256_cami2v.pt``, ``512_cami2v_50k.pt``, DynamiCrafter's ``model.ckpt`` ..., read without running code.
+        base: DynamiCrafter's file where ``path`` holds the trained parts alone.
+        dtype: of the parameters; None keeps the file's.
+        ops: namespace of the layers; a host may bring its own.
+        head_width: channels of an attention head, which the tensors do not tell.
+
+    Raises:
+        ValueError: the file is something else, holds parts of another model than ``base``, or tensors are missing,
+            unexpected or of another shape (the message names them).
+    """
+    state = _state(path)
+    if base is not None:
+        state = _over(_state(base), state, str(path), str(base))
+    layout, predicts = _layout(state, str(path), head_width)
+    with torch.device("meta"):
+        unet, resampler = DynamiCrafterUNet(layout, ops), _resampler(state, str(path), ops)
+        camera = None if layout.camera == "none" else CameraBranch(layout.widths, ops)
+    parts: list[tuple[nn.Module, str, str]] = [(unet, _UNET, "UNet"), (resampler, _PICTURE, "picture")]
+    if camera is not None:
+        parts.append((camera.pose_encoder, _POSES, "pose encoder"))
+    for module, prefix, what in parts:
+        load_exact(module, _under(state, prefix), file=str(path), what=what, dtype=dtype)
+        module.eval().requires_grad_(False)
+    return PictureToVideo(unet, resampler, camera, predicts)
+
+
+def _state(path: str | os.PathLike[str]) -> dict[str, Tensor]:
+    """Tensors of the three networks under DynamiCrafter's names, whatever wraps them."""
+    tensors = read_checkpoint(path).tensors
+    renamed = {key.replace("framestride_embed", "fps_embedding"): value for key, value in tensors.items()}
+    return {key: value for key, value in renamed.items() if key.startswith(_PREFIXES)}
+
+
+def _over(base: dict[str, Tensor], trained: dict[str, Tensor], path: str, base_path: str) -> dict[str, Tensor]:
+    for key in trained.keys() & base.keys():
+        if trained[key].shape != base[key].shape:
+            raise ValueError(
+                f"{path} was not trained on {base_path}: {key} has shape {tuple(trained[key].shape)} in one and "
+                f"{tuple(base[key].shape)} in the other; take the DynamiCrafter of the same size"
+            )
+    return base | trained
+
+
+def _layout(state: Mapping[str, Tensor], path: str, head_width: int) -> tuple[Layout, Predicts]:
+    unet = _under(state, _UNET)
+    plucker = any(".pluker_projection." in key for key in unet)
+    if "init_attn.0.norm.weight" not in unet:
+        found = "only the camera's part of a CamI2V file" if plucker else "no DynamiCrafter or CamI2V file"
+        help_ = "give DynamiCrafter's file as the base" if plucker else "expected e.g. 256_cami2v.pt or model.ckpt"
+        raise ValueError(f"{path} is {found}: it lacks {_UNET}init_attn; {help_}")
+    camera: Camera = "none"
+    if plucker:
+        camera = "epipolar" if any(".epipolar." in key for key in unet) else "plucker"
+    widths = tuple(value.shape[0] for key, value in sorted(unet.items(), key=_block) if _LEVEL.fullmatch(key))
+    context = next(value.shape[1] for key, value in unet.items() if key.endswith("attn2.to_k_ip.weight"))
+    learned = any(key.endswith(".attn2.alpha") for key in unet)
+    return Layout(widths, head_width, context, learned, camera), "noise" if learned else "velocity"
+
+
+def _block(item: tuple[str, Tensor]) -> int:
+    match = re.match(r"input_blocks\.(\d+)\.", item[0])
+    return int(match[1]) if match else -1
+
+
+def _resampler(state: Mapping[str, Tensor], path: str, ops: Any) -> Resampler:
+    tensors = _under(state, _PICTURE)
+    if "proj_in.weight" not in tensors:
+        raise ValueError(f"{path} lacks {_PICTURE}proj_in.weight, the picture's part; use the whole file")
+    channels, picture = tensors["proj_in.weight"].shape
+    inner = tensors["layers.0.0.to_q.weight"].shape[0]
+    layers = sum(bool(re.fullmatch(r"layers\.\d+\.0\.to_q\.weight", key)) for key in tensors)
+    return Resampler(picture, channels, tensors["proj_out.weight"].shape[0], HEADS, inner // HEADS, layers, ops)
+
+
+def _under(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
