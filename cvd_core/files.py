@@ -1,13 +1,15 @@
-"""Files: the order of their names, and writing so that an interruption never leaves half of one."""
+"""Files: the order of their names, writing so that an interruption leaves no half of one, reading small JSON files."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 def natural_key(name: str) -> tuple[list[tuple[int, str]], str]:
@@ -47,3 +49,36 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+_LARGEST_JSON = 64 << 20
+"""Bytes; configs have a few thousand, a vocabulary a million, the index of a sharded model some more."""
+
+
+def read_json_object(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The object that a JSON file (UTF-8) holds.
+
+    Raises:
+        ValueError: the file is missing, larger than 64 MiB, not valid JSON, nested too deeply, or holds anything but
+            an object.
+    """
+    path = Path(path)
+    try:
+        size = path.stat().st_size
+        text = path.read_bytes() if size <= _LARGEST_JSON else b""
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror or error}") from error
+    if size > _LARGEST_JSON:
+        raise ValueError(f"{path} has {size:,} bytes; expected a small JSON file")
+    try:
+        content = json.loads(text.decode("utf-8-sig"))
+    except RecursionError as error:
+        raise ValueError(f"{path} is nested too deeply; get it again") from error
+    except ValueError as error:  # besides JSON's own: other encodings, numbers of thousands of digits
+        raise ValueError(f"{path} is not valid JSON ({error}); get it again") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} holds a JSON {_JSON_NAMES.get(type(content), 'value')}; expected an object")
+    return content
+
+
+_JSON_NAMES = {list: "array", str: "string", int: "number", float: "number", bool: "boolean", type(None): "null"}

@@ -42,7 +42,7 @@ def load_camera_control(
     checkpoint = read_checkpoint(path)
     encoder_state, merge_state = camera_tensors(checkpoint)
     info = identify(checkpoint)
-    widths, layers = unet_layout(info)
+    widths, layers = unet_layout(info, file=checkpoint.path.name)
     with torch.device("meta"):
         encoder = PoseEncoder(widths, info.frames or POSITIONS, ops)
         merges = CameraMerges(widths, ops, layers_per_block=layers)

@@ -51,7 +51,7 @@ def load_motion_modules(
             f"{checkpoint.path.name} has no position tables (pos_encoder.pe); use a motion module of AnimateDiff v1 to "
             "v3 or a fine-tune of one"
         )
-    widths, layers = unet_layout(info)
+    widths, layers = unet_layout(info, file=checkpoint.path.name, groups=groups)
     middle = any(key.startswith("mid_block.") for key in state)
     with torch.device("meta"):
         modules = MotionModules(widths, info.frames, ops, layers_per_block=layers, groups=groups, middle=middle)

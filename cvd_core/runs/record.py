@@ -17,7 +17,7 @@ import torch
 
 import cvd_core
 from cvd_core.engine.sd15.assemble import ModelPaths
-from cvd_core.engine.sd15.loading import WEIGHT_NAMES, weights_file
+from cvd_core.engine.sd15.folder import COMPONENTS, weights_files
 from cvd_core.files import atomic_path
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.sampling.settings import Settings
@@ -241,9 +241,9 @@ def _recorded_files(role: str, path: Path) -> tuple[RecordedFile, ...]:
 
 def _files_of_folder(folder: Path, *, with_weights: bool) -> list[Path]:
     """What ``engine.sd15.loading.load_base`` reads of a diffusers folder, which may hold other formats too."""
-    files = [folder / component / "config.json" for component in WEIGHT_NAMES]
+    files = [folder / component / "config.json" for component in COMPONENTS]
     if with_weights:
-        files += [weights_file(folder, component) for component in WEIGHT_NAMES]
+        files += [file for component in COMPONENTS for file in weights_files(folder, component)]
     return files + sorted(file for file in (folder / "tokenizer").iterdir() if file.is_file())
 
 

@@ -28,7 +28,7 @@ def load_sync_modules(path: str | os.PathLike[str], *, dtype: torch.dtype | None
     """
     checkpoint = read_checkpoint(path)
     state = sync_tensors(checkpoint)
-    widths, layers = unet_layout(identify(checkpoint))
+    widths, layers = unet_layout(identify(checkpoint), file=checkpoint.path.name)
     with torch.device("meta"):
         modules = SyncModules(widths, ops, layers_per_block=layers, attentions=_attentions(state))
     load_exact(modules, state, file=str(path), what="sync module", dtype=dtype)
@@ -37,5 +37,4 @@ def load_sync_modules(path: str | os.PathLike[str], *, dtype: torch.dtype | None
 
 def _attentions(keys: Iterable[str]) -> int:
     """Attentions per module; those of the released file if too much is missing to tell."""
-    found = [int(m[1]) for key in keys if (m := re.search(r"\.attention_blocks\.(\d+)\.", key))]
-    return max(found) + 1 if found else ATTENTIONS
+    return len({m[1] for key in keys if (m := re.search(r"\.attention_blocks\.(\d+)\.", key))}) or ATTENTIONS

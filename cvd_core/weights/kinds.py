@@ -1,4 +1,4 @@
-"""Telling from a checkpoint's keys and shapes what it is: artists pick files by name, and names say little."""
+"""Telling what a checkpoint is from its keys and shapes: artists pick files by name, and names say little."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from enum import Enum
 
 from torch import Tensor
 
-from cvd_core.networks.sd15 import SD15_LAYERS, SD15_WIDTHS
+from cvd_core.networks.sd15 import NORM_GROUPS, SD15_LAYERS, SD15_WIDTHS
 from cvd_core.weights.checkpoint import Checkpoint
 
 SDXL_WIDTHS = (320, 640, 1280)
@@ -32,11 +32,23 @@ class Kind(Enum):
     SYNC = "a CVD sync module"
     LORA_KOHYA = "a LoRA in kohya format"
     LORA_DIFFUSERS = "a LoRA in diffusers format"
+    LORA_PEFT = "a LoRA in PEFT format"
     SYNCAM = "SynCamMaster modules"
     RECAMMASTER = "a ReCamMaster checkpoint"
     WAN = "a Wan 2 video model"
     SD2 = "a Stable Diffusion 2 checkpoint"
     SDXL = "a Stable Diffusion XL model"
+    SPARSECTRL = "a SparseCtrl checkpoint"
+    CONTROLNET = "a ControlNet"
+    T2I_ADAPTER = "a T2I-Adapter"
+    IP_ADAPTER = "an IP-Adapter"
+    PIA = "a PIA checkpoint (motion module for image to video)"
+    ANIMATELCM = "an AnimateLCM motion module"
+    ANIMATELCM_I2V = "an AnimateLCM image-to-video checkpoint"
+    HOTSHOTXL = "a HotshotXL motion module"
+    FANCYVIDEO = "a FancyVideo motion module"
+    MOTIONCTRL = "a MotionCtrl checkpoint"
+    EMBEDDING = "a textual-inversion embedding"
     UNKNOWN = "no kind of model known here"
 
 
@@ -57,6 +69,7 @@ PLACES = {
     Kind.ADAPTER: Place("--lora", "models/loras"),
     Kind.LORA_KOHYA: Place("--lora", "models/loras"),
     Kind.LORA_DIFFUSERS: Place("--lora", "models/loras"),
+    Kind.LORA_PEFT: Place("--lora", "models/loras"),
 }
 """Kinds this project loads. The others are known so that a wrong pick can be named."""
 
@@ -145,12 +158,20 @@ def require_kind(info: CheckpointInfo, accepted: Collection[Kind], *, file: str,
         raise ValueError(f"{file} is not {wanted}: its keys look like {info.label}. {where_it_belongs(info.kind)}")
 
 
-def unet_layout(info: CheckpointInfo) -> tuple[tuple[int, ...], int]:
+def unet_layout(info: CheckpointInfo, *, file: str, groups: int = NORM_GROUPS) -> tuple[tuple[int, ...], int]:
     """Widths and layers per block of the UNet that added modules were made for.
 
     SD1.5's if too much is missing from the file to tell: loading then names the missing tensors.
+
+    Raises:
+        ValueError: the widths are such that no network can have them.
     """
     cut_off = info.widths == SD15_WIDTHS[: len(info.widths)]
+    if not cut_off and any(width <= 0 or width % groups for width in info.widths):
+        raise ValueError(
+            f"{file} is {info.label} for a network of widths {', '.join(map(str, info.widths))}; expected multiples of "
+            f"{groups} - the file is damaged, get it again"
+        )
     return (SD15_WIDTHS, SD15_LAYERS) if cut_off else (info.widths, info.layers or SD15_LAYERS)
 
 
@@ -163,19 +184,30 @@ def where_it_belongs(kind: Kind) -> str:
         Kind.UNET: "Give --base the diffusers folder it lies in, with unet, vae, text_encoder and tokenizer",
         Kind.SD2: "CVD runs on Stable Diffusion 1.5 models",
         Kind.SDXL: "CVD runs on Stable Diffusion 1.5 models",
-    }.get(kind, "Check that it is the right file; nothing here takes this kind")
+        Kind.PIA: _OTHER_MOTION,
+        Kind.ANIMATELCM: _OTHER_MOTION,
+        Kind.ANIMATELCM_I2V: _OTHER_MOTION,
+        Kind.HOTSHOTXL: _OTHER_MOTION,
+        Kind.FANCYVIDEO: _OTHER_MOTION,
+        Kind.UNKNOWN: "Check that it is the right file",
+    }.get(kind, "Nothing here takes this kind of file")
 
 
+_OTHER_MOTION = "CVD was trained with AnimateDiff's v3 motion module; use v3_sd15_mm.ckpt"
 _WITH_UNET = (Kind.BASE, Kind.UNET, Kind.SD2, Kind.SDXL)
 _ORIGINAL = "model.diffusion_model."
 _WAN_KEY = "blocks.0.self_attn.norm_q.weight"
-_LORA_KEY = re.compile(r"lora[._](up|down|A|B|linear_layer)\b|\.hada_|\.lokr_")
+_LORA_KEY = re.compile(r"lora[._](up|down|mid|A|B|linear_layer|magnitude_vector)\b|\.hada_|\.lokr_|\.dora_scale$")
 _TEXT_KEY = (
     r"attn2[._](?:processor\.)?to_k(?:\.weight|[._].*(?:down|lora_A)(?:\.\w+)?\.weight)$"
     r"|^(?:text_model\.)?embeddings\.token_embedding\.weight$"
 )
 _INPUT_KEY = r"^(?:conv_in|model\.diffusion_model\.input_blocks\.0\.0)\.weight$"
 _FRAMES_KEY = r"pos_(?:encoder|embed)\.pe$"
+_SECOND_TRANSFORMER = re.compile(r"(?:attentions[._]\d+|blocks_\d+_1)[._]transformer_blocks[._][1-9]")
+"""SDXL's attention blocks have up to ten transformer layers, SD1.5's have one."""
+_OTHER_NETWORK = re.compile(r"double_blocks|single_blocks|joint_blocks|(?:^|\.)transformer\.|single_transformer_blocks")
+"""LoRA layers of diffusion transformers: Flux, SD3, Wan ..."""
 
 
 class _Keys:
@@ -190,6 +222,12 @@ class _Keys:
     def hold(self, *parts: str) -> bool:
         return any(part in key for key in self.shapes for part in parts)
 
+    def is_embedding(self) -> bool:
+        """Whether there is nothing but a few rows as wide as CLIP's tokens."""
+        return len(self.shapes) <= 2 and all(
+            0 < len(shape) <= 2 and shape[-1] in (768, 1024, 1280) for shape in self.shapes.values()
+        )
+
     def size(self, pattern: str, axis: int) -> int | None:
         """Length of ``axis`` of the first tensor whose key matches."""
         shape = next((shape for key, shape in self.shapes.items() if re.search(pattern, key)), None)
@@ -198,7 +236,7 @@ class _Keys:
 
 def _kind(keys: _Keys) -> tuple[Kind, str]:
     """Kind and variant; the most particular keys are asked for first."""
-    if any(_LORA_KEY.search(key) for key in keys.shapes):
+    if keys.start("lora_unet_", "lora_te") or any(_LORA_KEY.search(key) for key in keys.shapes):
         return _lora_kind(keys)
     if keys.hold(".epi_modules.", "epi_transformer."):
         return Kind.SYNC, ""
@@ -208,31 +246,87 @@ def _kind(keys: _Keys) -> tuple[Kind, str]:
         return (Kind.RECAMMASTER if keys.hold(".cam_encoder.") else Kind.WAN), ""
     if keys.hold("qkv_merge") or keys.start("encoder_down_conv_blocks."):
         return Kind.CAMERA, ""
-    if keys.hold("motion_modules."):
-        return Kind.MOTION, _motion_version(keys)
-    if keys.start("conditioner.embedders.", "add_embedding.", f"{_ORIGINAL}label_emb."):
-        return Kind.SDXL, ""
+    if keys.start(*_CONTROL_PREFIXES):
+        return (Kind.SPARSECTRL if keys.hold("motion_modules.") else Kind.CONTROLNET), ""
+    if keys.hold("motion_modules.", "temporal_attentions."):
+        return _motion_kind(keys)
+    for kind, prefixes in _BY_PREFIX:
+        if keys.start(*prefixes):
+            return kind, ""
     if keys.start(f"{_ORIGINAL}input_blocks."):
         is_sd2 = keys.start("cond_stage_model.model.") or keys.size(_TEXT_KEY, -1) == SD2_TEXT_WIDTH
-        return (Kind.SD2 if is_sd2 else Kind.BASE), ""
+        return (Kind.SD2 if is_sd2 else Kind.BASE), _input_variant(keys)
     if keys.start("down_blocks.0.resnets.") and keys.start("time_embedding."):
-        return (Kind.SD2 if keys.size(_TEXT_KEY, -1) == SD2_TEXT_WIDTH else Kind.UNET), ""
+        is_sd2 = keys.size(_TEXT_KEY, -1) == SD2_TEXT_WIDTH
+        return (Kind.SD2 if is_sd2 else Kind.UNET), _input_variant(keys)
     if keys.start("patch_encoder."):
         return Kind.VAE, "of patches"
     if keys.start("encoder.down_blocks.0.resnets.", "encoder.down.0.block.0.", "first_stage_model."):
         return Kind.VAE, ""
     if keys.hold("embeddings.token_embedding.weight"):
         return Kind.TEXT_ENCODER, ""
+    if keys.is_embedding():
+        return Kind.EMBEDDING, ""
     return Kind.UNKNOWN, ""
 
 
+_CONTROL_PREFIXES = (
+    "controlnet_cond_embedding.",
+    "controlnet_down_blocks.",
+    "controlnet_mid_block.",
+    "control_model.",
+    "zero_convs.",
+    "input_hint_block.",
+)
+"""ControlNets, diffusers' and the original; AnimateDiff's SparseCtrl is one with motion modules."""
+
+_BY_PREFIX = (
+    (Kind.SDXL, ("conditioner.embedders.", "add_embedding.", f"{_ORIGINAL}label_emb.")),
+    (Kind.IP_ADAPTER, ("image_proj.", "ip_adapter.")),
+    (Kind.T2I_ADAPTER, ("adapter.body.", "adapter.conv_in.", "body.0.block1.", "body.0.in_conv.")),
+)
+_INPUTS = {8: "for editing by instruction", 9: "for inpainting"}
+"""UNets by the channels of their input, where they are not the latent's four."""
+
+
+def _input_variant(keys: _Keys) -> str:
+    channels = keys.size(_INPUT_KEY, 1)
+    return "" if channels in (None, 4) else _INPUTS.get(channels, f"with {channels} input channels")
+
+
+def _motion_kind(keys: _Keys) -> tuple[Kind, str]:
+    """Which of the networks with AnimateDiff's layout; the others than AnimateDiff hold keys of their own."""
+    if keys.hold("temporal_attentions.", "pos_encoder.positional_encoding"):
+        return Kind.HOTSHOTXL, ""
+    if keys.hold("cc_projection", "omcm.") or keys.start("camera_encoder."):
+        return Kind.MOTIONCTRL, ""
+    if keys.start("fps_embedding.", "motion_embedding."):
+        return Kind.FANCYVIDEO, ""
+    if keys.start("img_encoder."):
+        return Kind.ANIMATELCM_I2V, ""
+    if keys.start("conv_in.") and not keys.hold(".resnets."):
+        return Kind.PIA, ""
+    version = _motion_version(keys)
+    if version != "for SDXL" and not keys.hold("pos_encoder", "pos_embed"):
+        return Kind.ANIMATELCM, ""
+    return Kind.MOTION, version
+
+
 def _lora_kind(keys: _Keys) -> tuple[Kind, str]:
-    if keys.hold("motion_modules."):
+    if any(re.search(r"motion_modules[._]", key) for key in keys.shapes):
         return Kind.MOTION_LORA, ""
     text_width = keys.size(_TEXT_KEY, -1)
     variant = "for SD2" if text_width == SD2_TEXT_WIDTH else ""
-    if text_width == SDXL_TEXT_WIDTH or keys.start("lora_te2_", "text_encoder_2.", "lora_unet_input_blocks_4_1_trans"):
+    if any(_OTHER_NETWORK.search(key) for key in keys.shapes):
+        variant = "for a diffusion transformer"
+    elif (
+        text_width == SDXL_TEXT_WIDTH
+        or keys.start("lora_te1_", "lora_te2_", "text_encoder_2.")
+        or any(_SECOND_TRANSFORMER.search(key) for key in keys.shapes)
+    ):
         variant = "for SDXL"
+    if keys.start("base_model.model."):
+        return Kind.LORA_PEFT, variant
     if keys.start("lora_unet_", "lora_te"):
         return Kind.LORA_KOHYA, variant
     if keys.hold(".processor.to_q_lora.down.") and not keys.start("unet.", "text_encoder."):

@@ -106,6 +106,51 @@ def diffusers_motion_key(key: str) -> str:
     return key
 
 
+_ORIGINAL_ROOTS = {
+    "time_embedding.linear_1": "time_embed.0",
+    "time_embedding.linear_2": "time_embed.2",
+    "conv_in": "input_blocks.0.0",
+    "conv_out": "out.2",
+}
+_ORIGINAL_RESNET = {
+    "conv1": "in_layers.2",
+    "time_emb_proj": "emb_layers.1",
+    "conv2": "out_layers.3",
+    "conv_shortcut": "skip_connection",
+}
+"""Layers with matrices of diffusers' UNet and of its resnets, by their original names."""
+
+
+def original_unet_path(path: str, layers_per_block: int) -> str:
+    """The original name (CompVis, as in single files and in LoRAs made from them) of a layer of diffusers' UNet.
+
+    Args:
+        path: of a linear layer or a convolution, e.g. ``down_blocks.1.resnets.0.conv1``.
+        layers_per_block: resnets per down block, 2 in SD1.5.
+
+    Returns:
+        e.g. ``input_blocks.4.0.in_layers.2``; ``path`` itself if the original has no such layer.
+    """
+    if path in _ORIGINAL_ROOTS:
+        return _ORIGINAL_ROOTS[path]
+    match = re.match(r"(?:(down|up)_blocks\.(\d+)|mid_block)\.([a-z]+)\.(\d+)(?:\.(.+))?$", path)
+    if match is None:
+        return path
+    side, block, kind, index, inside = match[1], int(match[2] or 0), match[3], int(match[4]), match[5] or ""
+    first = block * (layers_per_block + 1)
+    if kind == "downsamplers":
+        return f"input_blocks.{first + layers_per_block + 1}.0.op"
+    if kind == "upsamplers":  # behind the block's last attention, which the deepest block does not have
+        return f"output_blocks.{first + layers_per_block}.{1 if block == 0 else 2}.conv"
+    if kind == "resnets":
+        inside = _ORIGINAL_RESNET.get(inside, inside)
+    slot = int(kind == "attentions")
+    if side is None:
+        return f"middle_block.{1 if slot else 2 * index}.{inside}"
+    number = first + index
+    return f"input_blocks.{number + 1}.{slot}.{inside}" if side == "down" else f"output_blocks.{number}.{slot}.{inside}"
+
+
 def _original_motion_key(key: str) -> str:
     for original, ours in _DIFFUSERS_MOTION_NAMES[1:]:
         key = key.replace(ours, original)
@@ -115,6 +160,6 @@ def _original_motion_key(key: str) -> str:
 def _refuse_rest(checkpoint: Checkpoint, rest: set[str], what: str) -> None:
     if rest:
         raise ValueError(
-            f"{checkpoint.path.name} holds {len(rest)} tensors that are no {what} tensors ({describe_keys(rest)}); use "
-            "the official file"
+            f"{checkpoint.path.name} holds {len(rest)} tensors that are not {what} tensors ({describe_keys(rest)}); "
+            "use the official file"
         )

@@ -151,7 +151,7 @@ def test_a_foreign_tokenizer_is_refused(folder: Path) -> None:
     file = folder / "tokenizer" / "vocab.json"
     vocabulary = json.loads(file.read_text())
     file.write_text(json.dumps(vocabulary | {f"new{i}": 514 + i for i in range(10)}))
-    with pytest.raises(ValueError, match=r"has 524 tokens, the text encoder .* knows 514"):
+    with pytest.raises(ValueError, match=r"has 524 tokens, the text encoder knows 514"):
         load_base(folder)
 
 

@@ -175,14 +175,14 @@ def test_a_partial_match_is_merged_and_told(base: BaseModel, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("state", "message"),
     [
-        (linear("lora_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q"), "0 of its 1 layers .*for SDXL"),
+        (linear("lora_unet_input_blocks_4_1_transformer_blocks_1_attn1_to_q"), "0 of its 1 layers .*for SDXL"),
         (linear("lora_unet_nowhere"), "0 of its 1 layers do, e.g. lora_unet_nowhere is not"),
-        (linear("lora_unet_" + TO_K.replace(".", "_"), columns=2048), r"1 have other shapes .*\(4, 2048\).*for SDXL"),
+        (linear("lora_unet_" + TO_K.replace(".", "_"), columns=2048), r"1 have other shapes .*\(32, 2048\).*for SDXL"),
         (FITTING | linear("lora_unet_" + TO_K.replace(".", "_")), "1 of its 2 layers do, 1 have other shapes"),
         (dict(list(FITTING.items())[:1]), "only one of the two matrices"),
         (FITTING | {"lora_unet_a.dora_scale": torch.ones(1)}, "DoRA"),
         ({"lora_unet_a.hada_w1_a": torch.ones(1, 1)}, "LoHa"),
-        (FITTING | {"alien": torch.ones(1)}, "1 tensors that are no LoRA tensors: alien"),
+        (FITTING | {"alien": torch.ones(1)}, "1 tensors that are not LoRA tensors: alien"),
         ({"down_blocks.0.motion_modules.0.a.processor.to_q_lora.down.weight": torch.ones(1, 1)}, "motion LoRA"),
     ],
 )

@@ -3,39 +3,38 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast, get_args
 
 import torch
 from accelerate import init_empty_weights
-from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from diffusers import AutoencoderKL, UNet2DConditionModel
 from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint, convert_ldm_vae_checkpoint
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizerFast
 
 from cvd_core.engine.prediction import Prediction
+from cvd_core.engine.sd15.folder import (
+    DIFFUSERS_FOLDER,
+    check_folder,
+    load_tokenizer,
+    read_config,
+    reason,
+    weights_file,
+)
 from cvd_core.engine.sd15.patch_autoencoder import PatchAutoencoder
 from cvd_core.networks.sd15 import LATENT_CHANNELS
-from cvd_core.weights import Kind, identify, load_exact, read_checkpoint, require_kind
+from cvd_core.weights import Checkpoint, Kind, identify, load_exact, read_checkpoint, require_kind
 
 CONFIG_REPOSITORY = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 """Where configs and tokenizer come from when downloading them is allowed."""
 
 _AUTOENCODERS: dict[str, Any] = {"AutoencoderKL": AutoencoderKL, "PatchAutoencoder": PatchAutoencoder}
 
-WEIGHT_NAMES = {
-    "unet": ("diffusion_pytorch_model", "diffusion_pytorch_model"),
-    "vae": ("diffusion_pytorch_model", "diffusion_pytorch_model"),
-    "text_encoder": ("model", "pytorch_model"),
-}
-"""Names of a component's weights: as safetensors, as pickle."""
-
 _OLD_ATTENTION_NAMES = {".query.": ".to_q.", ".key.": ".to_k.", ".value.": ".to_v.", ".proj_attn.": ".to_out.0."}
 """The VAE's attention in diffusers folders from before 2023, today's names."""
-
-_FOLDER = "a diffusers folder with unet/, vae/, text_encoder/ and tokenizer/"
 
 
 @dataclass
@@ -75,27 +74,49 @@ def load_base(
     path = Path(path)
     if not path.exists():
         raise ValueError(
-            f"{path} does not exist; give {_FOLDER}, or a single-file SD1.5 checkpoint (models are not downloaded by "
-            "name)"
+            f"{path} does not exist; give {DIFFUSERS_FOLDER}, or a single-file SD1.5 checkpoint (models are not "
+            "downloaded by name)"
         )
     if path.is_dir():
-        _check_folder(path, with_weights=True)
+        check_folder(path, with_weights=True)
         folder, states = path, _folder_states(path)
     else:
         folder, states = _single_file_states(path, config, allow_download)
     unet = _build_diffusers(UNet2DConditionModel, folder / "unet", states["unet"], path, dtype)
-    vae_class = _AUTOENCODERS[AutoencoderKL.load_config(folder / "vae").get("_class_name", "AutoencoderKL")]
-    vae = _build_diffusers(vae_class, folder / "vae", states["vae"], path, dtype)
+    vae = _build_diffusers(_autoencoder_class(folder / "vae"), folder / "vae", states["vae"], path, dtype)
+    text_encoder = _build_text_encoder(folder / "text_encoder", states["text_encoder"], path, dtype)
+    _check_together(path, unet, vae, text_encoder)
+    tokenizer = load_tokenizer(folder, text_encoder.config.vocab_size)
+    return BaseModel(unet, vae, text_encoder, tokenizer, _prediction(folder))
+
+
+def _check_together(path: Path, unet: Any, vae: Any, text_encoder: Any) -> None:
+    """Refuse components that are not made for each other."""
     if unet.config["in_channels"] != vae.config["latent_channels"]:
         raise ValueError(_input_channels_error(path, unet.config["in_channels"]))
-    text_encoder = _build_text_encoder(folder / "text_encoder", states["text_encoder"], path, dtype)
-    tokenizer = CLIPTokenizerFast.from_pretrained(folder / "tokenizer", local_files_only=True)
-    if len(tokenizer) > text_encoder.config.vocab_size:
+    if unet.config["out_channels"] != vae.config["latent_channels"]:
         raise ValueError(
-            f"the tokenizer in {folder} has {len(tokenizer)} tokens, the text encoder of {path} knows "
-            f"{text_encoder.config.vocab_size}; use the tokenizer the model was trained with"
+            f"the UNet of {path} makes {unet.config['out_channels']} channels, its VAE takes "
+            f"{vae.config['latent_channels']}; use components of one SD1.5 model"
         )
-    return BaseModel(unet, vae, text_encoder, tokenizer, _prediction(folder))
+    if unet.config["cross_attention_dim"] != text_encoder.config.hidden_size:
+        raise ValueError(
+            f"the UNet of {path} takes text of width {unet.config['cross_attention_dim']}, its text encoder makes "
+            f"{text_encoder.config.hidden_size}; use components of one SD1.5 model"
+        )
+    scale = vae.config.get("scaling_factor")
+    if not isinstance(scale, (int, float)) or isinstance(scale, bool) or scale <= 0:
+        raise ValueError(f"vae/config.json of {path} says scaling_factor is {scale!r}; expected a positive number")
+
+
+def _autoencoder_class(folder: Path) -> Any:
+    name = read_config(folder / "config.json").get("_class_name", "AutoencoderKL")
+    if not isinstance(name, str) or name not in _AUTOENCODERS:
+        raise ValueError(
+            f"{folder / 'config.json'} describes {str(name)[:60]!r}; expected {' or '.join(_AUTOENCODERS)} as "
+            "_class_name"
+        )
+    return _AUTOENCODERS[name]
 
 
 def _prediction(folder: Path) -> Prediction:
@@ -103,7 +124,7 @@ def _prediction(folder: Path) -> Prediction:
     file = folder / "scheduler" / "scheduler_config.json"
     if not file.is_file():
         return "epsilon"
-    kind = DDIMScheduler.load_config(file.parent).get("prediction_type", "epsilon")
+    kind = read_config(file).get("prediction_type", "epsilon")
     if kind not in get_args(Prediction):
         raise ValueError(f"{file} says the model predicts {kind!r}; expected one of {', '.join(get_args(Prediction))}")
     return cast(Prediction, kind)
@@ -136,15 +157,32 @@ def _single_file_states(
             "diffusers folder"
         )
     folder = _config_folder(path, config, allow_download)
+    return folder, diffusers_states(checkpoint, {c: read_config(folder / c / "config.json") for c in ("unet", "vae")})
+
+
+def diffusers_states(checkpoint: Checkpoint, configs: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Tensor]]:
+    """Each component's tensors of a single-file checkpoint under diffusers' keys.
+
+    Args:
+        checkpoint: in the original layout.
+        configs: of ``unet`` and ``vae``.
+
+    Raises:
+        ValueError: the file lacks tensors without which the others cannot be named.
+    """
     tensors = checkpoint.tensors
-    unet_config = UNet2DConditionModel.load_config(folder / "unet")
-    vae_config = AutoencoderKL.load_config(folder / "vae")
     prefix = "cond_stage_model.transformer."
-    return folder, {
-        "unet": convert_ldm_unet_checkpoint(tensors, unet_config),
-        "vae": convert_ldm_vae_checkpoint(tensors, vae_config),
-        "text_encoder": {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)},
-    }
+    try:
+        return {
+            "unet": convert_ldm_unet_checkpoint(tensors, configs["unet"]),
+            "vae": convert_ldm_vae_checkpoint(tensors, configs["vae"]),
+            "text_encoder": {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)},
+        }
+    except Exception as error:  # diffusers takes it that every layer is there and has its shape
+        raise ValueError(
+            f"{checkpoint.path.name} cannot be read as a Stable Diffusion 1.5 checkpoint ({reason(error)}); it is "
+            "incomplete or of another version - get it again"
+        ) from error
 
 
 def _config_folder(path: Path, config: str | os.PathLike[str] | None, allow_download: bool) -> Path:
@@ -160,54 +198,36 @@ def _config_folder(path: Path, config: str | os.PathLike[str] | None, allow_down
             "unet/config.json, vae/config.json, text_encoder/config.json and tokenizer/ - any SD1.5 diffusers folder - "
             "or allow downloading them (a few MB)"
         )
-    _check_folder(folder, with_weights=False)
+    check_folder(folder, with_weights=False)
     return folder
-
-
-def _check_folder(folder: Path, *, with_weights: bool) -> None:
-    """Raise with everything that is missing in a diffusers folder."""
-    if not folder.is_dir():
-        raise ValueError(f"{folder} is no folder; expected {_FOLDER}")
-    missing = [f"{c}/config.json" for c in WEIGHT_NAMES if not (folder / c / "config.json").is_file()]
-    tokenizer = folder / "tokenizer"
-    has_vocabulary = (tokenizer / "vocab.json").is_file() and (tokenizer / "merges.txt").is_file()
-    if not has_vocabulary and not (tokenizer / "tokenizer.json").is_file():
-        missing.append("tokenizer/vocab.json with tokenizer/merges.txt")
-    if with_weights:
-        missing += [f"the weights of {c}/" for c in WEIGHT_NAMES if not _weights_candidates(folder, c)]
-    if missing:
-        hint = "; it is a component, give the folder above it" if (folder / "config.json").is_file() else ""
-        raise ValueError(f"{folder} lacks {', '.join(missing)}; expected {_FOLDER} of an SD1.5 model{hint}")
-
-
-def _weights_candidates(folder: Path, component: str) -> list[Path]:
-    """Existing weight files of a component, best first."""
-    safe, pickled = WEIGHT_NAMES[component]
-    names = [f"{safe}.safetensors", f"{safe}.fp16.safetensors", f"{pickled}.bin", f"{pickled}.fp16.bin"]
-    return [file for name in names if (file := folder / component / name).is_file()]
-
-
-def weights_file(folder: Path, component: str) -> Path:
-    """The file with the weights of a component of a complete diffusers folder, safetensors first."""
-    return _weights_candidates(folder, component)[0]
 
 
 def _build_diffusers(cls: Any, folder: Path, state: Mapping[str, Tensor], path: Path, dtype: torch.dtype) -> Any:
     if cls is AutoencoderKL:
         state = {_current_attention_name(key): value for key, value in state.items()}
-    with init_empty_weights():
-        module = cls.from_config(cls.load_config(folder))
-    return _fill(module, state, path, folder.name, dtype)
+    config = read_config(folder / "config.json")
+    return _fill(_build(lambda: cls.from_config(config), folder), state, path, folder.name, dtype)
 
 
 def _build_text_encoder(folder: Path, state: Mapping[str, Tensor], path: Path, dtype: torch.dtype) -> CLIPTextModel:
-    with init_empty_weights():
-        module = CLIPTextModel(CLIPTextConfig.from_pretrained(folder, local_files_only=True))
+    read_config(folder / "config.json")
+    module = _build(lambda: CLIPTextModel(CLIPTextConfig.from_pretrained(folder, local_files_only=True)), folder)
     # transformers moved the model out of `text_model.` in 5.6; checkpoints have it both ways, and a table of positions
     prefix = "text_model." if any(key.startswith("text_model.") for key in module.state_dict()) else ""
     named = {prefix + key.removeprefix("text_model."): value for key, value in state.items()}
     named.pop(f"{prefix}embeddings.position_ids", None)
     return _fill(module, named, path, folder.name, dtype)
+
+
+def _build(make: Callable[[], Any], folder: Path) -> Any:
+    """A network from the config in ``folder``, without data."""
+    try:
+        with init_empty_weights():
+            return make()
+    except Exception as error:  # what a damaged config makes the libraries raise is of every type
+        raise ValueError(
+            f"{folder / 'config.json'} does not describe a network of SD1.5 ({reason(error)}); get it again"
+        ) from error
 
 
 def _fill(module: Any, state: Mapping[str, Tensor], path: Path, component: str, dtype: torch.dtype) -> Any:
