@@ -10,10 +10,11 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.consistency import SETTINGS, Estimate, Measured, Sampling, arguments, mean, ratio
+from benchmarks.consistency import SETTINGS, Estimate, Measured, Variant, arguments, mean, ratio
 from benchmarks.measure import machine, print_table, write_report
 from benchmarks.plots import draw_bars
-from cvd_core.engine.sd15.assemble import MODEL_FILES, ModelPaths
+from cvd_core import ModelPaths
+from cvd_core.engine.models import MODEL_FILES
 from cvd_core.training.config import LoopConfig, SyncConfig, load_config
 from cvd_core.training.data.source import PairSource
 from cvd_core.training.trainer import Run
@@ -45,13 +46,13 @@ def main() -> None:
     about = machine()
     settings = replace(SETTINGS, steps=args.steps)
     files = ModelPaths.in_folder(args.model)
-    samplings = [Sampling(UNSYNCED, replace(files, sync=None), settings)]
+    variants = [Variant(UNSYNCED, replace(files, sync=None), settings)]
     for name, file in train(args.model, args.out, args.train_steps).items():
         as_trained = replace(settings, band=VARIANTS[name].band)
-        samplings.append(Sampling(name, replace(files, sync=file), as_trained))
+        variants.append(Variant(name, replace(files, sync=file), as_trained))
     measured = Measured(args.rows)
-    measured.make(samplings, args.scenes, args.seeds, args.workers)
-    results = report(measured, [s.name for s in samplings], args.scenes, args.seeds)
+    measured.make(variants, args.scenes, args.seeds, args.workers)
+    results = report(measured, [s.name for s in variants], args.scenes, args.seeds)
     plain = {value: {name: vars(found) for name, found in row.items()} for value, row in results.items()}
     write_report(args.json, "ablation", about, {"train steps": args.train_steps, "means": plain})
     if args.plot:

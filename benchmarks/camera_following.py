@@ -17,10 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from cvd_core.engine.sd15.assemble import ModelPaths, load_pipeline
+from cvd_core import Cameras, ModelPaths, Settings, load_pipeline
 from cvd_core.evaluation.truck_test import truck_test
-from cvd_core.geometry.cameras import Cameras
-from cvd_core.sampling.settings import Settings
 
 AMOUNTS = {"truck": 1.2, "pan": 15.0}
 
@@ -37,15 +35,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--pictures", type=Path, help="folder for a PNG per axis")
     args = parser.parse_args()
-    files = replace(ModelPaths.in_folder(args.model), sync=None)
-    pipeline = load_pipeline(files)
+    pipe = load_pipeline(replace(ModelPaths.in_folder(args.model), sync=None), device="cpu")
     settings = Settings(("",), width=args.size, height=args.size, steps=args.steps, guidance=args.guidance)
     settings = replace(settings, seed=args.seed)
     for axis, amount in AMOUNTS.items():
         kept: list[Tensor] = []
 
         def generate(cameras: Cameras, prompts: list[str], kept: list[Tensor] = kept) -> Tensor:
-            videos = pipeline.generate(cameras, replace(settings, prompts=tuple(prompts), strategy="partition"))
+            videos = pipe(cameras, replace(settings, prompts=tuple(prompts)), progress=False).frames
             kept.append(videos)
             return videos
 

@@ -1,6 +1,6 @@
 """What the benchmarks of synchronised views share: held-out scenes, their videos' measures, and intervals.
 
-A *sampling* is a way of making videos; every sampling makes the same scenes with the same noise. Rows of measures are
+A *variant* is a way of making videos; every variant makes the same scenes with the same noise. Rows of measures are
 kept in a file as they are made, so that a stopped benchmark goes on where it was.
 """
 
@@ -25,14 +25,12 @@ from torch import Tensor
 from tqdm import tqdm
 
 from benchmarks.measure import add_json
-from cvd_core.engine.sd15.assemble import ModelPaths, load_pipeline
-from cvd_core.engine.sd15.pipeline import CollaborativePipeline
+from cvd_core import Cameras, ModelPaths, Settings, load_pipeline
 from cvd_core.evaluation.cross_view import Agreement, agreement, copy_control
 from cvd_core.evaluation.equal_cameras import mse_between
 from cvd_core.evaluation.objects import track_objects
-from cvd_core.geometry.cameras import Cameras
 from cvd_core.runs import mini
-from cvd_core.sampling.settings import Settings
+from cvd_core.runs.make import Pipeline
 from cvd_core.scenes.paths import SPREAD, camera_paths, random_amounts
 from cvd_core.scenes.render import film
 from cvd_core.scenes.world import OBJECT_COLOURS, Scene, random_scene
@@ -43,7 +41,7 @@ SETTINGS = replace(Settings(("",), **mini.SETTINGS), steps=10)
 COPY = "copy of "
 """Before a measure's name: of the first view shown as all of them."""
 PIPELINES = 8
-"""Kept in memory by each process: samplings take turns on every scene."""
+"""Kept in memory by each process: variants take turns on every scene."""
 CONFIDENCE = 0.95
 MEASURES = ("resting", "epipolar", "reprojection", "apart", "colour", "compared")
 """Of :class:`cvd_core.evaluation.cross_view.Agreement`; resting is the cross-view error: objects of these scenes rest,
@@ -54,7 +52,7 @@ Trajectories = Literal["own", "same", "mirrored"]
 
 
 @dataclass(frozen=True)
-class Sampling:
+class Variant:
     """A way of making videos.
 
     Attributes:
@@ -77,13 +75,13 @@ class Sampling:
 class Task:
     """Scene ``scene`` with noise ``seed``."""
 
-    sampling: Sampling
+    variant: Variant
     scene: int
     seed: int
 
     @property
     def key(self) -> tuple[str, int, int]:
-        return self.sampling.name, self.scene, self.seed
+        return self.variant.name, self.scene, self.seed
 
 
 def held_out(index: int, views: int) -> tuple[Scene, NDArray[np.float64]]:
@@ -95,22 +93,22 @@ def held_out(index: int, views: int) -> tuple[Scene, NDArray[np.float64]]:
 
 def videos_of(task: Task) -> tuple[Tensor, Cameras, Scene]:
     """``(V, F, H, W, 3)`` uint8, their cameras and the scene that the prompt describes."""
-    sampling = task.sampling
-    scene, amounts = held_out(task.scene, sampling.views)
-    if sampling.trajectories != "own":
-        amounts = amounts[:1].repeat(sampling.views, 0)
-    if sampling.trajectories == "mirrored":
+    variant = task.variant
+    scene, amounts = held_out(task.scene, variant.views)
+    if variant.trajectories != "own":
+        amounts = amounts[:1].repeat(variant.views, 0)
+    if variant.trajectories == "mirrored":
         amounts[1::2] *= -1
     cameras = camera_paths(amounts, mini.FRAMES)
-    settings = replace(sampling.settings, prompts=(scene.prompt(),), seed=1000 * task.seed + task.scene)
-    if sampling.model is None:
+    settings = replace(variant.settings, prompts=(scene.prompt(),), seed=1000 * task.seed + task.scene)
+    if variant.model is None:
         return film(scene, cameras, settings.width), cameras, scene
-    return _pipeline(sampling.model).generate(cameras, settings), cameras, scene
+    return _pipeline(variant.model)(cameras, settings, progress=False).frames, cameras, scene
 
 
 @lru_cache(maxsize=PIPELINES)
-def _pipeline(model: ModelPaths) -> CollaborativePipeline:
-    return load_pipeline(model)
+def _pipeline(model: ModelPaths) -> Pipeline:
+    return load_pipeline(model, device="cpu")
 
 
 def measure(videos: Tensor, cameras: Cameras, scene: Scene) -> Row:
@@ -145,7 +143,7 @@ class Measured:
     """Rows of measures in a file of JSON lines.
 
     Args:
-        path: kept between runs; rows of other scenes or samplings in it do no harm.
+        path: kept between runs; rows of other scenes or variants in it do no harm.
     """
 
     def __init__(self, path: Path) -> None:
@@ -156,14 +154,14 @@ class Measured:
                 row = json.loads(line)
                 self.rows[row.pop("name"), row.pop("scene"), row.pop("seed")] = row
 
-    def make(self, samplings: Sequence[Sampling], scenes: int, seeds: int, workers: int) -> None:
-        """Measure what is missing: every sampling on ``scenes`` scenes with ``seeds`` noises each."""
+    def make(self, variants: Sequence[Variant], scenes: int, seeds: int, workers: int) -> None:
+        """Measure what is missing: every variant on ``scenes`` scenes with ``seeds`` noises each."""
         wanted = [
-            Task(sampling, scene, seed)
+            Task(variant, scene, seed)
             for seed in range(seeds)
             for scene in range(scenes)
-            for sampling in samplings
-            if sampling.model or seed == 0  # renders have no noise
+            for variant in variants
+            if variant.model or seed == 0  # renders have no noise
         ]
         missing = [task for task in wanted if task.key not in self.rows]
         if not missing:
@@ -212,7 +210,7 @@ def mean(values: NDArray[np.float64]) -> Estimate:
 
 
 def ratio(above: NDArray[np.float64], below: NDArray[np.float64]) -> Estimate:
-    """Mean of one sampling over that of another, on the scenes where both are defined."""
+    """Mean of one variant over that of another, on the scenes where both are defined."""
     known = ~np.isnan(above) & ~np.isnan(below)
     return _estimate(above[known], below[known])
 

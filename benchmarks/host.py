@@ -37,7 +37,7 @@ TEXT_WIDTH = 768
 GUIDANCE = 8.5
 
 
-class Sampling:
+class HostRun:
     """A run of one kind, ready to go.
 
     Args:
@@ -141,7 +141,7 @@ def measure(views: int, frames: int, resolution: int, steps: int, models: Path |
     found: dict[str, dict[str, float]] = {}
     rows = [[f"{views} views", "s a step", MOTION, SYNC, "weights MB", "sampling MB", "peak MB"]]
     for kind in (TOGETHER, WITHOUT, APART):
-        added, values = in_fresh_process(Sampling, kind, views, frames, resolution, steps, models)
+        added, values = in_fresh_process(HostRun, kind, views, frames, resolution, steps, models)
         found[kind] = {**values, "sampling": added, "peak": values["weights"] + added}
         seconds = [f"{values[name]:.2f}" for name in ("seconds", MOTION, SYNC)]
         rows.append([kind, *seconds, *(f"{found[kind][name] / 1e6:.0f}" for name in ("weights", "sampling", "peak"))])

@@ -11,14 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks.consistency import SETTINGS, Estimate, Measured, Sampling, arguments, mean
+from benchmarks.consistency import SETTINGS, Estimate, Measured, Variant, arguments, mean
 from benchmarks.measure import machine, print_table, write_report
 from benchmarks.plots import Curve, draw_curves
-from cvd_core.engine.sd15.assemble import ModelPaths
-from cvd_core.sampling.draws import SeededDraws
-from cvd_core.sampling.pairs import Strategy, rounds
-from cvd_core.sampling.recurrence import Recurrence
-from cvd_core.sampling.settings import Settings
+from cvd_core import ModelPaths, Pairing, Recurrence, Settings
 
 VIEWS = (2, 4, 6)
 REPEATS = (1, 2, 3, 4, 6)
@@ -44,22 +40,20 @@ class Point:
     def calls(self) -> float:
         """Pairs of views denoised in a run."""
         s = self.settings
-        passes = sum(s.recurrence.at(step, s.steps) for step in range(s.steps))
-        groups = rounds(s.strategy, self.views, SeededDraws(0), s.partitions)
-        return passes * sum(len(group) for matching in groups for group in matching) / 2
+        return s.passes * sum(len(group) for call in s.pairing.calls(self.views) for group in call) / 2
 
 
 def points(settings: Settings) -> Iterator[Point]:
     """All of them; with two views all strategies are the same."""
-    strategies: dict[str, tuple[Strategy, int]] = {
-        "partition": ("partition", 1),
-        "two partitions": ("multi-partition", 2),
-        "exhaustive": ("exhaustive", 1),
-        "joint": ("joint", 1),
+    pairings = {
+        "partition": Pairing(),
+        "two partitions": Pairing("multi-partition", 2),
+        "exhaustive": Pairing("exhaustive"),
+        "joint": Pairing("joint"),
     }
     for views in VIEWS:
-        for line, (strategy, partitions) in list(strategies.items())[: 1 if views == 2 else None]:
-            chosen = replace(settings, strategy=strategy, partitions=partitions)
+        for line, pairing in list(pairings.items())[: 1 if views == 2 else None]:
+            chosen = replace(settings, pairing=pairing)
             for times in REPEATS:
                 yield Point(line, replace(chosen, recurrence=Recurrence(times)), views)
         for times in REPEATS[1:]:
@@ -76,7 +70,7 @@ def main() -> None:
     files = ModelPaths.in_folder(args.model)
     chosen = [p for p in points(replace(SETTINGS, steps=args.steps)) if p.calls <= args.most_calls]
     measured = Measured(args.rows)
-    measured.make([Sampling(p.name, files, p.settings, p.views) for p in chosen], args.scenes, args.seeds, args.workers)
+    measured.make([Variant(p.name, files, p.settings, p.views) for p in chosen], args.scenes, args.seeds, args.workers)
     found = {p: mean(measured.by_scene(p.name, MEASURE, args.scenes, args.seeds)) for p in chosen}
     print_table([["sampling", "network calls", MEASURE], *[[p.name, f"{p.calls:g}", str(found[p])] for p in chosen]])
     write_report(args.json, "pareto", about, {p.name: {"calls": p.calls} | vars(found[p]) for p in chosen})

@@ -21,20 +21,20 @@ from benchmarks.consistency import (
     MEASURES,
     SETTINGS,
     Measured,
-    Sampling,
     Task,
     Trajectories,
+    Variant,
     arguments,
     mean,
     ratio,
     videos_of,
 )
 from benchmarks.measure import machine, print_table, write_report
-from cvd_core.engine.sd15.assemble import ModelPaths
+from cvd_core import ModelPaths
 
 SHOWN = 8
 ENDINGS: dict[Trajectories, str] = {"own": "", "mirrored": ", mirrored", "same": ", same"}
-"""Of the names of samplings, by kind of trajectories."""
+"""Of the names of variants, by kind of trajectories."""
 COLUMNS = ("renders", "unsynced", "synced", "copy", "unsynced / synced", "copy / synced")
 
 
@@ -45,8 +45,8 @@ def main() -> None:
     args = parser.parse_args()
     files = ModelPaths.in_folder(args.model)
     settings = replace(SETTINGS, steps=args.steps)
-    samplings = [
-        Sampling(f"{name}{ending}", model, chosen, trajectories=trajectories)
+    variants = [
+        Variant(f"{name}{ending}", model, chosen, trajectories=trajectories)
         for trajectories, ending in ENDINGS.items()
         for name, model, chosen in (
             ("renders", None, settings),
@@ -56,11 +56,11 @@ def main() -> None:
     ]
     about = machine()
     measured = Measured(args.rows)
-    measured.make(samplings, args.scenes, args.seeds, args.workers)
+    measured.make(variants, args.scenes, args.seeds, args.workers)
     results = report(measured, args.scenes, args.seeds)
     write_report(args.json, "synchronisation", about, results)
     if args.pictures:
-        shown = [s for s in samplings if s.model and s.trajectories == "mirrored"]
+        shown = [s for s in variants if s.model and s.trajectories == "mirrored"]
         pairs = [[videos_of(Task(s, scene, 0))[0] for s in shown] for scene in range(SHOWN)]
         rows = [torch.cat([*video[0], *video[1]], 1) for pair in pairs for video in pair]
         Image.fromarray(torch.cat(rows, 0).numpy()).save(args.pictures)

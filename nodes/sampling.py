@@ -14,7 +14,7 @@ from comfy_api.latest import io
 
 from cvd_core.networks.sd15 import LATENT_CHANNELS, LATENT_STRIDE
 from cvd_core.networks.sizes import check_size
-from cvd_core.sampling.pairs import Strategy
+from cvd_core.sampling.pairs import Pairing, Strategy
 from cvd_core.sampling.recurrence import Recurrence
 
 from .host.guider import CollaborativeGuider
@@ -38,7 +38,7 @@ def _guider(
     partitions: int,
     views_per_pass: int,
 ) -> CollaborativeGuider:
-    guider = CollaborativeGuider(model, plucker, pair_strategy, partitions, views_per_pass or None)
+    guider = CollaborativeGuider(model, plucker, Pairing(pair_strategy, partitions, views_per_pass or None))
     guider.set_conds(positive, negative)
     guider.set_cfg(cfg)
     return guider

@@ -7,13 +7,16 @@ the module of the command that is asked for is imported, so that ``cvd --help`` 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from importlib import import_module
 from typing import TextIO
 
 from cvd_core import __version__
+from cvd_core.fields import FieldError
 
 COMMANDS = {
     "demo": "see what this does, offline and at once",
@@ -26,6 +29,9 @@ COMMANDS = {
 }
 """Every sub-command with what it does: the name of its module, and its ``help``."""
 
+_OPTIONS: ContextVar[Mapping[str, str]] = ContextVar("options", default={})  # noqa: B039 - never changed in place
+"""Options of the command that runs: how the command line spells an argument of the library."""
+
 _DEBUG = "show where in the program an error comes from"
 
 
@@ -37,10 +43,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         exits by itself with 2 for options it does not know.
     """
     words = sys.argv[1:] if argv is None else list(argv)
+    outside = _OPTIONS.set({})
     try:
         with warnings.catch_warnings():
             _show_only_own_warnings()
-            args = _parser(words).parse_args(words)
+            parser = _parser(words)
+            _OPTIONS.set(dict(_options(parser)))
+            args = parser.parse_args(words)
             args.run(args)
     except KeyboardInterrupt:
         print("\ncvd: interrupted", file=sys.stderr)
@@ -50,12 +59,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"cvd: error: {_explain(error)}", file=sys.stderr)
         return 2
+    finally:
+        _OPTIONS.reset(outside)
     return 0
 
 
 def note(text: str) -> None:
     """Tell something that is no error, beside the output."""
-    print(f"cvd: note: {text}", file=sys.stderr)
+    print(f"cvd: note: {_spelled(text)}", file=sys.stderr)
 
 
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
@@ -100,10 +111,27 @@ def _show_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    print(f"cvd: warning: {message}", file=sys.stderr)
+    print(f"cvd: warning: {_spelled(str(message))}", file=sys.stderr)
 
 
 def _explain(error: ValueError | OSError) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return str(error)
+    if isinstance(error, FieldError) and error.field in _OPTIONS.get():
+        return f"{_OPTIONS.get()[error.field]} {_spelled(error.problem)}"
+    return _spelled(str(error))
+
+
+def _spelled(text: str) -> str:
+    """A message with the options of the command in place of the arguments that stand in backticks."""
+    return re.sub(r"`(\w+)`", lambda match: _OPTIONS.get().get(match[1], match[0]), text)
+
+
+def _options(parser: argparse.ArgumentParser) -> Iterator[tuple[str, str]]:
+    """Names and spellings of all options, those of sub-commands too."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for command in action.choices.values():
+                yield from _options(command)
+        elif action.option_strings:
+            yield action.dest, action.option_strings[0]

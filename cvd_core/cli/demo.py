@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 from pathlib import Path
+from typing import Any
 
 from cvd_core.cli import COMMANDS, note
 
@@ -12,19 +13,20 @@ SHEET = "contact_sheet.png"
 PATHS = Path(__file__).resolve().parents[1] / "assets" / "demo"
 """A pose file for each direction in which a view can go, one unit far: all of them leave the centre of a circle."""
 
-SCENES = {
-    "circle": [
-        *("--poses", *(str(PATHS / f"{name}.txt") for name in ("right", "forward", "left", "back"))),
-        *("--prompt", "a red ball and a blue cube on a gray checkered floor under a pale sky"),
-        *("--recurrence", "3", "--recurrence-range", "0", "0.6", "--seed", "2"),
-    ],
-    "pair": [
-        *("--poses", *(str(PATHS / f"{name}.txt") for name in ("left", "right"))),
-        *("--prompt", "a yellow cube and a purple ball on a brown striped floor under a pink sky"),
-        *("--seed", "1"),
-    ],
+SCENES: dict[str, dict[str, Any]] = {
+    "circle": {
+        "views": ("right", "forward", "left", "back"),
+        "prompts": "a red ball and a blue cube on a gray checkered floor under a pale sky",
+        "recurrence": (3, 0, 0.6),
+        "seed": 2,
+    },
+    "pair": {
+        "views": ("left", "right"),
+        "prompts": "a yellow cube and a purple ball on a brown striped floor under a pink sky",
+        "seed": 1,
+    },
 }
-"""Options of ``cvd generate`` by the name of the scene."""
+"""Directions of the views and settings by the name of the scene."""
 UNSYNCED = "-unsynced"
 """Ending of the name of a scene without sync modules."""
 
@@ -81,40 +83,47 @@ def run(args: argparse.Namespace) -> None:
     print(TO_LOOK_AT.format(**shown))
 
 
-def runs() -> dict[str, list[str]]:
-    """Options of ``cvd generate`` of every run, by the name of its folder."""
-    return {
-        name + ending: [*words, *more]
-        for name, words in SCENES.items()
-        for ending, more in (("", []), (UNSYNCED, ["--sync-strength", "0"]))
-    }
+def runs() -> list[str]:
+    """Names of all runs, which are those of their folders."""
+    return [scene + ending for scene in SCENES for ending in ("", UNSYNCED)]
 
 
-def make_demo(out: Path, *options: str) -> None:
+def make_demo(out: Path, *, frames: int | None = None, **changes: Any) -> None:
     """Make all runs, the sheet and the enlarged videos; write everything into ``out`` at once.
 
     Args:
-        options: more options of ``cvd generate``, for all runs.
+        frames: of every video; by default as many as the small model makes.
+        changes: settings of all runs.
 
     Raises:
         ValueError: ``out`` cannot be written to or holds such files already.
     """
-    from cvd_core.cli.generate import parse
+    from cvd_core import Cameras, Recurrence, load_pipeline, read_cameras
     from cvd_core.drawing.panels import Panel, draw_sheet, side_by_side
-    from cvd_core.runs.make import make_run
+    from cvd_core.geometry.trajectories import resample
+    from cvd_core.runs import mini
     from cvd_core.runs.output import complete_folder
-    from cvd_core.runs.plan import read_inputs
     from cvd_core.video.files import write_video
 
     with complete_folder(out, [*runs(), *(f"{scene}.mp4" for scene in SCENES), SHEET]) as folder:
+        pipe = load_pipeline("mini")
         panels: dict[str, Panel] = {}
-        for name, words in runs().items():
-            print(f"{name} ...", flush=True)
-            inputs = read_inputs(parse([*words, *options, "--out", str(out / name)]))
-            (folder / name).mkdir()
-            made = make_run(inputs, folder / name)
-            title = f"{name}, {'with' if inputs.settings.sync_strength else 'without'} sync modules"
-            panels[name] = Panel(title, inputs.settings.prompts[0], inputs.cameras.names, made.videos)
+        for scene, chosen in SCENES.items():
+            poses = [PATHS / f"{view}.txt" for view in chosen["views"]]
+            cameras = resample(Cameras.concatenate([read_cameras(path) for path in poses]), frames or mini.FRAMES)
+            settings = {
+                "prompts": chosen["prompts"],
+                "seed": chosen["seed"],
+                "recurrence": Recurrence(*chosen.get("recurrence", ())),
+            }
+            for name, strength in ((scene, 1.0), (scene + UNSYNCED, 0.0)):
+                print(f"{name} ...", flush=True)
+                source = {"poses": [str(path) for path in poses], "frames": cameras.frames}
+                run = pipe(cameras, source=source, **{**settings, "sync_strength": strength, **changes})
+                (folder / name).mkdir()
+                run.write(folder / name)
+                title = f"{name}, {'with' if strength else 'without'} sync modules"
+                panels[name] = Panel(title, run.record.settings.prompts[0], run.cameras.names, run.frames)
         rows = [(panels[scene], panels[scene + UNSYNCED]) for scene in SCENES]
         for scene, row in zip(SCENES, rows, strict=True):
             write_video(side_by_side([panel.videos for panel in row]), folder / f"{scene}.mp4")

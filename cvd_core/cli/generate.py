@@ -8,19 +8,27 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import get_args
 
-from cvd_core.cli import COMMANDS
+from cvd_core.cli import COMMANDS, note
+from cvd_core.engine.models import ModelPaths
 from cvd_core.geometry.epipolar import Mask
 from cvd_core.geometry.interpolation import EASINGS
 from cvd_core.geometry.rigs import RIGS
 from cvd_core.networks.sizes import SIDE_STEP, SMALLEST_SIDE
 from cvd_core.runs import mini
-from cvd_core.runs.defaults import DEFAULT_FPS, DEFAULT_FRAMES, DEFAULT_VIEWS, RIG_PARAMETERS
-from cvd_core.sampling.pairs import STRATEGIES
-from cvd_core.sampling.settings import Settings
+from cvd_core.runs.request import DEFAULT_FPS, DEFAULT_FRAMES, DEFAULT_VIEWS, RIG_PARAMETERS, Request
+from cvd_core.sampling.pairs import STRATEGIES, Pairing
+from cvd_core.sampling.settings import Sampler, Settings
+
+SETTINGS = [
+    field.name for kind in (Settings, Pairing) for field in fields(kind) if field.name not in ("pairing", "recurrence")
+]
+MODELS = [field.name for field in fields(ModelPaths)]
+REST = ("poses", "intrinsics", "rig", "views", "rig_easing", "frames", "fps", "device", "dtype", "offload")
+"""Options by what they belong to."""
 
 EXAMPLES = """\
 examples:
@@ -64,22 +72,36 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     _add_machine(parser.add_argument_group("machine"))
 
 
-def parse(words: Sequence[str]) -> argparse.Namespace:
-    """The options of a run from a command line without its program and command."""
-    parser = argparse.ArgumentParser()
-    add_parser(parser.add_subparsers())
-    return parser.parse_args(["generate", *words])
-
-
 def run(args: argparse.Namespace) -> None:
     """Read the inputs, make the videos, write everything at the end."""
     quiet_libraries(offline=not args.allow_download)
-    from cvd_core.runs.make import render
-    from cvd_core.runs.plan import read_inputs, tell
+    from cvd_core.runs.make import file_names, make_run
+    from cvd_core.runs.plan import plan_run
 
-    inputs = read_inputs(args)
-    tell(args, inputs)
-    render(inputs, args.out, allow_download=args.allow_download)
+    plan = plan_run(request(args))
+    for text in plan.hints:
+        note(text)
+    record = make_run(plan, args.out, allow_download=args.allow_download)
+    for name in file_names(plan.cameras):
+        print(args.out / name)
+    print(", ".join(f"{stage}: {duration:.1f} s" for stage, duration in record.seconds.items()))
+
+
+def request(args: argparse.Namespace) -> Request:
+    """What the options ask for."""
+    from cvd_core.runs.record import RunRecord
+
+    given = {name: value for name, value in vars(args).items() if value is not None}
+    recurrence = dict(zip(("start", "end"), given.get("recurrence_range", ()), strict=False))
+    if "recurrence" in given:
+        recurrence["times"] = given["recurrence"]
+    return Request(
+        settings={name: given[name] for name in SETTINGS if name in given} | {"recurrence": recurrence},
+        models={name: given[name] for name in MODELS if name in given},
+        rig_parameters={name: given[f"rig_{name}"] for name in RIG_PARAMETERS if f"rig_{name}" in given},
+        earlier=RunRecord.load(args.repeat) if args.repeat else None,
+        **{name: given[name] for name in REST if name in given},
+    )
 
 
 def quiet_libraries(*, offline: bool) -> None:
@@ -231,8 +253,7 @@ def _add_sampling(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--sampler",
         metavar="NAME",
-        help="ddim, euler, euler_ancestral, dpmpp_2m, dpmpp_2m_sde or unipc "
-        f"(default: {Settings.sampler}, the paper's)",
+        help=f"one of {', '.join(get_args(Sampler))} (default: {Settings.sampler}, the paper's)",
     )
     group.add_argument(
         "--seed", type=int, metavar="N", help=f"decides every random number of the run (default: {Settings.seed})"
@@ -250,20 +271,20 @@ def _add_views(group: argparse._ArgumentGroup) -> None:
         choices=STRATEGIES,
         help="who looks at whom in a step. partition: random pairs, anew in each step; multi-partition: several sets "
         "of random pairs, averaged; exhaustive: all pairs, averaged; joint: every view sees all others at once, which "
-        f"the networks were not trained for (default: {Settings.strategy})",
+        f"the networks were not trained for (default: {Pairing.strategy})",
     )
     group.add_argument(
         "--partitions",
         type=int,
         metavar="N",
         help="sets of pairs for multi-partition; the time grows with it "
-        f"(default: {Settings.partitions}; paper: 2 for six views)",
+        f"(default: {Pairing.partitions}; paper: 2 for six views)",
     )
     group.add_argument(
         "--recurrence",
         type=int,
         metavar="N",
-        help="do each step so often with other pairs; the time grows with it "
+        help="repeat each step N times, each time with other pairs; the time grows with it "
         "(default: 1; paper: 1 for two views, 4 for four, 6 for six)",
     )
     group.add_argument(
@@ -271,7 +292,7 @@ def _add_views(group: argparse._ArgumentGroup) -> None:
         type=float,
         nargs=2,
         metavar=("START", "END"),
-        help="do so only in this part of the steps, as shares from 0 to 1 (default: 0 1)",
+        help="repeat only in this part of the steps, as fractions from 0 to 1 (default: 0 1)",
     )
     group.add_argument(
         "--sync-strength",

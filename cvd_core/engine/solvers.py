@@ -16,7 +16,9 @@ from diffusers import (
 )
 from torch import Tensor
 
+from cvd_core.fields import FieldError
 from cvd_core.sampling.recurrence import NoiseLevel
+from cvd_core.sampling.settings import Sampler
 
 NOISE_SCHEDULE: dict[str, Any] = {
     "num_train_timesteps": 1000,
@@ -30,7 +32,7 @@ NOISE_SCHEDULE: dict[str, Any] = {
 MOST_STEPS = 499
 """Leading spacing sets steps a whole number of timesteps apart: with more they are neighbours, and start halfway."""
 
-SOLVERS: dict[str, Callable[[], Any]] = {
+SOLVERS: dict[Sampler, Callable[[], Any]] = {
     "ddim": lambda: DDIMScheduler(**NOISE_SCHEDULE, set_alpha_to_one=True, clip_sample=False),
     "euler": lambda: EulerDiscreteScheduler(**NOISE_SCHEDULE),
     "euler_ancestral": lambda: EulerAncestralDiscreteScheduler(**NOISE_SCHEDULE),
@@ -60,12 +62,12 @@ class DiffusersSolver:
         self, name: str, steps: int, generator: Callable[[], torch.Generator], device: torch.device | str = "cpu"
     ) -> None:
         if name not in SOLVERS:
-            raise ValueError(f"sampler is {name!r}; expected one of {', '.join(SOLVERS)}")
+            raise FieldError("sampler", f"is {name!r}; expected one of {', '.join(SOLVERS)}")
         self.scheduler = SOLVERS[name]()
         if steps >= 1:
             self.scheduler.set_timesteps(steps, device=device)
         if steps < 1 or (steps > 1 and self.timestep(0) - self.timestep(1) < 2):
-            raise ValueError(f"{steps} sampling steps; expected 1 to {MOST_STEPS}")
+            raise FieldError("steps", f"is {steps}; expected 1 to {MOST_STEPS}")
         self._steps = steps
         self._generator = generator
         self._repeating = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cvd_core.fields import FieldError
 from cvd_core.networks.sd15 import LATENT_STRIDE
 
 SMALLEST_SIDE = 64
@@ -12,12 +13,13 @@ def check_size(width: int, height: int) -> None:
     """Refuse a picture size, in pixels, that the networks cannot make.
 
     Raises:
-        ValueError: not a multiple of 8, or below 64 pixels.
+        FieldError: not a multiple of 8, or below 64 pixels.
     """
     for name, side in (("width", width), ("height", height)):
         if side < SMALLEST_SIDE or side % SIDE_STEP:
             nearest = max(SMALLEST_SIDE, round(side / SIDE_STEP) * SIDE_STEP)
-            raise ValueError(
-                f"{name} is {side} pixels; expected a multiple of {SIDE_STEP}, at least {SMALLEST_SIDE} - the nearest "
-                f"is {nearest}"
+            raise FieldError(
+                name,
+                f"is {side} pixels; expected a multiple of {SIDE_STEP}, at least {SMALLEST_SIDE} - the nearest is "
+                f"{nearest}",
             )

@@ -1,140 +1,281 @@
-"""Making the videos of ``cvd generate`` and writing them."""
+"""Making videos: loaded models, runs of them, and the files of a run."""
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from cvd_core.cli import note
-from cvd_core.engine.sd15.assemble import load_pipeline
-from cvd_core.engine.sd15.pipeline import CollaborativePipeline
+from cvd_core.engine.method import VideoPipeline, method_for
+from cvd_core.engine.models import ModelPaths
+from cvd_core.engine.placement import Placement
 from cvd_core.geometry.cameras import Cameras, prepare_cameras
 from cvd_core.geometry.formats import write_cameras
+from cvd_core.geometry.trajectories import resample
+from cvd_core.runs import mini
+from cvd_core.runs.models import choose_models, is_mini
 from cvd_core.runs.output import complete_folder, file_stems
-from cvd_core.runs.plan import Inputs
-from cvd_core.runs.record import RecordedModel, RunRecord, record_models, versions_here
+from cvd_core.runs.plan import Plan, check_run, default_settings, hints
+from cvd_core.runs.record import RecordedModel, RunRecord, record_models
+from cvd_core.runs.request import DEFAULT_FPS
 from cvd_core.sampling.collaborate import Progress
+from cvd_core.sampling.settings import Settings
 from cvd_core.video.files import grid, write_video
 from cvd_core.video.run_folder import CAMERAS, GRID, RECORD
 
+StrPath = str | os.PathLike[str]
+
+
+def load_pipeline(
+    base: StrPath | ModelPaths = mini.NAME,
+    *,
+    motion: StrPath | None = None,
+    camera: StrPath | None = None,
+    sync: StrPath | None = None,
+    loras: Sequence[StrPath | tuple[StrPath, float]] = (),
+    config: StrPath | None = None,
+    device: str | torch.device = "auto",
+    dtype: str | torch.dtype = "auto",
+    offload: bool = False,
+    allow_download: bool = False,
+) -> Pipeline:
+    """Load models and take down which they are; reads every file twice, the second time for its SHA-256.
+
+    Args:
+        base: ``mini``, the small model of the package, which brings all other parts; Stable Diffusion 1.5 or a
+            fine-tune of it, a diffusers folder or a single file; or all files at once, as they are.
+        motion: AnimateDiff v3 motion module.
+        camera: CameraCtrl; without it the videos do not follow their cameras.
+        sync: CVD's sync modules; without them every view is a video of its own.
+        loras: files, or files with their strengths.
+        config: for a base in a single file: any SD1.5 diffusers folder, for its configs and tokenizer.
+        device: cpu, cuda, cuda:1, mps, or auto: a GPU if there is one.
+        dtype: float32, float16, bfloat16, or auto: float16 on a GPU, float32 on the CPU.
+        offload: save GPU memory: keep each network in main memory while it does not work.
+        allow_download: fetch config files and tokenizer, a few MB, for a single file without ``config``.
+
+    Raises:
+        ValueError: a file is missing, damaged, of another kind or for another network, or there is no such device.
+    """
+    placement = Placement.choose(device, dtype, offload)
+    if isinstance(base, ModelPaths):
+        return Pipeline.load(base, placement, allow_download=allow_download)
+    given = {"motion": motion, "camera": camera, "sync": sync, "config": config}
+    asked: dict[str, Any] = {"base": base} | {role: Path(path) for role, path in given.items() if path is not None}
+    if loras:
+        asked["loras"] = tuple(
+            (Path(lora[0]), lora[1]) if isinstance(lora, tuple) else (Path(lora), 1.0) for lora in loras
+        )
+    return Pipeline.load(choose_models(asked)[0], placement, allow_download=allow_download)
+
 
 @dataclass(frozen=True, eq=False)
-class Made:
-    """What a run made: ``(V, F, H, W, 3)`` uint8 videos, and the seconds of its stages."""
+class Pipeline:
+    """Loaded models, for any number of runs; call it to make one.
 
-    videos: Tensor
-    seconds: dict[str, float]
+    Attributes:
+        networks: the models at work.
+        paths: their files.
+        placement: where they compute.
+        models: what the files were when they were loaded.
+        seconds: that loading took, by stage.
+    """
+
+    networks: VideoPipeline
+    paths: ModelPaths
+    placement: Placement
+    models: tuple[RecordedModel, ...]
+    seconds: Mapping[str, float]
+
+    @staticmethod
+    def load(
+        paths: ModelPaths,
+        placement: Placement,
+        *,
+        allow_download: bool = False,
+        recorded: Collection[RecordedModel] = (),
+    ) -> Pipeline:
+        """Load all models of a run; see :func:`load_pipeline`.
+
+        Args:
+            recorded: models of an earlier run that must be what they were.
+
+        Raises:
+            ValueError: a model cannot be used, or has changed since the earlier run.
+        """
+        method = method_for(paths)
+        seconds: dict[str, float] = {}
+        with _timing(seconds, "check"):
+            for model in recorded:
+                model.verify(method)
+        with _timing(seconds, "load"):
+            networks = method.load(paths, placement, allow_download=allow_download)
+        with _timing(seconds, "check"):
+            models = record_models(paths, recorded)
+        return Pipeline(networks, paths, placement, models, seconds)
+
+    def settings(self, prompts: str | Sequence[str], **values: Any) -> Settings:
+        """Settings of a run; what is left out is as these models like it, the small model differs from the others.
+
+        Args:
+            prompts: one for all views, or one per view.
+            values: other fields of :class:`Settings`.
+        """
+        return Settings(**{"prompts": prompts, **default_settings(self.paths), **values})
+
+    def hints(self, cameras: Cameras, settings: Settings) -> list[str]:
+        """What a run asks of these models that they cannot do or have not learned, a sentence each."""
+        return hints(self.paths, cameras, settings)
+
+    def __call__(
+        self,
+        cameras: Cameras,
+        prompts: str | Sequence[str] | Settings,
+        *,
+        fps: float = DEFAULT_FPS,
+        progress: bool | Callable[[Progress], object] = True,
+        source: Mapping[str, Any] | None = None,
+        **values: Any,
+    ) -> Run:
+        """Make one video per camera path.
+
+        Args:
+            cameras: V paths of F frames; only their motion relative to their own first pose counts. The small model
+                takes longer ones resampled to the 8 frames it makes.
+            prompts: one for all views or one per view, or the whole :class:`Settings` of the run.
+            fps: frames per second of the video files.
+            progress: show a bar on stderr, or call this after every denoising pass; it may raise to stop.
+            source: where the cameras come from, for the record.
+            values: fields of :class:`Settings`, as in :meth:`settings`; they replace those of given settings.
+
+        Raises:
+            ValueError: settings that cannot be used, more frames than the networks can make, prompts that do not match
+                the views, or too little GPU memory.
+        """
+        settings = replace(prompts, **values) if isinstance(prompts, Settings) else self.settings(prompts, **values)
+        if is_mini(self.paths.base) and cameras.frames > mini.FRAMES:
+            cameras = resample(cameras, mini.FRAMES)
+        check_run(self.paths, cameras, settings, fps)
+        self.networks.check_frames(cameras.frames)
+        seconds = dict(self.seconds)
+        frames = self._generate(cameras, settings, progress, seconds)
+        record = RunRecord(
+            settings=settings,
+            cameras=cameras,
+            source=source or {},
+            models=self.models,
+            fps=fps,
+            dtype=self.placement.dtype_name,
+            device=str(self.placement.device),
+            offload=self.placement.offload,
+            seconds=seconds,
+        )
+        return Run(frames, record)
+
+    def _generate(
+        self,
+        cameras: Cameras,
+        settings: Settings,
+        progress: bool | Callable[[Progress], object],
+        seconds: dict[str, float],
+    ) -> Tensor:
+        start = time.perf_counter()
+        calls = len(settings.pairing.calls(cameras.views))
+        with tqdm(
+            total=settings.passes * calls,
+            unit="call",
+            desc="generating",
+            dynamic_ncols=True,
+            disable=progress is not True,
+        ) as bar:
+
+            def advance(state: Progress) -> None:
+                repeats = f", repeat {state.repeat}/{state.repeats}" if state.repeats > 1 else ""
+                bar.set_postfix_str(f"step {state.step + 1}/{state.steps}{repeats}", refresh=False)
+                bar.update(calls)
+                seconds["sample"] = time.perf_counter() - start
+                if callable(progress):
+                    progress(state)
+
+            try:
+                frames = self.networks.generate(cameras, settings, advance)
+            except torch.OutOfMemoryError as error:
+                raise ValueError(
+                    f"the memory of {self.placement.device} does not suffice ({str(error).splitlines()[0]}); try "
+                    "`offload`, `views_per_pass` 2, `dtype` float16 or a smaller `width` and `height`"
+                ) from error
+        seconds["decode"] = time.perf_counter() - start - seconds["sample"]
+        return frames
 
 
-def render(inputs: Inputs, out: Path, *, allow_download: bool) -> None:
-    """Make the videos, then write everything into ``out`` at once.
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What a run made.
+
+    Attributes:
+        frames: ``(V, F, H, W, 3)`` uint8 RGB.
+        record: everything that repeats it, and how long it took.
+    """
+
+    frames: Tensor
+    record: RunRecord
+
+    @property
+    def cameras(self) -> Cameras:
+        """The cameras as the networks were given them, named as the video files are."""
+        settings = self.record.settings
+        prepared = prepare_cameras(self.record.cameras, settings.width, settings.height)
+        return replace(prepared, names=tuple(_stems(self.record.cameras)))
+
+    def save(self, out: StrPath) -> None:
+        """Write all files at once, as ``cvd generate`` does: one MP4 per view, all views in step, cameras, record.
+
+        Raises:
+            ValueError: ``out`` cannot be written to or holds such files already.
+        """
+        with complete_folder(Path(out), file_names(self.record.cameras)) as folder:
+            self.write(folder)
+
+    def write(self, folder: Path) -> RunRecord:
+        """Write all files into ``folder``, which must exist; returns the record that stands there."""
+        seconds = dict(self.record.seconds)
+        settings, cameras = self.record.settings, self.cameras
+        with _timing(seconds, "write"):
+            for name, video in zip([*cameras.names, Path(GRID).stem], [*self.frames, grid(self.frames)], strict=True):
+                write_video(video, folder / f"{name}.mp4", self.record.fps)
+        write_cameras(cameras, folder / CAMERAS, width=settings.width, height=settings.height)
+        record = replace(self.record, seconds=seconds)
+        record.save(folder / RECORD)
+        return record
+
+
+def make_run(plan: Plan, out: Path, *, allow_download: bool = False) -> RunRecord:
+    """Make the videos of a plan and write everything into ``out`` at once; returns its record.
 
     Raises:
         ValueError: ``out`` cannot be written to or holds such files already, a model cannot be used or has changed
             since the run that is repeated, or the GPU's memory does not suffice.
     """
-    outputs = [*_video_files(inputs.cameras), GRID, CAMERAS, RECORD]
-    with complete_folder(out, outputs) as folder:
-        made = make_run(inputs, folder, allow_download=allow_download)
-    for name in outputs:
-        print(out / name)
-    print(", ".join(f"{stage}: {duration:.1f} s" for stage, duration in made.seconds.items()))
+    with complete_folder(out, file_names(plan.cameras)) as folder:
+        pipeline = Pipeline.load(plan.paths, plan.placement, allow_download=allow_download, recorded=plan.recorded)
+        return pipeline(plan.cameras, plan.settings, fps=plan.fps, source=plan.source).write(folder)
 
 
-def make_run(inputs: Inputs, folder: Path, *, allow_download: bool = False) -> Made:
-    """Make the videos and write all files of the run into ``folder``, which must exist.
-
-    Raises:
-        ValueError: a model cannot be used or has changed since the run that is repeated, or the GPU's memory does not
-            suffice.
-    """
-    settings, cameras = inputs.settings, inputs.cameras
-    files = _video_files(cameras)
-    seconds: dict[str, float] = {}
-    with _timing(seconds, "check"):
-        known = _unchanged_models(inputs)
-    with _timing(seconds, "load"):
-        pipeline = load_pipeline(
-            inputs.paths,
-            dtype=inputs.dtype,
-            device=inputs.device,
-            offload=inputs.offload,
-            allow_download=allow_download,
-        )
-    pipeline.unet.check_frames(cameras.frames)
-    with _timing(seconds, "check"):
-        models = record_models(inputs.paths, known)
-    images = _generate(pipeline, inputs, seconds)
-    with _timing(seconds, "write"):
-        for name, video in zip([*files, GRID], [*images, grid(images)], strict=True):
-            write_video(video, folder / name, inputs.fps)
-    names = tuple(Path(name).stem for name in files)
-    prepared = replace(prepare_cameras(cameras, settings.width, settings.height), names=names)
-    write_cameras(prepared, folder / CAMERAS, width=settings.width, height=settings.height)
-    RunRecord(
-        settings=settings,
-        cameras=cameras,
-        source=inputs.source,
-        models=models,
-        fps=inputs.fps,
-        dtype=str(inputs.dtype).removeprefix("torch."),
-        device=str(inputs.device),
-        offload=inputs.offload,
-        seconds=seconds,
-    ).save(folder / RECORD)
-    return Made(images, seconds)
+def file_names(cameras: Cameras) -> list[str]:
+    """The files of a run."""
+    return [*(f"{stem}.mp4" for stem in _stems(cameras)), GRID, CAMERAS, RECORD]
 
 
-def _video_files(cameras: Cameras) -> list[str]:
-    """The name of every view's video."""
-    return [f"{stem}.mp4" for stem in file_stems(cameras.names, taken=[Path(GRID).stem])]
-
-
-def _unchanged_models(inputs: Inputs) -> tuple[RecordedModel, ...]:
-    """Records of the earlier run's models that are used again, once it is sure that they are the same."""
-    if inputs.earlier is None:
-        return ()
-    kept = tuple(model for model in inputs.earlier.models if model.role in inputs.kept)
-    for model in kept:
-        model.verify()
-    changed = {
-        name: (then, now)
-        for name, now in versions_here().items()
-        if (then := inputs.earlier.versions.get(name, "none")) != now
-    }
-    if changed:
-        listing = ", ".join(f"{name} {then}, now {now}" for name, (then, now) in changed.items())
-        note(f"the earlier run was made with {listing}: numbers may differ slightly")
-    return kept
-
-
-def _generate(pipeline: CollaborativePipeline, inputs: Inputs, seconds: dict[str, float]) -> Tensor:
-    """``(V, F, H, W, 3)`` uint8 videos, with a progress bar on stderr."""
-    start = time.perf_counter()
-    with tqdm(total=inputs.passes * inputs.calls, unit="call", desc="generating", dynamic_ncols=True) as bar:
-
-        def advance(progress: Progress) -> None:
-            repeats = f", repeat {progress.repeat}/{progress.repeats}" if progress.repeats > 1 else ""
-            bar.set_postfix_str(f"step {progress.step + 1}/{progress.steps}{repeats}", refresh=False)
-            bar.update(inputs.calls)
-            seconds["sample"] = time.perf_counter() - start
-
-        try:
-            images = pipeline.generate(inputs.cameras, inputs.settings, advance)
-        except torch.OutOfMemoryError as error:
-            raise ValueError(
-                f"the memory of {inputs.device} does not suffice ({str(error).splitlines()[0]}); try --offload, "
-                "--views-per-pass 2, --dtype float16 or a smaller --width and --height"
-            ) from error
-    seconds["decode"] = time.perf_counter() - start - seconds["sample"]
-    return images
+def _stems(cameras: Cameras) -> list[str]:
+    return file_stems(cameras.names, taken=[Path(GRID).stem])
 
 
 @contextmanager

@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from cvd_core.engine.models import ModelPaths
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.sampling.settings import Settings
 from cvd_core.scenes.paths import SPREAD
 from cvd_core.scenes.world import vocabulary
 
 NAME = "mini"
-"""What the command line calls it."""
+"""What it is called in place of a base model."""
 FOLDER = Path(__file__).resolve().parents[1] / "assets" / "mini"
+MODEL = ModelPaths.in_folder(FOLDER)
 
 WIDTHS = (64, 96, 128)
 """Channels of its UNet, finest first."""
@@ -29,7 +31,7 @@ EXAMPLE = "a red ball and a blue cube on a gray checkered floor under a pale sky
 ABOUT = (
     f"the small model of the package makes the videos: balls and cubes on a floor, {FRAMES} frames of "
     f"{SETTINGS['width']}x{SETTINGS['height']} pixels. It is for trying things out, without downloads; for anything "
-    "else name a Stable Diffusion 1.5 model with --base"
+    "else name a Stable Diffusion 1.5 model with `base`"
 )
 
 _SLACK = {"truck": 0.1, "pedestal": 0.1, "dolly": 0.1, "pan": 2.0, "tilt": 2.0, "roll": 2.0}

@@ -47,9 +47,9 @@ def complete_folder(folder: Path, names: Sequence[str]) -> Iterator[Path]:
             staging = Path(tempfile.mkdtemp(prefix=".cvd-", dir=folder))  # beside its goal: moving is renaming
     except OSError as error:
         _remove_empty(made)
-        raise ValueError(f"cannot write to {folder}: {error.strerror}; choose another --out") from error
+        raise ValueError(f"cannot write to {folder}: {error.strerror}; choose another `out`") from error
     if taken:
-        raise ValueError(f"{folder} already holds {', '.join(taken)}; choose another --out, nothing is overwritten")
+        raise ValueError(f"{folder} already holds {', '.join(taken)}; choose another `out`, nothing is overwritten")
     try:
         yield staging
         for name in names:

@@ -16,12 +16,12 @@ from typing import Any
 import torch
 
 import cvd_core
-from cvd_core.engine.sd15.assemble import ModelPaths
-from cvd_core.engine.sd15.folder import COMPONENTS, weights_files
+from cvd_core.engine.method import Method, method_for
+from cvd_core.engine.models import ModelPaths
 from cvd_core.files import atomic_path
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.sampling.settings import Settings
-from cvd_core.weights import identify, read_checkpoint, sha256
+from cvd_core.weights import identify, lora_file, read_checkpoint, sha256
 
 FORMAT = "cvd run"
 VERSION = 1
@@ -47,7 +47,7 @@ class RecordedModel:
     """A model of a run as it was.
 
     Attributes:
-        role: a field of :class:`ModelPaths`, ``lora`` for each of its LoRAs; the command line's option is ``--role``.
+        role: a field of :class:`ModelPaths`, ``lora`` for each of its LoRAs.
         path: absolute.
         kind: what the file is.
         files: the file itself, or those of a folder that were read.
@@ -61,22 +61,23 @@ class RecordedModel:
     scale: float = 1.0
 
     @staticmethod
-    def of(role: str, path: Path, scale: float = 1.0) -> RecordedModel:
+    def of(method: Method, role: str, path: Path, scale: float = 1.0) -> RecordedModel:
         """Look at a model that can be loaded; reads all of it."""
         path = Path(os.path.abspath(path))  # not resolved: download caches keep files under other names behind links
-        if path.is_file():
-            kind = identify(read_checkpoint(path)).label
-        else:
+        if path.is_dir() and role in ("base", "config"):
             kind = "a diffusers folder" if role == "base" else "configs and tokenizer"
-        return RecordedModel(role, str(path), kind, _recorded_files(role, path), scale)
+        else:
+            kind = identify(read_checkpoint(lora_file(path))).label
+        return RecordedModel(role, str(path), kind, _recorded_files(method, role, path), scale)
 
-    def verify(self) -> None:
+    def verify(self, method: Method) -> None:
         """Raise ValueError if the model is not what it was: gone, changed, or made of other files."""
         path = Path(self.path)
-        instead = f"give the recorded one, or another one on purpose, with --{self.role}"
+        field = "loras" if self.role == "lora" else self.role
+        instead = f"give the recorded one, or another one on purpose, with `{field}`"
         if not path.exists():
             raise ValueError(f"{path}, {self.kind} that the recorded run used, does not exist; {instead}")
-        found = {file.name: file for file in _recorded_files(self.role, path)}
+        found = {file.name: file for file in _recorded_files(method, self.role, path)}
         recorded = {file.name: file for file in self.files}
         for name in sorted(found.keys() | recorded.keys()):
             if found.get(name) != recorded.get(name):
@@ -123,9 +124,10 @@ class RunRecord:
         return ModelPaths(**single, loras=loras)
 
     def verify(self) -> None:
-        """Raise ValueError if a model is not what it was; the message names it and the option that replaces it."""
+        """Raise ValueError if a model is not what it was; the message names it and the argument that replaces it."""
+        method = method_for(self.paths)
         for model in self.models:
-            model.verify()
+            model.verify(method)
 
     def to_json(self) -> str:
         """The text of a record; numbers keep every digit."""
@@ -168,7 +170,7 @@ class RunRecord:
         try:
             cameras = values["cameras"]
             return RunRecord(
-                settings=_settings(values["settings"]),
+                settings=Settings.from_dict(values["settings"]),
                 cameras=Cameras(
                     torch.tensor(cameras["c2w"], dtype=torch.float64),
                     torch.tensor(cameras["intrinsics"], dtype=torch.float64),
@@ -204,10 +206,12 @@ class RunRecord:
 
 def record_models(paths: ModelPaths, known: Collection[RecordedModel] = ()) -> tuple[RecordedModel, ...]:
     """What the files of a run are. Reads all of them but those of ``known`` records, which are taken over."""
+    method = method_for(paths)
     single = [(role, path, 1.0) for role in _ROLES if (path := getattr(paths, role)) is not None]
     records = {(model.role, Path(model.path), model.scale): model for model in known}
     return tuple(
-        records.get(used) or RecordedModel.of(*used) for used in [*single, *(("lora", *lora) for lora in paths.loras)]
+        records.get(used) or RecordedModel.of(method, *used)
+        for used in [*single, *(("lora", *lora) for lora in paths.loras)]
     )
 
 
@@ -221,30 +225,14 @@ def versions_here() -> dict[str, str]:
     return versions
 
 
-def _settings(values: dict[str, Any]) -> Settings:
-    for name, value in values.items():
-        expected = getattr(Settings, name, None)
-        if isinstance(expected, (int, float)) and not isinstance(value, (int, float)):
-            raise TypeError(f"{name} is {value!r}")
-    return Settings.from_dict(values)
-
-
 def _model(values: dict[str, Any]) -> RecordedModel:
     return RecordedModel(**{**values, "files": tuple(RecordedFile(**file) for file in values["files"])})
 
 
-def _recorded_files(role: str, path: Path) -> tuple[RecordedFile, ...]:
-    files = [path] if path.is_file() else _files_of_folder(path, with_weights=role == "base")
+def _recorded_files(method: Method, role: str, path: Path) -> tuple[RecordedFile, ...]:
+    files = [path] if path.is_file() else method.files(role, path)
     top = path.parent if path.is_file() else path
     return tuple(RecordedFile(file.relative_to(top).as_posix(), file.stat().st_size, sha256(file)) for file in files)
-
-
-def _files_of_folder(folder: Path, *, with_weights: bool) -> list[Path]:
-    """What ``engine.sd15.loading.load_base`` reads of a diffusers folder, which may hold other formats too."""
-    files = [folder / component / "config.json" for component in COMPONENTS]
-    if with_weights:
-        files += [file for component in COMPONENTS for file in weights_files(folder, component)]
-    return files + sorted(file for file in (folder / "tokenizer").iterdir() if file.is_file())
 
 
 def _describe(file: RecordedFile | None) -> str:

@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 
 from cvd_core.sampling.draws import Draws
-from cvd_core.sampling.pairs import Round, Strategy, batches, rounds, view_weights
+from cvd_core.sampling.pairs import Pairing, Round, batches, view_weights
 from cvd_core.sampling.recurrence import NoiseLevel, Recurrence, renoise
 from cvd_core.sync.slopes import SlopeTape
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Views that run in one network call, group after group; ``slopes`` gives the call's pseudo-line slopes."""
+class NetworkCall:
+    """Views that share one network call, group after group; ``slopes`` gives the call's pseudo-line slopes."""
 
     groups: Round
     slopes: SlopeTape
@@ -28,8 +28,8 @@ class Batch:
         return tuple(view for group in self.groups for view in group)
 
 
-Denoise = Callable[[Tensor, Batch], Tensor]
-"""Predicts for the latents of a batch's views, ``(len(batch.views), ...)``, what the solver needs (noise or x0)."""
+Denoise = Callable[[Tensor, NetworkCall], Tensor]
+"""Predicts for the latents of a call's views, ``(len(call.views), ...)``, what the solver needs (noise or x0)."""
 
 
 class Solver(Protocol):
@@ -70,7 +70,7 @@ def predict_together(
     Args:
         denoise: the network.
         latents: ``(V, ...)``.
-        schedule: rounds of this step, from :func:`cvd_core.sampling.pairs.rounds`.
+        schedule: rounds of this step, from :meth:`cvd_core.sampling.pairs.Pairing.rounds`.
         draws: source of the slopes; one network call's worth per round.
         views_per_pass: memory limit; None runs every round in one call. Does not change the result.
     """
@@ -80,33 +80,32 @@ def predict_together(
         slopes = SlopeTape(draws.slopes)
         for part in batches(groups, views_per_pass):
             slopes.rewind()
-            batch = Batch(part, slopes)
-            prediction = denoise(latents[list(batch.views)], batch)
-            for position, view in enumerate(batch.views):
+            call = NetworkCall(part, slopes)
+            prediction = denoise(latents[list(call.views)], call)
+            for position, view in enumerate(call.views):
                 total[view] += weights[view] * prediction[position].to(total)
     return total
 
 
 def sample_together(
-    denoise: Callable[[int, Tensor, Batch], Tensor],
+    denoise: Callable[[int, Tensor, NetworkCall], Tensor],
     latents: Tensor,
     solver: Solver,
     draws: Draws,
     *,
-    strategy: Strategy = "partition",
-    partitions: int = 1,
+    pairing: Pairing = Pairing(),  # noqa: B008 - frozen
     recurrence: Recurrence = Recurrence(),  # noqa: B008 - frozen
-    views_per_pass: int | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: Callable[[Progress], object] | None = None,
 ) -> Tensor:
     """Sample all views: the paper's Algorithm 1 with any solver.
 
     Args:
-        denoise: ``(step, latents of the batch's views, batch) -> prediction``.
+        denoise: ``(step, latents of the call's views, call) -> prediction``.
         latents: ``(V, ...)`` at the solver's first noise level.
         solver: sampling method.
         draws: matchings, slopes and renoise; a recurrence redraws all three.
-        strategy, partitions, recurrence, views_per_pass: see :mod:`.pairs`, :mod:`.recurrence`.
+        pairing: who talks to whom in a step.
+        recurrence: how often each step is denoised.
         on_progress: called after every pass of every step; may raise to stop.
 
     Returns:
@@ -115,9 +114,9 @@ def sample_together(
     for step in range(solver.steps):
         repeats = recurrence.at(step, solver.steps)
         for repeat in range(1, repeats + 1):
-            schedule = rounds(strategy, len(latents), draws, partitions)
+            schedule = pairing.rounds(len(latents), draws)
             seen = solver.scale_input(step, latents)
-            prediction = predict_together(partial(denoise, step), seen, schedule, draws, views_per_pass)
+            prediction = predict_together(partial(denoise, step), seen, schedule, draws, pairing.views_per_pass)
             latents = solver.advance(step, latents, prediction, final=repeat == repeats)
             if on_progress is not None:
                 on_progress(Progress(step, solver.steps, repeat, repeats, latents))

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Literal, get_args
+from dataclasses import dataclass
+from typing import Annotated, Literal, get_args
 
+from annotated_types import Ge
 from torch import Tensor
 
-from cvd_core.sampling.draws import Draws
+from cvd_core.fields import FieldError, check_fields
+from cvd_core.sampling.draws import Draws, SeededDraws
 
 Group = tuple[int, ...]
 Round = tuple[Group, ...]
@@ -21,34 +24,55 @@ Strategy = Literal["partition", "multi-partition", "exhaustive", "joint"]
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 
 
-def rounds(strategy: Strategy, views: int, draws: Draws, partitions: int = 1) -> list[Round]:
-    """The network calls of one denoising step.
+@dataclass(frozen=True)
+class Pairing:
+    """How views take turns in one denoising step.
 
-    Args:
+    Attributes:
         strategy: ``partition``: one random matching; ``multi-partition``: ``partitions`` of them; ``exhaustive``: all
             V (V - 1) / 2 pairs, as matchings (odd V: a different view sits out of each); ``joint``: one call.
-        views: V >= 1.
-        draws: source of the random matchings.
-        partitions: Q of multi-partition.
+        partitions: Q of multi-partition; 1 for all other strategies.
+        views_per_pass: at most so many views in one network call, to save memory; None: a whole round at once. A pair
+            is never split. Does not change the result but for rounding.
 
     Raises:
-        ValueError: unknown strategy, V < 1, Q < 1, or partitions given to a strategy that has none.
+        FieldError: a field has the wrong type or is out of range, or partitions are given to a strategy that has none.
     """
-    if strategy not in STRATEGIES:
-        raise ValueError(f"pair strategy is {strategy!r}; expected one of {', '.join(STRATEGIES)}")
-    if views < 1:
-        raise ValueError(f"{views} views; expected at least 1")
-    if partitions < 1:
-        raise ValueError(f"partitions is {partitions}; expected at least 1")
-    if partitions > 1 and strategy != "multi-partition":
-        raise ValueError(
-            f"partitions is {partitions}, but strategy {strategy!r} does not repeat; choose 'multi-partition'"
-        )
-    if strategy == "joint" or (views < 4 and strategy != "exhaustive"):
-        return [(tuple(range(views)),)] * partitions  # up to three views there is only one matching
-    if strategy == "exhaustive":
-        return list(_round_robin(views))
-    return [_matching(draws.permutation(views)) for _ in range(partitions)]
+
+    strategy: Strategy = "partition"
+    partitions: Annotated[int, Ge(1)] = 1
+    views_per_pass: Annotated[int | None, Ge(1)] = None
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if self.partitions > 1 and self.strategy != "multi-partition":
+            raise FieldError(
+                "partitions",
+                f"is {self.partitions}, but strategy {self.strategy!r} does not repeat; choose 'multi-partition'",
+            )
+
+    def rounds(self, views: int, draws: Draws) -> list[Round]:
+        """The rounds of one denoising step.
+
+        Args:
+            views: V >= 1.
+            draws: source of the random matchings.
+
+        Raises:
+            ValueError: V < 1.
+        """
+        if views < 1:
+            raise ValueError(f"{views} views; expected at least 1")
+        if self.strategy == "joint" or (views < 4 and self.strategy != "exhaustive"):
+            return [(tuple(range(views)),)] * self.partitions  # up to three views there is only one matching
+        if self.strategy == "exhaustive":
+            return list(_round_robin(views))
+        return [_matching(draws.permutation(views)) for _ in range(self.partitions)]
+
+    def calls(self, views: int) -> list[Round]:
+        """The network calls of one denoising step, of matchings like any other: how many, and of how many views."""
+        rounds = self.rounds(views, SeededDraws(0))
+        return [part for groups in rounds for part in batches(groups, self.views_per_pass)]
 
 
 def view_weights(schedule: Sequence[Round], views: int) -> list[float]:

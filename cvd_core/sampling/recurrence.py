@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
+from annotated_types import Ge
 from torch import Tensor
+
+from cvd_core.fields import FieldError, check_fields
 
 
 @dataclass(frozen=True)
@@ -20,21 +24,24 @@ class Recurrence:
     """How often each step is denoised.
 
     Attributes:
-        times: R; 1 is plain sampling.
-        start, end: share of the steps, 0 the first and 1 the end, between which steps are repeated. The last step of a
-            run never is: nothing would be left to denoise.
+        times: R; 1 denoises every step once, plain sampling.
+        start, end: fractions of the steps, 0 the first and 1 the end, between which steps are repeated. The last step
+            of a run never is: nothing would be left to denoise.
     """
 
-    times: int = 1
+    times: Annotated[int, Ge(1)] = 1
     start: float = 0.0
     end: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.times < 1:
-            raise ValueError(f"recurrence is {self.times}; expected at least 1 (1 denoises every step once)")
+        try:
+            check_fields(self)
+        except FieldError as error:
+            raise FieldError("recurrence" if error.field == "times" else "recurrence_range", error.problem) from None
         if not 0 <= self.start <= self.end <= 1:
-            raise ValueError(
-                f"recurrence range is {self.start} to {self.end}; expected shares of the steps, 0 <= start <= end <= 1"
+            raise FieldError(
+                "recurrence_range",
+                f"is {self.start:g} to {self.end:g}; expected fractions of the steps, 0 <= start <= end <= 1",
             )
 
     def at(self, step: int, steps: int) -> int:

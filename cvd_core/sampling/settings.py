@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Annotated, Any, Literal
 
+from annotated_types import Ge, Gt, Interval, MinLen
+
+from cvd_core.fields import FieldError, check_fields
 from cvd_core.geometry.epipolar import Mask
 from cvd_core.networks.sizes import check_size
-from cvd_core.sampling.pairs import Strategy
+from cvd_core.sampling.pairs import Pairing
 from cvd_core.sampling.recurrence import Recurrence
+
+Sampler = Literal["ddim", "euler", "euler_ancestral", "dpmpp_2m", "dpmpp_2m_sde", "unipc"]
+"""Sampling methods; ``ddim`` (eta 0) is the paper's."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of one run; the defaults are the paper's and the released scripts'.
+    """Settings of one run, checked on construction; the defaults are the paper's and the released scripts'.
 
     Attributes:
         prompts: one for all views, or one per view. The sync modules were trained on pairs with one prompt: let prompts
@@ -22,42 +29,37 @@ class Settings:
         width, height: of the videos, in pixels; multiples of 8, at least 64.
         steps: denoising steps.
         guidance: classifier-free guidance scale; 1 turns guidance off. Released scripts: 8.5 (two views), 14 (more).
-        sampler: a key of :data:`cvd_core.engine.solvers.SOLVERS`.
+        sampler: the sampling method.
         seed: decides every random number of the run.
-        strategy, partitions: who talks to whom, see :mod:`cvd_core.sampling.pairs`.
+        pairing: who talks to whom, and how many views share a network call.
         recurrence: how often each step is denoised. Paper: 1 (two views), 4 (four), 6 with two partitions (six).
-        views_per_pass: at most so many views in one network call, to save memory; None: a whole round at once.
         sync_strength: factor on what the sync modules add; 1 as trained, 0 disconnects the views.
         camera_strength: factor on CameraCtrl's merge; 1 as trained.
         band, threshold: the epipolar mask, see :class:`cvd_core.sync.bias.EpipolarBias`; band "none": no mask, for sync
             modules that were trained without.
+
+    Raises:
+        FieldError: a field has the wrong type or is out of range.
     """
 
-    prompts: tuple[str, ...]
-    negative_prompts: tuple[str, ...] = ("",)
+    prompts: Annotated[tuple[str, ...], MinLen(1), "one for all views or one per view"]
+    negative_prompts: Annotated[tuple[str, ...], MinLen(1), "one for all views or one per view"] = ("",)
     width: int = 256
     height: int = 256
-    steps: int = 25
-    guidance: float = 8.5
-    sampler: str = "ddim"
-    seed: int = 0
-    strategy: Strategy = "partition"
-    partitions: int = 1
+    steps: Annotated[int, Ge(1)] = 25
+    guidance: Annotated[float, Ge(1), "1 turns guidance off"] = 8.5
+    sampler: Sampler = "ddim"
+    seed: Annotated[int, Interval(ge=0, le=2**64 - 1)] = 0
+    pairing: Pairing = field(default_factory=Pairing)
     recurrence: Recurrence = field(default_factory=Recurrence)
-    views_per_pass: int | None = None
     sync_strength: float = 1.0
     camera_strength: float = 1.0
     band: Mask = "soft"
-    threshold: float = 3.0
+    threshold: Annotated[float, Gt(0)] = 3.0
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_size(self.width, self.height)
-        if not self.prompts:
-            raise ValueError("no prompt given; give one for all views or one per view")
-        if self.guidance < 1:
-            raise ValueError(f"guidance is {self.guidance}; expected at least 1 (1 turns guidance off)")
-        if self.views_per_pass is not None and self.views_per_pass < 1:
-            raise ValueError(f"views per pass is {self.views_per_pass}; expected at least 1")
 
     def per_view(self, views: int) -> tuple[list[str], list[str]]:
         """Prompts and negative prompts of every view.
@@ -72,20 +74,33 @@ class Settings:
             out.append(list(given) * (views if len(given) == 1 else 1))
         return out[0], out[1]
 
+    @property
+    def passes(self) -> int:
+        """Steps of the run with their repeats."""
+        return sum(self.recurrence.at(step, self.steps) for step in range(self.steps))
+
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values; :meth:`from_dict` restores them."""
-        return asdict(self)
+        """Plain JSON values, those of the pairing among the others; :meth:`from_dict` restores them."""
+        values = asdict(self)
+        return values | values.pop("pairing")
 
     @staticmethod
-    def from_dict(values: dict[str, Any]) -> Settings:
-        """Raises ValueError for unknown or missing names."""
+    def from_dict(values: Mapping[str, Any]) -> Settings:
+        """Restore settings.
+
+        Raises:
+            ValueError: unknown or missing names, or values that cannot be used.
+        """
         values = dict(values)
+        pairing = {name: values.pop(name) for name in [known.name for known in fields(Pairing)] if name in values}
+        recurrence = values.pop("recurrence", {})
+        known = [known.name for known in fields(Settings) if known.name != "pairing"]
+        if unknown := sorted(values.keys() - set(known)):
+            names = ", ".join([*known, *(known.name for known in fields(Pairing))])
+            raise ValueError(f"{unknown[0]!r} is not a setting; expected one of {names}")
+        if "prompts" not in values:
+            raise FieldError("prompts", "is missing; say what is to be seen, once for all views or once per view")
         try:
-            for name in ("prompts", "negative_prompts"):
-                if name in values:
-                    values[name] = tuple(values[name])
-            if "recurrence" in values:
-                values["recurrence"] = Recurrence(**values["recurrence"])
-            return Settings(**values)
+            return Settings(**values, pairing=Pairing(**pairing), recurrence=Recurrence(**recurrence))
         except TypeError as error:
-            raise ValueError(f"the run's settings cannot be used: {error}") from error
+            raise FieldError("recurrence", f"is {recurrence!r}; expected times, start and end") from error

@@ -5,20 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import comfy.model_management
-import comfy.sampler_helpers
 import comfy.samplers
 
-from cvd_core.sampling.collaborate import Batch, predict_together
+from cvd_core.sampling.collaborate import NetworkCall, predict_together
 from cvd_core.sampling.draws import Draws, SeededDraws
-from cvd_core.sampling.pairs import Strategy, batches, rounds
+from cvd_core.sampling.pairs import Pairing
 
 from ..types import PluckerRays
 from .animatediff import AnimateDiff
 from .checks import check_epipolar, check_latent, check_mask, check_model
-from .collaboration import CollaborativeCalls
 from .control import ViewControls
 from .injection import sync_settings
 from .packing import pack, select_views, unpack
+from .run import Run
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,7 +29,7 @@ class CollaborativeGuider(comfy.samplers.CFGGuider):  # type: ignore[misc]
     Args:
         model: a MODEL with AnimateDiff+CameraCtrl and sync modules.
         rays: cameras of all views.
-        strategy, partitions, views_per_pass: see :mod:`cvd_core.sampling.pairs`.
+        pairing: who talks to whom in a step.
 
     Raises:
         ValueError: something is missing on the model, or its parts do not fit each other.
@@ -44,9 +43,7 @@ class CollaborativeGuider(comfy.samplers.CFGGuider):  # type: ignore[misc]
         self,
         model: Any,
         rays: PluckerRays,
-        strategy: Strategy = "partition",
-        partitions: int = 1,
-        views_per_pass: int | None = None,
+        pairing: Pairing = Pairing(),  # noqa: B008 - frozen
     ) -> None:
         super().__init__(model)
         check_model(model)
@@ -54,12 +51,10 @@ class CollaborativeGuider(comfy.samplers.CFGGuider):  # type: ignore[misc]
         AnimateDiff(model, rays).check_frames(rays.cameras.frames)
         self.sync = sync_settings(model)
         check_epipolar(rays, self.sync.epipolar)
-        self.strategy = strategy
-        self.partitions = partitions
-        self.views_per_pass = views_per_pass
+        self.pairing = pairing
         self.views = rays.cameras.views
         self.frames = rays.cameras.frames
-        self._calls: CollaborativeCalls | None = None
+        self._run: Run | None = None
 
     def make_draws(self, seed: int) -> Draws:
         """Where the random numbers of a run come from."""
@@ -68,9 +63,7 @@ class CollaborativeGuider(comfy.samplers.CFGGuider):  # type: ignore[misc]
     @property
     def views_together(self) -> int:
         """Most views that share a network call."""
-        schedule = rounds(self.strategy, self.views, SeededDraws(0), self.partitions)
-        parts = [part for groups in schedule for part in batches(groups, self.views_per_pass)]
-        return max(sum(map(len, part)) for part in parts)
+        return max(sum(map(len, part)) for part in self.pairing.calls(self.views))
 
     def sample(
         self,
@@ -87,18 +80,13 @@ class CollaborativeGuider(comfy.samplers.CFGGuider):  # type: ignore[misc]
         """Sample ``(V * F, C, h, w)`` latents; AnimateDiff-Evolved, which wraps what is inside, sees F frames."""
         check_latent(latent_image, self.rays)
         check_mask(denoise_mask, self.views, self.frames)
-        # Hosts since 0.5.1 fit a mask right here, to the packed shape; so it goes to outer_sample past them.
-        self._mask = None
-        if denoise_mask is not None:
-            device = self.model_patcher.load_device
-            self._mask = comfy.sampler_helpers.prepare_mask(denoise_mask, latent_image.shape, device)[:, :1].float()
         self.draws = self.make_draws(0 if seed is None else seed)
         packed = super().sample(
             pack(noise, self.views),
             pack(latent_image, self.views),
             sampler,
             sigmas,
-            None,
+            denoise_mask,
             callback,
             disable_pbar,
             seed,
@@ -106,39 +94,27 @@ class CollaborativeGuider(comfy.samplers.CFGGuider):  # type: ignore[misc]
         )
         return unpack(packed, self.views)
 
-    def outer_sample(
-        self,
-        noise: Tensor,
-        latent_image: Tensor,
-        sampler: Any,
-        sigmas: Tensor,
-        denoise_mask: Tensor | None = None,
-        *args: Any,
-        **kwargs: Any,
-    ) -> Tensor:
+    def outer_sample(self, noise: Tensor, latent_image: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         model_sampling = self.model_patcher.get_model_object("model_sampling")
         video = AnimateDiff(self.model_patcher, self.rays)
-        self._calls = CollaborativeCalls(self.rays, self.sync, video, self.draws, self.views_together, model_sampling)
-        options, self.model_options = self.model_options, self._calls.wrap(self.model_options)
+        self._run = Run(self.rays, self.sync, video, self.draws, self.views_together, model_sampling)
+        options, self.model_options = self.model_options, self._run.wrap(self.model_options)
         self._controls = ViewControls(self.views, self.frames)
         try:
-            noise, latent_image = unpack(noise, self.views), unpack(latent_image, self.views)
-            if "latent_shapes" in kwargs:  # since 0.5.1
-                kwargs["latent_shapes"] = [latent_image.shape]
-            rows = super().outer_sample(noise, latent_image, sampler, sigmas, self._mask, *args, **kwargs)
+            rows = super().outer_sample(unpack(noise, self.views), unpack(latent_image, self.views), *args, **kwargs)
             return pack(rows, self.views)
         finally:
             self._controls.cleanup()
             self.model_options = options
-            self._calls = None
+            self._run = None
 
     def predict_noise(
         self, x: Tensor, timestep: Tensor, model_options: dict[str, Any] | None = None, seed: int | None = None
     ) -> Tensor:
-        calls = self._calls
-        assert calls is not None, "predict_noise outside of sample"
+        run = self._run
+        assert run is not None, "predict_noise outside of sample"
 
-        def denoise(latents: Tensor, batch: Batch) -> Tensor:
+        def denoise(latents: Tensor, batch: NetworkCall) -> Tensor:
             comfy.model_management.throw_exception_if_processing_interrupted()
             rows = latents.flatten(0, 1)
             negative, positive = (
@@ -149,7 +125,7 @@ class CollaborativeGuider(comfy.samplers.CFGGuider):  # type: ignore[misc]
                 )
                 for name in ("negative", "positive")
             )
-            with calls.calling(batch):
+            with run.calling(batch):
                 # By attribute: AnimateDiff-Evolved replaces this function while it samples.
                 prediction: Tensor = comfy.samplers.sampling_function(
                     self.inner_model,
@@ -163,8 +139,8 @@ class CollaborativeGuider(comfy.samplers.CFGGuider):  # type: ignore[misc]
                 )
             return prediction.unflatten(0, (len(batch.views), self.frames))
 
-        schedule = rounds(self.strategy, self.views, self.draws, self.partitions)
+        schedule = self.pairing.rounds(self.views, self.draws)
         together = predict_together(
-            denoise, x.unflatten(0, (self.views, self.frames)), schedule, self.draws, self.views_per_pass
+            denoise, x.unflatten(0, (self.views, self.frames)), schedule, self.draws, self.pairing.views_per_pass
         )
         return together.flatten(0, 1)

@@ -216,7 +216,7 @@ def test_an_interruption_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "y.txt").write_text("old")
-    message = r"already holds y\.txt; choose another --out"
+    message = r"already holds y\.txt; choose another `out`"
     with pytest.raises(ValueError, match=message), complete_folder(tmp_path, ["x.txt", "y.txt"]):
         pytest.fail("the block ran")
     assert (tmp_path / "y.txt").read_text() == "old"
@@ -226,7 +226,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
 def test_an_unwritable_folder_is_found_before_the_work(tmp_path: Path, out: str) -> None:
     (tmp_path / "file").touch()
     with (
-        pytest.raises(ValueError, match=r"cannot write to .* choose another --out"),
+        pytest.raises(ValueError, match=r"cannot write to .* choose another `out`"),
         complete_folder(tmp_path / out, ["x.txt"]),
     ):
         pytest.fail("the block ran")

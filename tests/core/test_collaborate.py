@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from cvd_core.sampling.collaborate import Batch, Progress, predict_together, sample_together
+from cvd_core.sampling.collaborate import NetworkCall, Progress, predict_together, sample_together
 from cvd_core.sampling.draws import SeededDraws
 from cvd_core.sampling.guidance import guide
-from cvd_core.sampling.pairs import STRATEGIES, Round, Strategy, rounds
+from cvd_core.sampling.pairs import STRATEGIES, Pairing, Round, Strategy
 from cvd_core.sampling.recurrence import NoiseLevel, Recurrence, renoise
 
 limits = st.none() | st.integers(1, 9)
@@ -61,7 +61,7 @@ class Halving:
         return latents / 2 + prediction
 
 
-def partner_sum(latents: Tensor, batch: Batch) -> Tensor:
+def partner_sum(latents: Tensor, batch: NetworkCall) -> Tensor:
     """For every view: itself + 10 times the mean of those it talks to. Linear, so that averages are exact."""
     out, start = torch.empty_like(latents), 0
     for group in batch.groups:
@@ -78,7 +78,7 @@ def partner_sum(latents: Tensor, batch: Batch) -> Tensor:
 def test_a_prediction_is_the_average_over_a_views_calls() -> None:
     """Exhaustive pairs: every view meets each other one once, so the average holds the mean of all others."""
     x = torch.randn(5, 2, 3, dtype=torch.float64)
-    schedule = rounds("exhaustive", 5, SeededDraws(0))
+    schedule = Pairing("exhaustive").rounds(5, SeededDraws(0))
     expected = x + 10 * (x.sum(0) - x) / 4
     torch.testing.assert_close(predict_together(partner_sum, x, schedule, SeededDraws(0)), expected)
 
@@ -95,12 +95,12 @@ def test_views_with_more_calls_weigh_each_of_them_less() -> None:
 def test_every_prediction_reaches_its_view(strategy: Strategy, views: int, seed: int, limit: int | None) -> None:
     """A denoiser that answers with the id of each view and gets the latents of the views it was told."""
 
-    def name_views(latents: Tensor, batch: Batch) -> Tensor:
+    def name_views(latents: Tensor, batch: NetworkCall) -> Tensor:
         assert latents[:, 0].tolist() == [float(v) for v in batch.views], "the latents of these views, in this order"
         return latents
 
     x = torch.arange(views, dtype=torch.float32)[:, None].expand(-1, 3)
-    schedule = rounds(strategy, views, SeededDraws(seed))
+    schedule = Pairing(strategy).rounds(views, SeededDraws(seed))
     torch.testing.assert_close(predict_together(name_views, x, schedule, SeededDraws(0), limit), x)
 
 
@@ -110,14 +110,14 @@ def test_memory_limits_do_not_change_the_result(strategy: Strategy, views: int, 
     """Neither the predictions nor the slopes: every batch of a round hears the slopes that one big batch would."""
     sizes = []
 
-    def with_slopes(latents: Tensor, batch: Batch) -> Tensor:
+    def with_slopes(latents: Tensor, batch: NetworkCall) -> Tensor:
         sizes.append((len(latents), max(map(len, batch.groups))))
         slopes = [batch.slopes((1,)), batch.slopes((1,))]
         assert float(slopes[0]) != float(slopes[1])
         return partner_sum(latents, batch) + slopes[0] + 7 * slopes[1]
 
     partitions = 3 if strategy == "multi-partition" else 1
-    schedule = rounds(strategy, views, SeededDraws(1), partitions)
+    schedule = Pairing(strategy, partitions).rounds(views, SeededDraws(1))
     x = torch.randn(views, 4, dtype=torch.float64)
     whole_draws, limited_draws = CountingDraws(2), CountingDraws(2)
     whole = predict_together(with_slopes, x, schedule, whole_draws)
@@ -138,7 +138,7 @@ def test_number_of_network_calls(views: int, R: int, Q: int, calls: int) -> None
     """(steps - 1) R Q + Q; the first two are the released settings."""
     made = 0
 
-    def denoise(step: int, latents: Tensor, batch: Batch) -> Tensor:
+    def denoise(step: int, latents: Tensor, batch: NetworkCall) -> Tensor:
         nonlocal made
         made += 1
         return latents
@@ -149,8 +149,7 @@ def test_number_of_network_calls(views: int, R: int, Q: int, calls: int) -> None
         torch.zeros(views, 1),
         Halving(25),
         draws,
-        strategy="multi-partition",
-        partitions=Q,
+        pairing=Pairing("multi-partition", Q),
         recurrence=Recurrence(R),
     )
     assert made == calls == 24 * R * Q + Q
@@ -187,7 +186,7 @@ def test_a_run_is_algorithm_1(strategy: Strategy, views: int) -> None:
     partitions = 2 if strategy == "multi-partition" else 1
     start = torch.randn(views, 3, dtype=torch.float64)
 
-    def denoise(step: int, latents: Tensor, batch: Batch) -> Tensor:
+    def denoise(step: int, latents: Tensor, batch: NetworkCall) -> Tensor:
         return partner_sum(latents, batch) * (step + 1) + batch.slopes((1,))
 
     found = sample_together(
@@ -195,15 +194,14 @@ def test_a_run_is_algorithm_1(strategy: Strategy, views: int) -> None:
         start,
         Halving(4),
         SeededDraws(9),
-        strategy=strategy,
-        partitions=partitions,
+        pairing=Pairing(strategy, partitions),
         recurrence=Recurrence(2),
     )
     solver, draws, x = Halving(4), SeededDraws(9), start
     for step in range(4):
         for last in [True] if step == 3 else [False, True]:
             total, count = torch.zeros_like(x), torch.zeros(views, 1, dtype=torch.float64)
-            for groups in rounds(strategy, views, draws, partitions):
+            for groups in Pairing(strategy, partitions).rounds(views, draws):
                 slope = draws.slopes((1,))
                 for group in groups:
                     chosen = list(group)
@@ -250,8 +248,7 @@ def test_a_run_depends_on_its_seed_alone() -> None:
             draws.latents((6, 3)),
             Halving(6),
             draws,
-            strategy="multi-partition",
-            partitions=2,
+            pairing=Pairing("multi-partition", 2),
             recurrence=Recurrence(3),
         )
 
@@ -268,7 +265,7 @@ def test_a_run_depends_on_its_seed_alone() -> None:
 def test_random_matchings_average_to_all_pairs() -> None:
     """Theorem A.3: over many matchings a view hears every other one equally often."""
     x = torch.randn(6, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    schedule = rounds("multi-partition", 6, SeededDraws(0), 4000)
+    schedule = Pairing("multi-partition", 4000).rounds(6, SeededDraws(0))
     found = predict_together(partner_sum, x, schedule, SeededDraws(0))
     expected = x + 10 * (x.sum(0) - x) / 5
     assert (found - expected).abs().max() < 5 * 10 * float(x.std()) / math.sqrt(4000)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from cvd_core.sampling.draws import SeededDraws
-from cvd_core.sampling.pairs import STRATEGIES, Round, Strategy, batches, rounds, view_weights
+from cvd_core.sampling.pairs import STRATEGIES, Pairing, Round, Strategy, batches, view_weights
 
 seeds = st.integers(0, 2**64 - 1)
 groupings = st.lists(st.integers(1, 4), min_size=1, max_size=8)
@@ -41,7 +41,7 @@ def test_every_view_takes_part_with_weights_that_sum_to_one(
     strategy: Strategy, views: int, partitions: int, seed: int
 ) -> None:
     partitions = partitions if strategy == "multi-partition" else 1
-    schedule = rounds(strategy, views, SeededDraws(seed), partitions)
+    schedule = Pairing(strategy, partitions).rounds(views, SeededDraws(seed))
     share = [0.0] * views
     weights = view_weights(schedule, views)
     for groups in schedule:
@@ -56,7 +56,7 @@ def test_every_view_takes_part_with_weights_that_sum_to_one(
 @settings(deadline=None)
 @given(st.integers(1, 12), st.integers(1, 4), seeds)
 def test_partitions_are_matchings_and_an_odd_view_joins_a_pair(views: int, partitions: int, seed: int) -> None:
-    schedule = rounds("multi-partition", views, SeededDraws(seed), partitions)
+    schedule = Pairing("multi-partition", partitions).rounds(views, SeededDraws(seed))
     assert len(schedule) == partitions
     for groups in schedule:
         sizes = sorted(map(len, groups))
@@ -65,12 +65,12 @@ def test_partitions_are_matchings_and_an_odd_view_joins_a_pair(views: int, parti
             assert sizes == [1]
         else:
             assert sizes == [2] * (views // 2 - views % 2) + [3] * (views % 2)
-    assert rounds("partition", views, SeededDraws(seed)) == schedule[:1]
+    assert Pairing("partition").rounds(views, SeededDraws(seed)) == schedule[:1]
 
 
 @pytest.mark.parametrize("views", range(2, 13))
 def test_exhaustive_holds_every_pair_once(views: int) -> None:
-    schedule = rounds("exhaustive", views, SeededDraws(0))
+    schedule = Pairing("exhaustive").rounds(views, SeededDraws(0))
     assert pairs_of(schedule) == Counter(dict.fromkeys(combinations(range(views), 2), 1))
     assert len(schedule) == views - 1 + (views % 2), "as few network calls as matchings allow"
     idle = Counter(v for groups in schedule for v in range(views) if not any(v in group for group in groups))
@@ -79,37 +79,39 @@ def test_exhaustive_holds_every_pair_once(views: int) -> None:
 
 @pytest.mark.parametrize("views", range(1, 13))
 def test_joint_is_one_group(views: int) -> None:
-    assert rounds("joint", views, SeededDraws(0)) == [(tuple(range(views)),)]
+    assert Pairing("joint").rounds(views, SeededDraws(0)) == [(tuple(range(views)),)]
 
 
 def test_a_single_view_runs_alone() -> None:
     for strategy in STRATEGIES:
-        assert rounds(strategy, 1, SeededDraws(0)) == [((0,),)]
+        assert Pairing(strategy).rounds(1, SeededDraws(0)) == [((0,),)]
 
 
 def test_a_permutation_is_read_as_the_released_code_reads_it() -> None:
     """``permutation(V).reshape(2, V / 2)``: the columns are the pairs."""
     draws = FixedOrder([4, 0, 5, 2, 1, 3], [0, 1, 2, 3, 4, 5], [6, 5, 4, 3, 2, 1, 0])
-    first, second = rounds("multi-partition", 6, draws, 2)
+    first, second = Pairing("multi-partition", 2).rounds(6, draws)
     assert first == ((4, 2), (0, 1), (5, 3))
     assert second == ((0, 3), (1, 4), (2, 5))
-    assert rounds("partition", 7, draws) == [((6, 3), (5, 2), (4, 1, 0))]
+    assert Pairing("partition").rounds(7, draws) == [((6, 3), (5, 2), (4, 1, 0))]
 
 
 def test_up_to_three_views_draw_nothing() -> None:
     """There is one matching only; the released two-view loop takes no permutation either."""
     for views in (1, 2, 3):
-        assert len(rounds("multi-partition", views, FixedOrder(), 2)) == 2
+        assert len(Pairing("multi-partition", 2).rounds(views, FixedOrder())) == 2
     for views in (4, 5):
-        rounds("exhaustive", views, FixedOrder())
-        rounds("joint", views, FixedOrder())
+        Pairing("exhaustive").rounds(views, FixedOrder())
+        Pairing("joint").rounds(views, FixedOrder())
 
 
 @pytest.mark.parametrize(("views", "kinds"), [(4, 3), (6, 15), (5, 10)])
 def test_matchings_are_fair(views: int, kinds: int) -> None:
     """All matchings of a set of views are equally likely: within five standard deviations."""
     draws, n = SeededDraws(3), 3000
-    found = Counter(tuple(sorted(tuple(sorted(g)) for g in rounds("partition", views, draws)[0])) for _ in range(n))
+    found = Counter(
+        tuple(sorted(tuple(sorted(g)) for g in Pairing("partition").rounds(views, draws)[0])) for _ in range(n)
+    )
     assert len(found) == kinds
     expected = n / kinds
     assert all(abs(count - expected) < 5 * expected**0.5 for count in found.values())
@@ -135,7 +137,7 @@ def test_batches_keep_groups_whole_in_order_and_within_the_limit(sizes: list[int
 @pytest.mark.parametrize(
     ("strategy", "views", "partitions", "message"),
     [
-        ("pairs", 4, 1, "pair strategy is 'pairs'; expected one of partition, multi-partition, exhaustive, joint"),
+        ("pairs", 4, 1, "strategy is 'pairs'; expected one of partition, multi-partition, exhaustive, joint"),
         ("partition", 0, 1, "0 views; expected at least 1"),
         ("multi-partition", 4, 0, "partitions is 0; expected at least 1"),
         ("partition", 4, 2, "partitions is 2, but strategy 'partition' does not repeat; choose 'multi-partition'"),
@@ -145,7 +147,7 @@ def test_batches_keep_groups_whole_in_order_and_within_the_limit(sizes: list[int
 )
 def test_impossible_schedules_are_refused(strategy: Strategy, views: int, partitions: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        rounds(strategy, views, SeededDraws(0), partitions)
+        Pairing(strategy, partitions).rounds(views, SeededDraws(0))
 
 
 def test_a_view_without_a_call_is_refused() -> None:

@@ -37,7 +37,7 @@ sys.exit(main(["demo", *sys.argv[1:]]))
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A demo of two steps."""
     folder = tmp_path_factory.mktemp("new") / "demo"
-    make_demo(folder, "--steps", "2")
+    make_demo(folder, steps=2)
     return folder
 
 
@@ -119,7 +119,7 @@ def test_an_interruption_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr("cvd_core.drawing.panels.draw_sheet", interrupt)  # when all runs are made
     with pytest.raises(KeyboardInterrupt):
-        make_demo(tmp_path / "a" / "demo", "--steps", "1", "--frames", "2", "--guidance", "1")
+        make_demo(tmp_path / "a" / "demo", frames=2, steps=1, guidance=1)
     assert list(tmp_path.iterdir()) == []
 
 

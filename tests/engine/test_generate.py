@@ -21,21 +21,23 @@ import torch
 from torch import Tensor
 
 from cvd_core.cli import main
-from cvd_core.cli.generate import parse
-from cvd_core.engine.sd15.assemble import ModelPaths, choose_device, choose_dtype, load_pipeline
+from cvd_core.engine.models import ModelPaths
+from cvd_core.engine.placement import Placement, choose_device, choose_dtype
+from cvd_core.engine.sd15 import assemble as sd15
 from cvd_core.engine.sd15.pipeline import CollaborativePipeline
 from cvd_core.geometry.cameras import Cameras, prepare_cameras
 from cvd_core.geometry.formats import read_cameras, write_cameras
 from cvd_core.geometry.rigs import make_rig
 from cvd_core.geometry.trajectories import resample
 from cvd_core.runs import make as render
-from cvd_core.runs.plan import Inputs, read_inputs, tell
 from cvd_core.runs.record import RunRecord
+from cvd_core.sampling.pairs import Pairing
 from cvd_core.sampling.recurrence import Recurrence
 from cvd_core.sampling.settings import Settings
 from cvd_core.video.files import grid, read_video
 from cvd_core.weights import sha256
 from tests import formula
+from tests.engine.command import plan_of
 from tests.formula import ModelFiles
 
 POSES = [Path(__file__).parents[1] / "data" / "poses" / f"{n}.txt" for n in ("0bf152ef84195293", "2f25826f0d0ef09a")]
@@ -75,11 +77,6 @@ def first(models: ModelFiles, tmp_path_factory: pytest.TempPathFactory) -> Run:
         patch.setattr("builtins.print", lambda *words, **_: lines.append(" ".join(map(str, words))))
         assert cvd("--poses", *POSES, *SMALL, *model_options(models), "--out", folder) == 0
     return Run(folder, "\n".join(lines), decoded(folder))
-
-
-def inputs_of(*words: object) -> Inputs:
-    """What a run with these options would start from."""
-    return read_inputs(parse(["--out", "unused", *map(str, words)]))
 
 
 def decoded(folder: Path) -> dict[str, Tensor]:
@@ -161,7 +158,7 @@ def test_a_record_repeats_its_run(first: Run, tmp_path: Path) -> None:
 def test_options_override_a_record(first: Run, models: ModelFiles) -> None:
     words = ["--seed", 1, "--frames", 4, "--fps", 12, "--prompt", "a dog", "a cat", "--recurrence", 2, "--height", 128]
     loras = ["--lora", models.adapter, f"{models.lora_kohya}:0.5"]
-    found = inputs_of("--from", first.folder / "run.json", *words, *loras, "--offload", "--dtype", "bfloat16")
+    found = plan_of("--from", first.folder / "run.json", *words, *loras, "--offload", "--dtype", "bfloat16")
     record = RunRecord.load(first.folder / "run.json")
     changed = replace(record.settings, seed=1, prompts=("a dog", "a cat"), recurrence=Recurrence(2), height=128)
     assert found.settings == changed
@@ -169,8 +166,8 @@ def test_options_override_a_record(first: Run, models: ModelFiles) -> None:
     assert found.source == {**record.source, "frames": 4}
     assert found.paths == replace(record.paths, loras=((models.adapter, 1.0), (models.lora_kohya, 0.5)))
     assert found.kept == {"base", "config", "motion", "camera", "sync"}
-    assert (found.fps, found.dtype, found.offload) == (12, torch.bfloat16, True)
-    rig = inputs_of("--from", first.folder / "run.json", "--rig", "stereo", "--rig-baseline", 0.2)
+    assert (found.fps, found.placement.dtype, found.placement.offload) == (12, torch.bfloat16, True)
+    rig = plan_of("--from", first.folder / "run.json", "--rig", "stereo", "--rig-baseline", 0.2)
     assert torch.equal(rig.cameras.c2w, make_rig("stereo", 2, 16, baseline=0.2).c2w)
     assert rig.settings == record.settings
 
@@ -189,10 +186,8 @@ def test_every_setting_has_its_option() -> None:
         guidance=3.0,
         sampler="unipc",
         seed=9,
-        strategy="multi-partition",
-        partitions=2,
+        pairing=Pairing("multi-partition", 2, 1),
         recurrence=Recurrence(3, 0.25, 0.5),
-        views_per_pass=1,
         sync_strength=0.5,
         camera_strength=0.25,
         band="hard",
@@ -200,7 +195,7 @@ def test_every_setting_has_its_option() -> None:
     )
     unchanged = [f.name for f in fields(Settings) if getattr(expected, f.name) == getattr(Settings(("x",)), f.name)]
     assert unchanged == []
-    assert inputs_of(*words, "--rig", "circle", "--base", "x", "--motion", "y").settings == expected
+    assert plan_of(*words, "--rig", "circle", "--base", "x", "--motion", "y").settings == expected
 
 
 def test_a_rig_of_three_without_camera_and_sync(
@@ -234,14 +229,16 @@ def test_a_rig_of_three_without_camera_and_sync(
     ],
 )
 def test_network_calls_are_counted(words: list[object], passes: int, calls: int) -> None:
-    found = inputs_of("--rig", "circle", "--prompt", "a", "--base", "x", "--motion", "y", *words)
-    assert (found.passes, found.calls) == (passes, calls)
+    found = plan_of("--rig", "circle", "--prompt", "a", "--base", "x", "--motion", "y", *words)
+    assert (found.settings.passes, len(found.settings.pairing.calls(found.cameras.views))) == (passes, calls)
 
 
-def test_options_without_effect_are_named(models: ModelFiles, capsys: pytest.CaptureFixture[str]) -> None:
+def test_options_without_effect_are_named(
+    models: ModelFiles, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     useless = ["--camera-strength", 2, "--sync-strength", 2, "--negative", "fog", "--recurrence-range", 0, 0.5]
     words = [*TINY, "--base", models.base_folder, "--motion", "x", "--config", "y", *useless]
-    tell(parse(["--out", "unused", *map(str, words)]), inputs_of(*words))
+    assert cvd(*words, "--out", tmp_path / "out") == 2  # no such motion module
     said = capsys.readouterr().err
     for option in ("--camera-strength", "--sync-strength", "--negative", "--recurrence-range", "--config"):
         assert f"note: {option} with" in said
@@ -252,7 +249,7 @@ def test_pose_files_of_different_lengths_are_resampled_on_demand(tmp_path: Path)
     short = tmp_path / "short.txt"
     write_cameras(resample(read_cameras(POSES[0]), 5), short)
     words = ["--poses", short, "--poses", POSES[1], "--prompt", "a", "--base", "x", "--motion", "y"]
-    cameras = inputs_of(*words, "--frames", 9).cameras
+    cameras = plan_of(*words, "--frames", 9).cameras
     assert torch.equal(cameras.c2w[1:], resample(read_cameras(POSES[1]), 9).c2w)
     assert torch.equal(cameras.c2w[0, -1], read_cameras(short).c2w[0, -1])
 
@@ -260,7 +257,7 @@ def test_pose_files_of_different_lengths_are_resampled_on_demand(tmp_path: Path)
 def test_intrinsics_for_pose_files_without(tmp_path: Path) -> None:
     write_cameras(replace(read_cameras(POSES[0])), tmp_path / "poses.npy")
     words = ["--poses", tmp_path / "poses.npy", "--prompt", "a", "--base", "x", "--motion", "y"]
-    cameras = inputs_of(*words, "--intrinsics", 0.5, 0.6, 0.5, 0.4).cameras
+    cameras = plan_of(*words, "--intrinsics", 0.5, 0.6, 0.5, 0.4).cameras
     assert cameras.intrinsics[0, 3].tolist() == [0.5, 0.6, 0.5, 0.4]
 
 
@@ -271,7 +268,7 @@ def test_intrinsics_for_pose_files_without(tmp_path: Path) -> None:
 def test_ctrl_c_leaves_nothing(
     models: ModelFiles, pipeline: CollaborativePipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
-    monkeypatch.setattr("cvd_core.runs.make.load_pipeline", lambda *_, **__: pipeline)  # loading again takes seconds
+    monkeypatch.setattr(sd15, "load", lambda *_, **__: pipeline)  # loading again takes seconds
     owner, _, name = f"cvd_core.runs.make.{moment}".rpartition(".")
     calls = []
 
@@ -322,7 +319,7 @@ def paths(models: ModelFiles) -> ModelPaths:
 
 @pytest.fixture(scope="module")
 def pipeline(paths: ModelPaths) -> CollaborativePipeline:
-    return load_pipeline(paths)
+    return sd15.load(paths)
 
 
 def generate(pipeline: CollaborativePipeline, views: int = 2, **changes: Any) -> Tensor:
@@ -345,7 +342,7 @@ def test_views_per_pass_saves_memory_and_changes_nothing(
     pipeline: CollaborativePipeline, views: int, repeats: int
 ) -> None:
     whole = generate(pipeline, views, recurrence=Recurrence(repeats))
-    pieces = generate(pipeline, views, recurrence=Recurrence(repeats), views_per_pass=2)
+    pieces = generate(pipeline, views, recurrence=Recurrence(repeats), pairing=Pairing(views_per_pass=2))
     assert whole.shape == (views, 2, 64, 64, 3)
     difference = (pieces.int() - whole.int()).abs().float()
     assert difference.max() <= 1  # matrix products of other sizes round differently
@@ -358,7 +355,7 @@ def test_views_see_each_other_only_through_the_sync_modules(paths: ModelPaths, p
     assert not torch.equal(together[0][1], together[1][1])
     assert not torch.equal(together[0][0], together[1][0])  # the other view's prompt reaches view 0
     assert torch.equal(together[0], generate(pipeline))
-    alone = load_pipeline(replace(paths, sync=None))
+    alone = sd15.load(replace(paths, sync=None))
     apart = [generate(alone, prompts=p) for p in prompts]
     assert not torch.equal(apart[0][1], apart[1][1])
     assert torch.equal(apart[0][0], apart[1][0])
@@ -375,8 +372,8 @@ def test_cameras_matter_only_through_camera_control_and_the_mask(
         return not torch.equal(one, other)
 
     assert matter(pipeline)
-    assert not matter(load_pipeline(replace(paths, camera=None, sync=None)))
-    masked = load_pipeline(replace(paths, camera=None))
+    assert not matter(sd15.load(replace(paths, camera=None, sync=None)))
+    masked = sd15.load(replace(paths, camera=None))
     assert matter(masked)
     assert not matter(masked, band="none")
 
@@ -387,7 +384,7 @@ def test_a_lora_changes_the_videos_and_not_the_files(
     weights = models.base_folder / "unet" / "diffusion_pytorch_model.safetensors"
     before = sha256(weights)
     plain = generate(pipeline)
-    found = [generate(load_pipeline(replace(paths, loras=((models.lora_kohya, scale),)))) for scale in (0.5, 1.0)]
+    found = [generate(sd15.load(replace(paths, loras=((models.lora_kohya, scale),)))) for scale in (0.5, 1.0)]
     assert not torch.equal(found[0], plain)
     assert not torch.equal(found[0], found[1])
     assert sha256(weights) == before
@@ -395,14 +392,14 @@ def test_a_lora_changes_the_videos_and_not_the_files(
 
 def test_offloading_changes_nothing(paths: ModelPaths, pipeline: CollaborativePipeline) -> None:
     device = choose_device()
-    expected = generate(pipeline if device.type == "cpu" else load_pipeline(paths, device=device))
-    assert torch.equal(generate(load_pipeline(paths, device=device, offload=True)), expected)
+    expected = generate(pipeline if device.type == "cpu" else sd15.load(paths, Placement(device)))
+    assert torch.equal(generate(sd15.load(paths, Placement(device, offload=True))), expected)
 
 
 def test_every_network_computes_in_the_dtype(
     paths: ModelPaths, models: ModelFiles, pipeline: CollaborativePipeline
 ) -> None:
-    small = load_pipeline(replace(paths, loras=((models.adapter, 0.0),)), dtype=torch.bfloat16)
+    small = sd15.load(replace(paths, loras=((models.adapter, 0.0),)), Placement(dtype=torch.bfloat16))
     for network in (small.unet, small.base.vae, small.base.text_encoder):
         assert {p.dtype for p in network.parameters()} == {torch.bfloat16}
     error = (generate(small).float() - generate(pipeline).float()).abs().mean()

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from cvd_core.cli import main
-from cvd_core.engine.sd15.assemble import ModelPaths
+from cvd_core.engine.models import ModelPaths
 from cvd_core.geometry.formats import read_cameras, write_cameras
 from cvd_core.geometry.rigs import make_rig
 from cvd_core.geometry.trajectories import resample
@@ -70,12 +70,12 @@ def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
         (["--poses", POSES, "--intrinsics", 1, 1, 0.5, 0.5], "states its own intrinsics"),
         (["--rig", "circle", "--width", 100], "width is 100 pixels; expected a multiple of 8, at least 64"),
         (["--rig", "circle", "--height", 8], "height is 8 pixels"),
-        (["--rig", "circle", "--steps", 0], "0 sampling steps"),
+        (["--rig", "circle", "--steps", 0], "--steps is 0"),
         (["--rig", "circle", "--guidance", 0], "guidance is 0.0"),
         (["--rig", "circle", "--sampler", "plms"], "sampler is 'plms'; expected one of ddim, euler"),
         (["--rig", "circle", "--recurrence", 0], "recurrence is 0"),
-        (["--rig", "circle", "--recurrence-range", 0.5, 0.2], "recurrence range is 0.5 to 0.2"),
-        (["--rig", "circle", "--views-per-pass", 0], "views per pass is 0"),
+        (["--rig", "circle", "--recurrence-range", 0.5, 0.2], "--recurrence-range is 0.5 to 0.2"),
+        (["--rig", "circle", "--views-per-pass", 0], "--views-per-pass is 0"),
         (["--rig", "circle", "--prompt", "b", "c"], "3 prompts for 2 views"),
         (["--rig", "circle", "--negative", "b", "c", "d"], "3 negative prompts for 2 views"),
         (["--rig", "circle", "--fps", 0], "frame rate is 0.0"),

@@ -11,17 +11,16 @@ import torch
 
 import cvd_core
 from cvd_core.cli import main
-from cvd_core.cli.generate import parse
-from cvd_core.engine.sd15.assemble import ModelPaths, load_pipeline
+from cvd_core.engine.models import ModelPaths
+from cvd_core.engine.sd15 import assemble as sd15
 from cvd_core.geometry.rigs import make_rig
 from cvd_core.runs import mini
-from cvd_core.runs.models import MINI
-from cvd_core.runs.plan import Inputs, read_inputs
 from cvd_core.runs.record import RunRecord, record_models
 from cvd_core.sampling.settings import Settings
 from cvd_core.scenes.paths import SPREAD
 from cvd_core.training.config import load_config
 from cvd_core.video.files import read_video
+from tests.engine.command import plan_of
 from tests.formula import ModelFiles
 
 POSES = [Path(__file__).parents[1] / "data" / "poses" / f"{n}.txt" for n in ("0bf152ef84195293", "2f25826f0d0ef09a")]
@@ -34,11 +33,6 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("something tried to reach the network")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
-
-
-def inputs_of(*words: object) -> Inputs:
-    """What a run with these options would start from."""
-    return read_inputs(parse(["--out", "unused", *map(str, words)]))
 
 
 def refusal(capsys: pytest.CaptureFixture[str], *words: object) -> str:
@@ -65,7 +59,7 @@ def test_what_is_said_of_it_is_how_it_was_trained() -> None:
     assert trained.data.frames == mini.FRAMES
     assert trained.data.spread == SPREAD
     assert trained.networks.widths == mini.WIDTHS
-    pipeline = load_pipeline(MINI)
+    pipeline = sd15.load(mini.MODEL)
     assert pipeline.unet.widths == mini.WIDTHS
     assert pipeline.unet.motion_frames == mini.FRAMES
     assert pipeline.unet.sync is not None
@@ -76,10 +70,10 @@ def test_what_is_said_of_it_is_how_it_was_trained() -> None:
 # what a run takes from it
 
 
-@pytest.mark.parametrize("words", [[], ["--base", "mini"], ["--base", MINI.base]])
+@pytest.mark.parametrize("words", [[], ["--base", "mini"], ["--base", mini.MODEL.base]])
 def test_it_is_the_default_and_brings_its_own_defaults(words: list[object]) -> None:
-    found = inputs_of(*STEREO, *words)
-    assert found.paths == MINI
+    found = plan_of(*STEREO, *words)
+    assert found.paths == mini.MODEL
     assert found.settings == Settings(("a red ball",), width=64, height=64, steps=20, guidance=3.0)
     assert torch.equal(found.cameras.c2w, make_rig("stereo", 2, 8).c2w)
     assert found.source["frames"] == 8
@@ -87,21 +81,21 @@ def test_it_is_the_default_and_brings_its_own_defaults(words: list[object]) -> N
 
 def test_options_come_before_its_defaults(models: ModelFiles) -> None:
     words = ["--frames", 4, "--width", 72, "--steps", 3, "--base", "mini", "--sync", models.sync]
-    found = inputs_of(*STEREO, *words)
+    found = plan_of(*STEREO, *words)
     assert found.settings == Settings(("a red ball",), width=72, height=64, steps=3, guidance=3.0)
     assert found.cameras.frames == 4
-    assert found.paths == ModelPaths(MINI.base, MINI.motion, MINI.camera, models.sync)
+    assert found.paths == ModelPaths(mini.MODEL.base, mini.MODEL.motion, mini.MODEL.camera, models.sync)
 
 
 def test_pose_files_get_its_number_of_frames() -> None:
     words = ["--poses", *POSES, "--prompt", "a red ball"]
-    assert inputs_of(*words).cameras.frames == 8
-    assert inputs_of(*words, "--frames", 5).cameras.frames == 5
-    assert inputs_of(*words, "--base", "x", "--motion", "y").cameras.frames == 16
+    assert plan_of(*words).cameras.frames == 8
+    assert plan_of(*words, "--frames", 5).cameras.frames == 5
+    assert plan_of(*words, "--base", "x", "--motion", "y").cameras.frames == 16
 
 
 def test_other_models_have_the_papers_defaults() -> None:
-    found = inputs_of(*STEREO, "--base", "./mini", "--motion", "y")
+    found = plan_of(*STEREO, "--base", "./mini", "--motion", "y")
     assert found.paths == ModelPaths(Path("mini"), Path("y"))
     assert found.settings == Settings(("a red ball",))
     assert found.cameras.frames == 16
@@ -135,7 +129,7 @@ def test_files_of_another_size(
     assert "(32, 64, 64, 64), the base model has (64, 96, 128)" in message
     assert "of one family" in message
     message = refusal(
-        capsys, *STEREO, "--base", models.base_folder, "--motion", models.motion, f"--{part}", getattr(MINI, part)
+        capsys, *STEREO, "--base", models.base_folder, "--motion", models.motion, f"--{part}", getattr(mini.MODEL, part)
     )
     assert f"{part}.safetensors" in message
     assert "(64, 96, 128), the base model has (32, 64, 64, 64)" in message
@@ -150,7 +144,7 @@ def test_its_runs_are_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     words = [*STEREO, "--views", 3, "--steps", 2]
     assert main(["generate", *map(str, words), "--out", "first"]) == 0
     found = RunRecord.load("first/run.json")
-    assert found.paths == MINI
+    assert found.paths == mini.MODEL
     assert (found.settings.width, found.settings.guidance, found.cameras.frames) == (64, 3.0, 8)
     assert main(["generate", "--from", "first/run.json", "--out", "again"]) == 0
     for name in ("view0.mp4", "view1.mp4", "view2.mp4"):
@@ -160,25 +154,25 @@ def test_its_runs_are_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_record_decides_what_it_says(tmp_path: Path) -> None:
-    found = inputs_of("--from", record(tmp_path, MINI), "--seed", 4)
+    found = plan_of("--from", record(tmp_path, mini.MODEL), "--seed", 4)
     assert found.settings == Settings(("a cat",), width=72, height=80, steps=3, guidance=2.0, seed=4)
     assert found.cameras.frames == 5
     every = ("base", "config", "motion", "camera", "sync", "lora")
-    assert (found.paths, found.kept) == (MINI, frozenset(every))
-    assert inputs_of("--from", tmp_path / "run.json", "--rig", "circle").cameras.frames == 8
-    anew = inputs_of("--from", tmp_path / "run.json", "--base", "mini")
-    assert (anew.paths, anew.kept) == (MINI, frozenset(("config", "lora")))
+    assert (found.paths, found.kept) == (mini.MODEL, frozenset(every))
+    assert plan_of("--from", tmp_path / "run.json", "--rig", "circle").cameras.frames == 8
+    anew = plan_of("--from", tmp_path / "run.json", "--base", "mini")
+    assert (anew.paths, anew.kept) == (mini.MODEL, frozenset(("config", "lora")))
 
 
 def test_a_change_to_it_or_from_it_leaves_no_other_file_behind(
     models: ModelFiles, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     own = ModelPaths(models.base_folder, models.motion, models.camera, models.sync, ((models.adapter, 1.0),))
-    to_it = inputs_of("--from", record(tmp_path, own), "--base", "mini")
-    assert (to_it.paths, to_it.kept) == (MINI, frozenset())
-    away = ["--from", record(tmp_path, MINI), "--base", models.base_folder]
+    to_it = plan_of("--from", record(tmp_path, own), "--base", "mini")
+    assert (to_it.paths, to_it.kept) == (mini.MODEL, frozenset())
+    away = ["--from", record(tmp_path, mini.MODEL), "--base", models.base_folder]
     assert "error: --motion is missing" in refusal(capsys, *away)
-    found = inputs_of(*away, "--motion", models.motion)
+    found = plan_of(*away, "--motion", models.motion)
     assert (found.paths, found.kept) == (ModelPaths(models.base_folder, models.motion), frozenset())
 
 
@@ -186,7 +180,7 @@ def test_a_change_to_it_or_from_it_leaves_no_other_file_behind(
 
 
 def hints(*words: object) -> list[str]:
-    found = inputs_of(*words)
+    found = plan_of(*words)
     return mini.hints(found.settings, found.cameras)
 
 
@@ -227,7 +221,7 @@ def test_the_user_is_told_which_model_it_is(
     words = ["--rig", "circle", "--prompt", "a cat", "--steps", 1, "--guidance", 1, "--frames", 2]
     assert main(["generate", *map(str, words), "--out", str(tmp_path / "mini")]) == 0
     said = capsys.readouterr().err
-    assert f"cvd: note: {mini.ABOUT}\n" in said
+    assert f"cvd: note: {mini.ABOUT.replace('`base`', '--base')}\n" in said
     assert "does not know 'cat'" in said
     assert "has not learned such camera motion" in said
     files = ["--base", models.base_folder, "--motion", models.motion, "--width", 64, "--height", 64]

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from cvd_core.engine.solvers import MOST_STEPS, SOLVERS, DiffusersSolver
-from cvd_core.sampling.collaborate import Batch, sample_together
+from cvd_core.sampling.collaborate import NetworkCall, sample_together
 from cvd_core.sampling.draws import SeededDraws
 from cvd_core.sampling.recurrence import Recurrence
 
@@ -25,10 +25,10 @@ def make(name: str, steps: int = 20, seed: int = 0) -> DiffusersSolver:
     return DiffusersSolver(name, steps, SeededDraws(seed).solver_noise)
 
 
-def exact_noise(solver: DiffusersSolver) -> Callable[[int, Tensor, Batch], Tensor]:
+def exact_noise(solver: DiffusersSolver) -> Callable[[int, Tensor, NetworkCall], Tensor]:
     """The best possible prediction of the noise for data N(MEAN, STD^2), from the input and the timestep alone."""
 
-    def predict(step: int, x: Tensor, batch: Batch) -> Tensor:
+    def predict(step: int, x: Tensor, batch: NetworkCall) -> Tensor:
         alpha_bar = float(ALPHA_BAR[int(solver.timestep(step))])
         return math.sqrt(1 - alpha_bar) * (x - math.sqrt(alpha_bar) * MEAN) / (alpha_bar * STD**2 + 1 - alpha_bar)
 
@@ -162,7 +162,7 @@ def test_unknown_samplers_are_refused() -> None:
 @pytest.mark.parametrize("name", SOLVERS)
 @pytest.mark.parametrize("steps", [0, -1, MOST_STEPS + 2, 1000])
 def test_impossible_step_counts_are_refused(name: str, steps: int) -> None:
-    with pytest.raises(ValueError, match=f"{steps} sampling steps; expected 1 to {MOST_STEPS}"):
+    with pytest.raises(ValueError, match=f"steps is {steps}; expected 1 to {MOST_STEPS}"):
         make(name, steps)
 
 

@@ -19,6 +19,7 @@ from cvd_core.engine.sd15.unet import CollaborativeUNet
 from cvd_core.geometry.plucker import plucker_embedding
 from cvd_core.networks.layout import Site, sites
 from cvd_core.sampling.draws import SeededDraws
+from cvd_core.sampling.pairs import Pairing
 from cvd_core.sampling.recurrence import Recurrence
 from cvd_core.sampling.settings import Settings
 from cvd_core.sync.bias import EpipolarBias
@@ -281,7 +282,7 @@ def test_a_whole_run_depends_on_its_seed_alone_and_not_on_memory() -> None:
             steps=2,
             sampler="euler_ancestral",
             recurrence=Recurrence(2),
-            views_per_pass=limit,
+            pairing=Pairing(views_per_pass=limit),
         )
         return denoise(golden_unet(), rig, text, settings, SeededDraws(1))
 

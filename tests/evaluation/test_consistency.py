@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 
 from benchmarks import consistency, pareto
-from benchmarks.consistency import COPY, Measured, Sampling, Task, held_out, mean, measure, ratio, videos_of
+from benchmarks.consistency import COPY, Measured, Task, Variant, held_out, mean, measure, ratio, videos_of
 from cvd_core.engine.solvers import DiffusersSolver
-from cvd_core.sampling.collaborate import Batch, sample_together
+from cvd_core.sampling.collaborate import NetworkCall, sample_together
 from cvd_core.sampling.draws import SeededDraws
 from cvd_core.sampling.settings import Settings
 
 SETTINGS = Settings(("",), width=64, height=64, steps=10)
-RENDERS = Sampling("renders", None, SETTINGS)
+RENDERS = Variant("renders", None, SETTINGS)
 
 
 def test_renders_agree_and_a_copy_does_not() -> None:
@@ -30,13 +30,13 @@ def test_renders_agree_and_a_copy_does_not() -> None:
 
 
 def test_views_on_the_same_trajectory_show_the_same() -> None:
-    videos, cameras, _ = videos_of(Task(Sampling("same", None, SETTINGS, trajectories="same"), 0, 0))
+    videos, cameras, _ = videos_of(Task(Variant("same", None, SETTINGS, trajectories="same"), 0, 0))
     assert torch.equal(cameras.c2w[0], cameras.c2w[1])
     assert torch.equal(videos[0], videos[1])
 
 
 def test_mirrored_views_are_told_from_copies() -> None:
-    mirrored = Sampling("mirrored", None, SETTINGS, trajectories="mirrored")
+    mirrored = Variant("mirrored", None, SETTINGS, trajectories="mirrored")
     rows = [measure(*videos_of(Task(mirrored, scene, 0))) for scene in range(6)]
     assert np.nanmax([row["resting"] for row in rows]) < 1
     assert np.nanmean([row[COPY + "resting"] for row in rows]) > 3
@@ -73,7 +73,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     rng = np.random.default_rng(0)
     held = [0, 0]
     for _ in range(100):
-        scene = rng.normal(0, 0.5, 64)  # what is hard in one sampling is hard in the other
+        scene = rng.normal(0, 0.5, 64)  # what is hard in one variant is hard in the other
         above, below = (np.exp(scene + rng.normal(0, 0.2, 64)) * factor for factor in (3.0, 1.0))
         above[:5] = math.nan
         estimate = ratio(above, below)
@@ -105,7 +105,7 @@ def test_network_calls_are_those_of_the_sampler() -> None:
     for point in found:
         settings, denoised = point.settings, 0
 
-        def count(step: int, latents: Tensor, batch: Batch) -> Tensor:
+        def count(step: int, latents: Tensor, batch: NetworkCall) -> Tensor:
             nonlocal denoised
             denoised += len(batch.views)
             return latents
@@ -115,8 +115,7 @@ def test_network_calls_are_those_of_the_sampler() -> None:
             torch.zeros(point.views, 1),
             DiffusersSolver("ddim", settings.steps, torch.Generator, torch.device("cpu")),
             SeededDraws(3),
-            strategy=settings.strategy,
-            partitions=settings.partitions,
+            pairing=settings.pairing,
             recurrence=settings.recurrence,
         )
         assert point.calls == denoised / 2, point.name

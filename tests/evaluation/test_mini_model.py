@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks.consistency import Row, Sampling, Task, Trajectories, measure, videos_of
-from cvd_core.engine.sd15.assemble import ModelPaths, load_pipeline
+from benchmarks.consistency import Row, Task, Trajectories, Variant, measure, videos_of
+from cvd_core.engine.models import ModelPaths
+from cvd_core.engine.sd15 import assemble as sd15
 from cvd_core.engine.sd15.pipeline import CollaborativePipeline
 from cvd_core.evaluation.truck_test import truck_test
 from cvd_core.geometry.cameras import Cameras
@@ -23,7 +24,7 @@ SETTINGS = replace(Settings(("",), **mini.SETTINGS), steps=8)
 
 @pytest.fixture(scope="module")
 def pipeline() -> CollaborativePipeline:
-    return load_pipeline(replace(ModelPaths.in_folder(mini.FOLDER), sync=None))
+    return sd15.load(replace(ModelPaths.in_folder(mini.FOLDER), sync=None))
 
 
 @pytest.mark.parametrize(("axis", "amount"), [("truck", 0.9), ("pan", 12.0)])
@@ -66,7 +67,7 @@ def test_sync_modules_bring_views_together() -> None:
     kinds: tuple[Trajectories, ...] = ("own", "same")
     for trajectories, scene, strength in product(kinds, range(4), (1.0, 0.0)):
         settings = replace(SETTINGS, sync_strength=strength)
-        sampling = Sampling("", files, settings, trajectories=trajectories)
+        sampling = Variant("", files, settings, trajectories=trajectories)
         found.setdefault((trajectories, strength), []).append(measure(*videos_of(Task(sampling, scene, 0))))
 
     def share(trajectories: Trajectories, name: str) -> float:

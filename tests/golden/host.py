@@ -13,6 +13,7 @@ from torch import Tensor
 
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.geometry.plucker import plucker_embedding
+from cvd_core.sampling.pairs import Pairing
 from cvd_core.sampling.recurrence import Recurrence
 from tests import formula
 from tests.golden.case import Case, Outcome, RecordedDraws, deviation
@@ -107,7 +108,7 @@ def _guider(host: Host, case: Case, text: Tensor, *, cfg: float, **pairing: Any)
     types, injection = host.pack("nodes.types"), host.pack("nodes.host.injection")
     settings = injection.SyncSettings(types.EpipolarSpec(cameras, size, size, "soft", 3.0), 1.0, 0.0, 1.0)
     model = injection.apply_sync(model, injection.sync_patcher(small.sync_modules()), settings)
-    guider = host.pack("nodes.host.guider").CollaborativeGuider(model, _rays(types, cameras, size), **pairing)
+    guider = host.pack("nodes.host.guider").CollaborativeGuider(model, _rays(types, cameras, size), Pairing(**pairing))
     guider.make_draws = lambda _seed: _CaseDraws(case)
     guider.set_conds([[text[1:], {}]], [[text[:1], {}]])
     guider.set_cfg(cfg)

@@ -18,6 +18,7 @@ from cvd_core.engine.sd15.unet import CollaborativeUNet
 from cvd_core.engine.solvers import DiffusersSolver
 from cvd_core.geometry.plucker import plucker_embedding
 from cvd_core.sampling.collaborate import Progress
+from cvd_core.sampling.pairs import Pairing
 from cvd_core.sampling.recurrence import Recurrence
 from cvd_core.sampling.settings import Settings
 from cvd_core.sync.bias import EpipolarBias
@@ -133,8 +134,7 @@ def replay_sample(case: Case) -> Outcome:
         height=size,
         steps=case.integer("num_steps"),
         guidance=case.number("guidance"),
-        strategy="multi-partition",
-        partitions=case.integer("partitions", 1),
+        pairing=Pairing("multi-partition", case.integer("partitions", 1)),
         recurrence=Recurrence(case.integer("recurrence", 1)),
     )
     text = formula.noise("sample/text_uncond_cond", (BRANCHES, 77, 64)).expand(cameras.views, -1, -1, -1)

@@ -16,6 +16,7 @@ from cvd_core.geometry.cameras import Cameras
 from cvd_core.sampling.collaborate import sample_together
 from cvd_core.sampling.draws import SeededDraws
 from cvd_core.sampling.flow import FlowEuler
+from cvd_core.sampling.pairs import Pairing
 from cvd_core.syncam.cameras import FRAME_STRIDE, UNIT_METRES, camera_embedding
 from cvd_core.syncam.module import SynCamModules
 from cvd_core.syncam.rope import ViewGrid
@@ -173,7 +174,7 @@ def _sample(
     branches = [context] if meta["cfg"] == 1 else [negative, context]
     text = torch.cat(branches)[None].expand(len(embedding), -1, -1, -1)
     predict = velocity_of_views(net, lambda _: embedding, text, solver, guidance=meta["cfg"])
-    found = sample_together(predict, noise, solver, SeededDraws(0), strategy="joint")
+    found = sample_together(predict, noise, solver, SeededDraws(0), pairing=Pairing("joint"))
     return found, deviation(torch.tensor(solver.sigmas[:-1]), sigmas)
 
 

@@ -12,6 +12,7 @@ import comfy.samplers
 import torch
 from torch import Tensor
 
+from cvd_core.sampling.pairs import Pairing
 from tests.nodes import small_network as small
 from tests.nodes.host_process import Host
 
@@ -72,7 +73,7 @@ class Scene:
         return injection.apply_sync(self.evolved(), sync, settings)
 
     def guider(self, model: Any, **pairing: Any) -> Any:
-        guider = self.host.pack("nodes.host.guider").CollaborativeGuider(model, self.rays, **pairing)
+        guider = self.host.pack("nodes.host.guider").CollaborativeGuider(model, self.rays, Pairing(**pairing))
         guider.set_conds(self.positive, self.negative)
         guider.set_cfg(self.cfg)
         return guider

@@ -15,7 +15,7 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 from benchmarks.measure import in_fresh_process
-from cvd_core.engine.sd15.assemble import MODEL_FILES
+from cvd_core.engine.models import MODEL_FILES
 from cvd_core.training.config import PACKAGED
 from tests import formula
 from tests.training.clip_folders import write_clip_folders

@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from cvd_core import training
-from cvd_core.engine.sd15.assemble import ModelPaths, load_pipeline
+from cvd_core.engine.models import ModelPaths
+from cvd_core.engine.sd15 import assemble as sd15
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.geometry.epipolar import pair_geometry
 from cvd_core.sampling.settings import Settings
@@ -161,7 +162,7 @@ def test_every_stage_continues_bit_equal(trained: Path, tmp_path: Path, name: st
 def test_the_exported_model_generates_what_the_trained_one_does(run: Run, tmp_path: Path) -> None:
     run.export(tmp_path, torch.float32)
     motion, camera, sync = (tmp_path / f"{name}.safetensors" for name in ("motion", "camera", "sync"))
-    pipeline = load_pipeline(ModelPaths(tmp_path / "base", motion, camera, sync))
+    pipeline = sd15.load(ModelPaths(tmp_path / "base", motion, camera, sync))
     denoiser = run.denoiser
     assert pipeline.unet.prediction == "v_prediction"
     for part in ("unet", "pose_encoder", "merges", "sync"):
@@ -263,7 +264,7 @@ def test_one_attention_per_sync_module_is_trained_exported_and_run(trained: Path
     settings = Settings(("a red ball",), width=64, height=64, steps=2, guidance=1.0)
     cameras = camera_paths(torch.eye(5).numpy()[:2], 3)
     synced, single = (
-        load_pipeline(ModelPaths(tmp_path / "again" / "base", motion, camera, modules)).generate(cameras, settings)
+        sd15.load(ModelPaths(tmp_path / "again" / "base", motion, camera, modules)).generate(cameras, settings)
         for modules in (sync, None)
     )
     assert not torch.equal(synced, single)

@@ -1,85 +1,63 @@
-"""From model files to a pipeline that is ready to generate."""
+"""CVD on Stable Diffusion 1.5 as a :class:`cvd_core.engine.method.Method`: from model files to a pipeline."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 
 from cvd_core.camera_control.checkpoint import load_camera_control
+from cvd_core.engine.models import ModelPaths
+from cvd_core.engine.placement import Placement
+from cvd_core.engine.sd15.folder import COMPONENTS, weights_files
 from cvd_core.engine.sd15.loading import load_base
 from cvd_core.engine.sd15.lora import apply_lora
 from cvd_core.engine.sd15.motion import build_motion_unet
 from cvd_core.engine.sd15.pipeline import CollaborativePipeline
 from cvd_core.engine.sd15.unet import CollaborativeUNet
+from cvd_core.engine.solvers import DiffusersSolver
+from cvd_core.fields import FieldError
+from cvd_core.sampling.settings import Settings
 from cvd_core.sync.checkpoint import load_sync_modules
-from cvd_core.weights import motion_tensors, read_checkpoint
+from cvd_core.weights import lora_file, motion_tensors, read_checkpoint
 
-DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-"""The types networks can compute in, by the names used on the command line and in run records."""
-
-
-@dataclass(frozen=True)
-class ModelFiles:
-    """Names in the folder of a whole model, as ``cvd train --export`` writes it."""
-
-    base: str = "base"
-    motion: str = "motion.safetensors"
-    camera: str = "camera.safetensors"
-    sync: str = "sync.safetensors"
+_MOTION_MISSING = (
+    "is missing; give the AnimateDiff motion module v3_sd15_mm.ckpt, or leave out all files for the small model of the "
+    "package"
+)
 
 
-MODEL_FILES = ModelFiles()
+def check(paths: ModelPaths, settings: Settings) -> None:
+    """Find what can be known to fail before anything is loaded.
 
-
-@dataclass(frozen=True)
-class ModelPaths:
-    """The files of a run.
-
-    Attributes:
-        base: SD1.5 model, a diffusers folder or a single file.
-        motion: AnimateDiff v3 motion module.
-        camera: CameraCtrl; None: the videos do not follow their cameras.
-        sync: CVD's sync modules; None: every view is a video of its own, the baseline.
-        loras: files and strengths, merged into the base in this order.
-        config: folder with configs and tokenizer for a single-file base.
+    Raises:
+        ValueError: a base without motion module, or a sampler that cannot do so many steps.
     """
-
-    base: Path
-    motion: Path
-    camera: Path | None = None
-    sync: Path | None = None
-    loras: tuple[tuple[Path, float], ...] = ()
-    config: Path | None = None
-
-    @staticmethod
-    def in_folder(folder: Path) -> ModelPaths:
-        """All parts of a whole model, named as in :data:`MODEL_FILES`."""
-        return ModelPaths(**{part: folder / name for part, name in asdict(MODEL_FILES).items()})
+    if paths.motion is None:
+        raise FieldError("motion", _MOTION_MISSING)
+    DiffusersSolver(settings.sampler, settings.steps, torch.Generator)
 
 
-def load_pipeline(
+def load(
     paths: ModelPaths,
+    placement: Placement = Placement(),  # noqa: B008 - frozen
     *,
-    dtype: torch.dtype = torch.float32,
-    device: torch.device | str = "cpu",
-    offload: bool = False,
     allow_download: bool = False,
 ) -> CollaborativePipeline:
-    """Load all networks of a run, each in ``dtype``.
+    """Load all networks of a run.
 
     Args:
         paths: the files.
-        dtype: of all networks.
-        device: where they compute.
-        offload: keep them in main memory and move each to ``device`` only while it works.
+        placement: where they compute, and in what type.
         allow_download: see :func:`cvd_core.engine.sd15.loading.load_base`.
 
     Raises:
         ValueError: a file is missing, damaged, of another kind or for another network; the message names it, says what
             it is and where it belongs.
     """
+    if paths.motion is None:
+        raise FieldError("motion", _MOTION_MISSING)
+    dtype = placement.dtype
     motion = motion_tensors(read_checkpoint(paths.motion))
     encoder, merges = load_camera_control(paths.camera, dtype=dtype) if paths.camera else (None, None)
     sync = load_sync_modules(paths.sync, dtype=dtype) if paths.sync else None
@@ -91,9 +69,22 @@ def load_pipeline(
         if added is not None and modules is not None:
             _require_family(added, modules.widths, tuple(unet.config["block_out_channels"]))
     base.unet.to("meta")  # else its weights, shared until now, would stay when the motion UNet moves to a device
-    return CollaborativePipeline(
-        CollaborativeUNet(unet, encoder, merges, sync, base.prediction), base, device, offload=offload
-    )
+    return CollaborativePipeline(CollaborativeUNet(unet, encoder, merges, sync, base.prediction), base, placement)
+
+
+def files(role: str, path: Path) -> list[Path]:
+    """What :func:`load` reads of a folder, which may hold other formats too.
+
+    Args:
+        role: ``base`` or ``config``, a diffusers folder, the latter without weights; or ``lora``.
+        path: the folder.
+    """
+    if role == "lora":
+        return [lora_file(path), *sorted(path.glob("*.json"))]
+    found = [path / component / "config.json" for component in COMPONENTS]
+    if role == "base":
+        found += [file for component in COMPONENTS for file in weights_files(path, component)]
+    return found + sorted(file for file in (path / "tokenizer").iterdir() if file.is_file())
 
 
 def _require_family(file: Path, widths: tuple[int, ...], expected: tuple[int, ...]) -> None:
@@ -102,33 +93,3 @@ def _require_family(file: Path, widths: tuple[int, ...], expected: tuple[int, ..
             f"{file.name} was made for a network of widths {widths}, the base model has {expected}; use files of one "
             "family - those of the full size go with SD1.5 models, those of the small model of the package with it"
         )
-
-
-def choose_device(name: str = "auto") -> torch.device:
-    """The device called ``name``, e.g. ``cpu`` or ``cuda:1``; ``auto`` takes a GPU if there is one.
-
-    Raises:
-        ValueError: there is no such device here.
-    """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ValueError(f"device {name!r} cannot be used here ({reason}); expected auto, cpu, cuda or mps") from error
-    return device
-
-
-def choose_dtype(name: str, device: torch.device) -> torch.dtype:
-    """The type called ``name``, a key of :data:`DTYPES`; ``auto``: float16 on a GPU, float32 on the CPU.
-
-    Raises:
-        ValueError: another name.
-    """
-    if name == "auto":
-        return torch.float32 if device.type == "cpu" else torch.float16
-    if name not in DTYPES:
-        raise ValueError(f"dtype is {name!r}; expected auto, {', '.join(DTYPES)}")
-    return DTYPES[name]

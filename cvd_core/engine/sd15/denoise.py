@@ -14,7 +14,7 @@ from cvd_core.engine.solvers import DiffusersSolver
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.geometry.plucker import plucker_embedding
 from cvd_core.networks.sd15 import LATENT_STRIDE
-from cvd_core.sampling.collaborate import Batch, Progress, sample_together
+from cvd_core.sampling.collaborate import NetworkCall, Progress, sample_together
 from cvd_core.sampling.draws import Draws
 from cvd_core.sampling.guidance import guide
 from cvd_core.sampling.settings import Settings
@@ -29,7 +29,7 @@ def denoise(
     text: Tensor,
     settings: Settings,
     draws: Draws,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: Callable[[Progress], object] | None = None,
 ) -> Tensor:
     """Sample the latents of all views.
 
@@ -61,12 +61,12 @@ def denoise(
     if unet.pose_encoder is not None:
         features = unet.encode_cameras(plucker_embedding(cameras, width, height).to(device))
 
-    def predict(step: int, x: Tensor, batch: Batch) -> Tensor:
-        views = list(batch.views)
+    def predict(step: int, x: Tensor, call: NetworkCall) -> Tensor:
+        views = list(call.views)
         context = SyncContext(
-            batch.views,
-            groups_to_partners(batch.groups),
-            batch.slopes,
+            call.views,
+            groups_to_partners(call.groups),
+            call.slopes,
             bias,
             branches=text.shape[1],
             strength=settings.sync_strength,
@@ -84,9 +84,7 @@ def denoise(
         latents,
         solver,
         draws,
-        strategy=settings.strategy,
-        partitions=settings.partitions,
+        pairing=settings.pairing,
         recurrence=settings.recurrence,
-        views_per_pass=settings.views_per_pass,
         on_progress=on_progress,
     )

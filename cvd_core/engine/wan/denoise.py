@@ -10,7 +10,7 @@ from einops import repeat
 from torch import Tensor
 
 from cvd_core.engine.wan.network import SynCamTransformer
-from cvd_core.sampling.collaborate import Batch
+from cvd_core.sampling.collaborate import NetworkCall
 from cvd_core.sampling.flow import FlowEuler
 from cvd_core.sampling.guidance import guide
 from cvd_core.sampling.pairs import Group
@@ -24,7 +24,7 @@ def velocity_of_views(
     *,
     guidance: float,
     strength: float = 1.0,
-) -> Callable[[int, Tensor, Batch], Tensor]:
+) -> Callable[[int, Tensor, NetworkCall], Tensor]:
     """The prediction that :func:`cvd_core.sampling.collaborate.sample_together` asks for.
 
     Every group of views is denoised as a scene of its own, its cameras relative to its own first view, as the released
@@ -41,10 +41,10 @@ def velocity_of_views(
     """
     branches = text.shape[1]
 
-    def predict(step: int, x: Tensor, batch: Batch) -> Tensor:
-        position = {view: row for row, view in enumerate(batch.views)}
+    def predict(step: int, x: Tensor, call: NetworkCall) -> Tensor:
+        position = {view: row for row, view in enumerate(call.views)}
         found = torch.empty_like(x)
-        for size, same_size in groupby(sorted(batch.groups, key=len), key=len):
+        for size, same_size in groupby(sorted(call.groups, key=len), key=len):
             groups = list(same_size)
             views = [view for group in groups for view in group]
             rows = [position[view] for view in views]

@@ -1,4 +1,4 @@
-"""What the host's wrappers do around every network call of one collaborative sampling run."""
+"""One collaborative sampling run: what the host's wrappers do around every network call."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 
 from cvd_core.networks.sd15 import LATENT_STRIDE
-from cvd_core.sampling.collaborate import Batch
+from cvd_core.sampling.collaborate import NetworkCall
 from cvd_core.sampling.draws import Draws
 from cvd_core.sync.bias import EpipolarBias
 from cvd_core.sync.context import SyncContext, groups_to_partners
@@ -28,8 +28,8 @@ BIAS_SHARE = 8
 """Biases may stay in this part of the memory that loaded models leave; the rest is rebuilt where it is used."""
 
 
-class CollaborativeCalls:
-    """The network calls of one run: their state, and the wrappers that use it.
+class Run:
+    """State of a run and the wrappers that use it.
 
     Args:
         rays: cameras of all views.
@@ -60,12 +60,12 @@ class CollaborativeCalls:
         self._active = (model_sampling.percent_to_sigma(sync.end), model_sampling.percent_to_sigma(sync.start))
         self._bias = sync.epipolar.bias()
         self._window_biases: dict[Frames, EpipolarBias] = {}
-        self._batch: Batch | None = None
+        self._batch: NetworkCall | None = None
         self._round: SlopeTape | None = None
         self._tapes: dict[Frames | None, SlopeTape] = {}
 
     @contextmanager
-    def calling(self, batch: Batch) -> Iterator[None]:
+    def calling(self, batch: NetworkCall) -> Iterator[None]:
         """Network calls inside belong to ``batch``."""
         if batch.slopes is not self._round:
             self._round, self._tapes = batch.slopes, {}
@@ -76,7 +76,7 @@ class CollaborativeCalls:
             self._batch = None
 
     @property
-    def batch(self) -> Batch:
+    def batch(self) -> NetworkCall:
         assert self._batch is not None, "a network call outside of predict_noise"
         return self._batch
 

@@ -1,0 +1,54 @@
+"""What the rest of the program knows of a way of making videos, and which one goes with which base model.
+
+A method is a module with the functions of :class:`Method`; it stands in a package of its own beside ``sd15`` and shares
+what this package holds: placement, pictures, solvers, prediction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from torch import Tensor
+
+from cvd_core.engine.models import ModelPaths
+from cvd_core.engine.placement import Placement
+from cvd_core.engine.sd15 import assemble
+from cvd_core.geometry.cameras import Cameras
+from cvd_core.sampling.collaborate import Progress
+from cvd_core.sampling.settings import Settings
+
+OnProgress = Callable[[Progress], object]
+"""Called after every denoising pass; may raise to stop."""
+
+
+class VideoPipeline(Protocol):
+    """Loaded networks that make videos."""
+
+    def check_frames(self, frames: int) -> None:
+        """Raise ValueError if the networks cannot make so many frames."""
+        ...
+
+    def generate(self, cameras: Cameras, settings: Settings, on_progress: OnProgress | None = None) -> Tensor:
+        """``(V, F, H, W, 3)`` uint8 RGB on the CPU: one video per camera path of V paths of F frames."""
+        ...
+
+
+class Method(Protocol):
+    """A way of making videos with models of one family."""
+
+    def check(self, paths: ModelPaths, settings: Settings) -> None:
+        """Raise ValueError for what can be known to fail before anything is loaded."""
+        ...
+
+    def load(self, paths: ModelPaths, placement: Placement = ..., *, allow_download: bool = False) -> VideoPipeline: ...
+
+    def files(self, role: str, path: Path) -> Sequence[Path]:
+        """Which files :meth:`load` reads of a model folder given as ``role``, a field of :class:`ModelPaths`."""
+        ...
+
+
+def method_for(paths: ModelPaths) -> Method:
+    """The method that goes with a base model; all that are known here are Stable Diffusion 1.5's."""
+    return assemble

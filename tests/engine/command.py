@@ -1,0 +1,15 @@
+"""What tests of ``cvd generate`` share."""
+
+from __future__ import annotations
+
+import argparse
+
+from cvd_core.cli.generate import add_parser, request
+from cvd_core.runs.plan import Plan, plan_run
+
+
+def plan_of(*words: object) -> Plan:
+    """What a run of ``cvd generate`` with these options would start from."""
+    parser = argparse.ArgumentParser()
+    add_parser(parser.add_subparsers())
+    return plan_run(request(parser.parse_args(["generate", "--out", "unused", *map(str, words)])))
