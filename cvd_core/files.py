@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import glob
 import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,23 +24,51 @@ def natural_key(name: str) -> tuple[list[tuple[int, str]], str]:
     return [(len(d), d) if i % 2 else (-1, part) for i, (part, d) in enumerate(zip(parts, digits, strict=True))], name
 
 
+def expand(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
+    """The files that paths and patterns mean: where nothing has a name with ``*``, ``?`` or ``[``, all that match it.
+
+    For patterns that the shell did not expand (quoted, or on Windows). Matches are in natural order.
+
+    Raises:
+        ValueError: a pattern that nothing matches.
+    """
+    found: list[Path] = []
+    for path in map(Path, paths):
+        if path.exists() or not glob.has_magic(str(path)):
+            found.append(path)
+            continue
+        matches = sorted(
+            map(Path, glob.glob(str(path.expanduser()), recursive=True)), key=lambda p: natural_key(str(p))
+        )
+        if not matches:
+            raise ValueError(f"nothing matches {path}; check the folder and the pattern")
+        found += matches
+    return found
+
+
 @contextmanager
-def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic_path(target: str | os.PathLike[str], *, overwrite: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside ``target`` with the same suffix; move it onto ``target`` when the block succeeds.
 
     On any exception, Ctrl-C included, the temporary file is removed and ``target`` is as it was before.
 
+    Args:
+        target: the file to write.
+        overwrite: whether a file that is there already may be replaced. If not, it is never touched, even if it
+            appears while the block runs.
+
     Raises:
-        ValueError: the folder does not exist and cannot be made, or cannot be written to.
+        ValueError: the folder does not exist and cannot be made, or cannot be written to; the disk is full; without
+            ``overwrite``, something is there already.
     """
     target = Path(target)
     try:
+        if not overwrite and os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, "it already exists")
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{target.stem}-", suffix=target.suffix, dir=target.parent)
+        handle, name = tempfile.mkstemp(prefix=f".{target.stem[:40]}-", suffix=target.suffix, dir=target.parent)
     except OSError as error:
-        raise ValueError(
-            f"cannot write {target}: {error.strerror or error}; choose a folder you may write to"
-        ) from error
+        raise _cannot_write(target, error) from error
     os.close(handle)
     temporary = Path(name)
     try:
@@ -46,7 +76,16 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)  # mkstemp makes private files; an output should have ordinary permissions
-        temporary.replace(target)
+        _move(temporary, target, overwrite)
+    except OSError as error:
+        if error.filename in (None, name):
+            raise _cannot_write(target, error) from error
+        raise
+    except Exception as error:
+        # safetensors, PyTorch, PyAV and Matplotlib have exceptions of their own for a full disk.
+        if not isinstance(error, ValueError) and (full := _full_disk(target.parent)):
+            raise _cannot_write(target, full) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -82,3 +121,36 @@ def read_json_object(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 _JSON_NAMES = {list: "array", str: "string", int: "number", float: "number", bool: "boolean", type(None): "null"}
+
+
+def _move(temporary: Path, target: Path, overwrite: bool) -> None:
+    """Rename, or fail with an OSError if the target is there and must not be overwritten."""
+    if not overwrite:
+        try:
+            os.link(temporary, target)  # fails if the target exists, which renaming does not
+            return
+        except FileExistsError as error:
+            raise FileExistsError(errno.EEXIST, "it already exists") from error
+        except OSError:  # a file system without links: claim the name, then replace what was claimed
+            os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+    temporary.replace(target)
+
+
+def _cannot_write(target: Path, error: OSError) -> ValueError:
+    advice = {
+        errno.EEXIST: "choose another name; nothing is overwritten unasked",
+        errno.ENOSPC: "free some space, or choose a folder on another disk",
+        errno.EDQUOT: "free some space, or choose a folder on another disk",
+    }
+    hint = advice.get(error.errno or 0, "choose a folder you may write to")
+    return ValueError(f"cannot write {target}: {error.strerror or error}; {hint}")
+
+
+def _full_disk(folder: Path) -> OSError | None:
+    """The error that writing another 64 KiB gives, if it is that the disk is full."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(1 << 16))
+    except OSError as error:
+        return error if error.errno in (errno.ENOSPC, errno.EDQUOT) else None
+    return None

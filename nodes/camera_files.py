@@ -8,7 +8,7 @@ import folder_paths
 from comfy_api.latest import io
 
 from cvd_core.geometry.cameras import Cameras
-from cvd_core.geometry.formats import FORMATS, read_cameras, write_cameras
+from cvd_core.geometry.formats import FORMATS, WRITABLE, read_cameras, write_cameras
 from cvd_core.geometry.trajectories import resample
 
 from .files import find_input, save_place, stamp
@@ -114,9 +114,9 @@ class SaveCameraPoses(io.ComfyNode):
                 CamerasType.Input("cameras", tooltip="The camera paths to write, all views."),
                 io.Combo.Input(
                     "format",
-                    options=list(FORMATS),
+                    options=list(WRITABLE),
                     default="realestate10k",
-                    tooltip="; ".join(f"{known.name}: {known.description}" for known in FORMATS.values()),
+                    tooltip="; ".join(f"{known.name}: {known.description}" for known in WRITABLE.values()),
                 ),
                 io.String.Input(
                     "filename_prefix",
@@ -143,7 +143,7 @@ class SaveCameraPoses(io.ComfyNode):
     def execute(cls, cameras: Cameras, format: str, filename_prefix: str, width: int, height: int) -> io.NodeOutput:
         check_choices(cls, format=format)
         folder, name, _ = save_place(filename_prefix, folder_paths.get_output_directory(), width, height)
-        suffix = (*FORMATS[format].extensions, "")[0]
+        suffix = (*WRITABLE[format].extensions, "")[0]
         target = folder / f"{name}{suffix}"
         written = write_cameras(cameras, target, format=format, width=width, height=height)
         # A COLMAP model is read by its folder, not by the files in it.

@@ -18,7 +18,9 @@ def find_input(name: str) -> Path:
     Raises:
         ValueError: outside ComfyUI's folders, or nothing there.
     """
-    path = Path(os.path.abspath(folder_paths.get_annotated_filepath(name)))
+    # Not get_annotated_filepath: since 0.27 it takes no full paths, and the folders below are ours to check.
+    bare, base = folder_paths.annotated_filepath(name)
+    path = Path(os.path.abspath(os.path.join(base or folder_paths.get_input_directory(), bare)))
     allowed = [
         Path(os.path.abspath(folder))
         for folder in (

@@ -6,36 +6,56 @@ import argparse
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from scipy.spatial import KDTree
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from cvd_core.drawing.camera_plot import save_plot
+from cvd_core.files import expand
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.geometry.epipolar import smallest_baseline
-from cvd_core.geometry.formats import FORMATS, detect_format, read_cameras, write_cameras
+from cvd_core.geometry.formats import (
+    CONVENTIONS,
+    FORMATS,
+    WRITABLE,
+    Recording,
+    detect_format,
+    read_recording,
+    write_cameras,
+)
+from cvd_core.geometry.formats.table import format_to_write
 
 _PER_LINE = 8
+_MOST_CELLS = 512
+"""Frames whose baselines are listed; of longer clips, frames in even steps."""
+_MOST_NAMES = 12
 _SQUARE = 1e-3
-"""Pixels whose sides differ by less than this share are called square."""
+"""Pixels whose sides differ by less than this fraction are called square."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command ``cameras`` with ``convert``, ``info`` and ``plot``; each sets ``run=function(args) -> None``."""
     formats = "formats: " + "; ".join(f"{f.name} - {f.description}" for f in FORMATS.values())
     cameras = subparsers.add_parser("cameras", help="convert, describe and draw camera files")
-    commands = cameras.add_subparsers(dest="cameras_command", required=True, metavar="COMMAND")
+    commands = cameras.add_subparsers(
+        dest="cameras_command", required=True, metavar="COMMAND", parser_class=_IntermixedParser
+    )
 
     convert = commands.add_parser(
-        "convert", help="from one camera format to another", description="Convert camera files.", epilog=formats
+        "convert",
+        help="from one camera format to another",
+        description="Convert camera files. Time stamps, clip addresses and picture names go along where OUT can hold "
+        "them. Nothing is overwritten unasked.",
+        epilog=formats,
     )
     _add_inputs(convert)
     convert.add_argument("output", type=Path, metavar="OUT", help="file to write; a folder for COLMAP")
-    convert.add_argument("--to", choices=FORMATS, help="format of OUT (default: told by its extension)")
-    convert.add_argument("--width", type=int, metavar="PX", help="image width, for formats that count in pixels")
-    convert.add_argument("--height", type=int, metavar="PX", help="image height, for formats that count in pixels")
+    convert.add_argument("--to", choices=WRITABLE, help="format of OUT (default: inferred from its extension)")
+    convert.add_argument("--overwrite", action="store_true", help="replace OUT if it is already there")
     convert.set_defaults(run=run_convert)
 
     info = commands.add_parser(
@@ -61,11 +81,33 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     plot.set_defaults(run=run_plot)
 
 
+class _IntermixedParser(argparse.ArgumentParser):
+    """Takes options anywhere between the words: ``plot A B --relative OUT``."""
+
+    _intermixing = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        if self._intermixing:  # parse_known_intermixed_args calls back
+            return super().parse_known_args(args, namespace)
+        self._intermixing = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._intermixing = False
+
+
 def _add_inputs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "inputs", type=Path, nargs="+", metavar="IN", help="camera file (COLMAP: folder); several add up to more views"
+        "inputs",
+        type=Path,
+        nargs="+",
+        metavar="IN",
+        help="camera file (COLMAP: folder), folder of pose files, or pattern such as 'poses/*.txt'; several add up to "
+        "more views",
     )
-    parser.add_argument("--from", dest="source", choices=FORMATS, help="format of IN (default: told by its content)")
+    parser.add_argument(
+        "--from", dest="source", choices=FORMATS, help="format of IN (default: inferred from its content)"
+    )
     parser.add_argument(
         "--intrinsics",
         type=float,
@@ -73,21 +115,72 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
         metavar=("FX", "FY", "CX", "CY"),
         help="for files without: fx and cx divided by the image width, fy and cy by the height",
     )
+    for name in ("width", "height"):
+        parser.add_argument(
+            f"--{name}",
+            type=int,
+            metavar="PX",
+            help=f"image {name}, for files that count in pixels: those to write, and those read that do not state it",
+        )
+    parser.add_argument("--frames", type=int, metavar="F", help="resample every path to this many frames")
+    parser.add_argument(
+        "--convention",
+        choices=CONVENTIONS,
+        help="what the matrices of IN are, for formats that do not fix it: camera to world or world to camera; OpenCV "
+        "axes unless opengl is said",
+    )
+    parser.add_argument(
+        "--pinhole-only", action="store_true", help="refuse files with lens distortion instead of leaving it out"
+    )
+    parser.add_argument(
+        "--one-view", action="store_true", help="take all pictures of a file as one path, whatever their names"
+    )
 
 
-def _read(args: argparse.Namespace) -> Cameras:
-    intrinsics = None if args.intrinsics is None else tuple(args.intrinsics)
-    return Cameras.concatenate([read_cameras(p, format=args.source, intrinsics=intrinsics) for p in args.inputs])
+def _read(args: argparse.Namespace) -> tuple[list[Path], Recording]:
+    """The files that the inputs mean, and all their views."""
+    paths = expand(args.inputs)
+    parts = [
+        read_recording(
+            path,
+            format=args.source,
+            intrinsics=None if args.intrinsics is None else tuple(args.intrinsics),
+            width=args.width,
+            height=args.height,
+            convention=args.convention,
+            pinhole_only=args.pinhole_only,
+            one_view=args.one_view,
+        )
+        for path in paths
+    ]
+    if args.frames is not None:
+        parts = [part.resample(args.frames) for part in parts]
+    if len({part.cameras.frames for part in parts}) > 1:
+        found = ", ".join(f"{path}: {part.cameras.frames}" for path, part in zip(paths, parts, strict=True))
+        raise ValueError(
+            f"the files have different numbers of frames ({found}); --frames {parts[0].cameras.frames} resamples all "
+            "of them to one length"
+        )
+    return paths, Recording.concatenate(parts)
 
 
 def run_convert(args: argparse.Namespace) -> None:
     """Read all inputs as one set of views, write them to ``args.output`` and say what was written and what was lost."""
-    cameras = _read(args)
-    written = write_cameras(cameras, args.output, format=args.to, width=args.width, height=args.height)
-    print(f"{_size(cameras)} ({', '.join(cameras.names)}) written to:")
+    target = format_to_write(args.output, args.to)
+    if not args.overwrite and args.output.is_file():  # before the work; the writer makes sure
+        raise ValueError(f"{args.output} already exists; choose another name for OUT, or --overwrite")
+    _, recording = _read(args)
+    written = write_cameras(
+        recording, args.output, format=args.to, width=args.width, height=args.height, overwrite=args.overwrite
+    )
+    cameras = recording.cameras
+    print(f"{_size(cameras)} ({_names(cameras)}) written to:")
     for path in written:
         print(f"  {path}")
-    if args.to == "recammaster" or args.output.suffix.lower() == ".npy":
+    lost = [words for name, words in recording.extras.items() if name not in target.keeps]
+    if lost:
+        print(f"This format does not hold the {', '.join(lost)}.")
+    if "intrinsics" not in target.keeps or args.output.suffix.lower() == ".npy":
         fx, fy, cx, cy = cameras.intrinsics[0, 0].tolist()
         print(f"This format holds no intrinsics. To read it back: --intrinsics {fx:.9g} {fy:.9g} {cx:.9g} {cy:.9g}")
     if args.width and args.height:
@@ -95,24 +188,33 @@ def run_convert(args: argparse.Namespace) -> None:
         if bool(((pixel - 1).abs() > _SQUARE).any()):
             print(
                 f"Pixels of {args.width} x {args.height} are not square for these cameras (focal length y/x is "
-                f"{float(pixel[0, 0]):.4g}): they were made for images of another aspect."
+                f"{float(pixel[0, 0]):.4g}): they were made for images of another aspect, which are squeezed into this "
+                "size, not cropped."
             )
 
 
 def run_plot(args: argparse.Namespace) -> None:
     """Draw all inputs as one set of views."""
-    cameras = _read(args)
+    _, recording = _read(args)
+    cameras = recording.cameras
     save_plot(cameras.relative_to_first() if args.relative else cameras, args.output)
     print(f"{args.output}")
 
 
 def run_info(args: argparse.Namespace) -> None:
     """Print what the inputs hold."""
-    cameras = _read(args)
-    for path in args.inputs:
+    paths, recording = _read(args)
+    for path in paths:
         known = detect_format(path, args.source)
         print(f"{path}: {known.name} ({known.description})")
-    print(f"\n{describe(cameras)}")
+    if recording.extras:
+        print(f"with {', '.join(recording.extras.values())}")
+    print(f"\n{describe(recording.cameras)}")
+
+
+def _names(cameras: Cameras) -> str:
+    more = len(cameras.names) - _MOST_NAMES
+    return ", ".join([*cameras.names[:_MOST_NAMES], *([f"and {more} more"] if more > 0 else [])])
 
 
 def describe(cameras: Cameras) -> str:
@@ -125,7 +227,7 @@ def describe(cameras: Cameras) -> str:
         f"{_size(cameras)}; extent of the whole rig {cameras.extent():.4g} units",
         "",
         *_table(rows),
-        "Focal length as a share of image width, height; field of view is horizontal; path is the way travelled,",
+        "Focal length as a fraction of image width, height; field of view is horizontal; path is the way travelled,",
         "extent the largest distance between two positions (world units); rotation is the sum over all frames.",
     ]
     if cameras.views == 1:
@@ -187,15 +289,18 @@ def _first_poses(cameras: Cameras) -> tuple[bool, str]:
 
 def _baselines(cameras: Cameras, title: str) -> list[str]:
     """The smallest distance between two views in every frame; a dash where it is too small for an epipolar line."""
-    between = torch.cdist(cameras.centers.transpose(0, 1), cameras.centers.transpose(0, 1))
-    pairs = torch.triu_indices(cameras.views, cameras.views, 1)
-    smallest = between[:, pairs[0], pairs[1]].amin(-1)
-    vanishes = (smallest < smallest_baseline(cameras)).tolist()
-    cells = ["-" if gone else f"{float(b):.4g}" for b, gone in zip(smallest, vanishes, strict=True)]
+    step = -(-cameras.frames // _MOST_CELLS)
+    shown = range(0, cameras.frames, step)
+    # The nearest neighbour by a tree: all pairs of many views would not fit into the memory.
+    smallest = [float(KDTree(c).query(c, 2)[0][:, 1].min()) for c in cameras.centers[:, ::step].numpy().swapaxes(0, 1)]
+    least = smallest_baseline(cameras)
+    cells = ["-" if baseline < least else f"{baseline:.4g}" for baseline in smallest]
     rows = [
-        (f"frame {start}", *cells[start : start + _PER_LINE], *[""] * (start + _PER_LINE - len(cells)))
+        (f"frame {shown[start]}", *cells[start : start + _PER_LINE], *[""] * (start + _PER_LINE - len(cells)))
         for start in range(0, len(cells), _PER_LINE)
     ]
-    frames = [str(f) for f, gone in enumerate(vanishes) if gone]
-    end = f"vanishes (-) in frame {', '.join(frames)}: no epipolar lines there" if frames else "vanishes in no frame"
-    return [f"Smallest baseline between two views, {title}; it {end}.", *_table(rows)]
+    frames = [str(frame) for frame, cell in zip(shown, cells, strict=True) if cell == "-"]
+    listed = ", ".join([*frames[:_PER_LINE], *(["..."] if len(frames) > _PER_LINE else [])])
+    end = f"vanishes (-) in frame {listed}: no epipolar lines there" if frames else "vanishes in no frame"
+    every = f", every {step} frames" if step > 1 else ""
+    return [f"Smallest baseline between two views, {title}{every}; it {end}.", *_table(rows)]

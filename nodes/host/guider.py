@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import comfy.model_management
+import comfy.sampler_helpers
 import comfy.samplers
 
 from cvd_core.sampling.collaborate import NetworkCall, predict_together
@@ -14,10 +15,10 @@ from cvd_core.sampling.pairs import Pairing
 from ..types import PluckerRays
 from .animatediff import AnimateDiff
 from .checks import check_epipolar, check_latent, check_mask, check_model
+from .collaboration import CollaborativeCalls
 from .control import ViewControls
 from .injection import sync_settings
 from .packing import pack, select_views, unpack
-from .run import Run
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,7 +55,7 @@ class CollaborativeGuider(comfy.samplers.CFGGuider):  # type: ignore[misc]
         self.pairing = pairing
         self.views = rays.cameras.views
         self.frames = rays.cameras.frames
-        self._run: Run | None = None
+        self._calls: CollaborativeCalls | None = None
 
     def make_draws(self, seed: int) -> Draws:
         """Where the random numbers of a run come from."""
@@ -80,13 +81,18 @@ class CollaborativeGuider(comfy.samplers.CFGGuider):  # type: ignore[misc]
         """Sample ``(V * F, C, h, w)`` latents; AnimateDiff-Evolved, which wraps what is inside, sees F frames."""
         check_latent(latent_image, self.rays)
         check_mask(denoise_mask, self.views, self.frames)
+        # Hosts since 0.5.1 fit a mask right here, to the packed shape; so it goes to outer_sample past them.
+        self._mask = None
+        if denoise_mask is not None:
+            device = self.model_patcher.load_device
+            self._mask = comfy.sampler_helpers.prepare_mask(denoise_mask, latent_image.shape, device)[:, :1].float()
         self.draws = self.make_draws(0 if seed is None else seed)
         packed = super().sample(
             pack(noise, self.views),
             pack(latent_image, self.views),
             sampler,
             sigmas,
-            denoise_mask,
+            None,
             callback,
             disable_pbar,
             seed,
@@ -94,25 +100,37 @@ class CollaborativeGuider(comfy.samplers.CFGGuider):  # type: ignore[misc]
         )
         return unpack(packed, self.views)
 
-    def outer_sample(self, noise: Tensor, latent_image: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    def outer_sample(
+        self,
+        noise: Tensor,
+        latent_image: Tensor,
+        sampler: Any,
+        sigmas: Tensor,
+        denoise_mask: Tensor | None = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Tensor:
         model_sampling = self.model_patcher.get_model_object("model_sampling")
         video = AnimateDiff(self.model_patcher, self.rays)
-        self._run = Run(self.rays, self.sync, video, self.draws, self.views_together, model_sampling)
-        options, self.model_options = self.model_options, self._run.wrap(self.model_options)
+        self._calls = CollaborativeCalls(self.rays, self.sync, video, self.draws, self.views_together, model_sampling)
+        options, self.model_options = self.model_options, self._calls.wrap(self.model_options)
         self._controls = ViewControls(self.views, self.frames)
         try:
-            rows = super().outer_sample(unpack(noise, self.views), unpack(latent_image, self.views), *args, **kwargs)
+            noise, latent_image = unpack(noise, self.views), unpack(latent_image, self.views)
+            if "latent_shapes" in kwargs:  # since 0.5.1
+                kwargs["latent_shapes"] = [latent_image.shape]
+            rows = super().outer_sample(noise, latent_image, sampler, sigmas, self._mask, *args, **kwargs)
             return pack(rows, self.views)
         finally:
             self._controls.cleanup()
             self.model_options = options
-            self._run = None
+            self._calls = None
 
     def predict_noise(
         self, x: Tensor, timestep: Tensor, model_options: dict[str, Any] | None = None, seed: int | None = None
     ) -> Tensor:
-        run = self._run
-        assert run is not None, "predict_noise outside of sample"
+        calls = self._calls
+        assert calls is not None, "predict_noise outside of sample"
 
         def denoise(latents: Tensor, batch: NetworkCall) -> Tensor:
             comfy.model_management.throw_exception_if_processing_interrupted()
@@ -125,7 +143,7 @@ class CollaborativeGuider(comfy.samplers.CFGGuider):  # type: ignore[misc]
                 )
                 for name in ("negative", "positive")
             )
-            with run.calling(batch):
+            with calls.calling(batch):
                 # By attribute: AnimateDiff-Evolved replaces this function while it samples.
                 prediction: Tensor = comfy.samplers.sampling_function(
                     self.inner_model,

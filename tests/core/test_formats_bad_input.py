@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.geometry.formats import cameras_to_rows, read_cameras, rows_to_cameras, write_cameras
-from cvd_core.geometry.formats.poses import Intrinsics
+from cvd_core.geometry.formats.options import Intrinsics
 
 LENS: Intrinsics = (0.9, 1.1, 0.5, 0.5)
 ROW = "0 0.9 1.1 0.5 0.5 0 0 1 0 0 0 0 1 0 0 0 0 1 0"
@@ -91,7 +91,9 @@ def test_intrinsics_by_hand_are_refused_where_the_file_has_its_own(tmp_path: Pat
         ([], ["is empty"]),
         (["https://link"], ["holds no camera poses"]),
         (["link", ROW, ROW[:-4]], ["line 3", "17 columns", "expected 19"]),
-        ([ROW[2:]], ["line 1", "18 columns", "expected 19 (timestamp"]),
+        (["link", ROW, ROW[2:]], ["line 3", "18 columns", "expected 19 (timestamp"]),
+        (["link", ROW[2:], ROW], ["line 3", "19 columns", "expected 18"]),
+        ([ROW[6:]], ["line 1", "17 columns", "expected 19 (timestamp"]),
         (["link", ROW + " 0"], ["line 2", "20 columns"]),
         (["link", ROW.replace("0.9", "nan")], ["line 2", "column 2 is 'nan'", "finite number"]),
         (["link", ROW.replace("1.1", "inf")], ["line 2", "column 3 is 'inf'"]),
@@ -173,14 +175,17 @@ def nerfstudio(change: Callable[[dict[str, Any]], object]) -> str:
         (lambda d: d["frames"][0]["transform_matrix"][0].__setitem__(0, float("nan")), ["frames[0]", "NaN"]),
         (lambda d: d["frames"][3]["transform_matrix"][0].__setitem__(0, 2), ["frames[3]", "not a rotation"]),
         (lambda d: d["frames"][3]["transform_matrix"][3].__setitem__(0, 2), ["frames[3]", "last row"]),
-        (lambda d: d.pop("fl_x"), ["frames[0]", "fl_x", "camera_angle_x"]),
+        (lambda d: (d.pop("fl_x"), d.pop("fl_y")), ["frames[0]", "fl_x", "camera_angle_x"]),
         (lambda d: d.update(fl_x="wide"), ["frames[0].fl_x is 'wide'"]),
         (lambda d: d.update(fl_x=-3), ["frames[0]", "focal length"]),
-        (lambda d: d.pop("w"), ["frames[0]", '"w" and "h" are None and 48']),
-        (lambda d: (d.pop("w"), d.pop("h")), ["frames[0]", '"w" and "h"', "give fx, fy, cx, cy"]),
+        (lambda d: d.pop("w"), ["frames[0]", '"h" = 48, but no "w"']),
+        (
+            lambda d: (d.pop("w"), d.pop("h")),
+            ["frames[0]", '"w" and "h"', "give the width and height", "fx, fy, cx, cy"],
+        ),
         (lambda d: (d.pop("fl_x"), d.update(camera_angle_x=50.0)), ["camera_angle_x", "radians"]),
-        (lambda d: d.update(k1=0.1), ["distortion k1 = 0.1", "undistort"]),
-        (lambda d: d["frames"][5].update(p2=-0.1), ["frames[5]", "distortion p2"]),
+        (lambda d: d.update(k1=1e5), ["distortion k1 = 100000", "farther than the picture is wide"]),
+        (lambda d: d["frames"][5].update(p2="-x"), ["frames[5].p2 is '-x'"]),
         (lambda d: d.update(camera_model="OPENCV_FISHEYE"), ["OPENCV_FISHEYE", "pinhole"]),
         (lambda d: d.update(is_fisheye=True), ["'fisheye'", "pinhole"]),
         (lambda d: d.update(camera_model=[]), ["camera model []"]),
@@ -227,9 +232,10 @@ IMAGE = "1 1 0 0 0 0 0 0 1 view0/frame_00000.png\n"
         (CAMERA, IMAGE.replace("1 1 0", "1 9 0"), ["images.txt, line 1", "quaternion", "9"]),
         (CAMERA, IMAGE.replace("1 1 0", "one 1 0"), ["images.txt, line 1", "the id is 'one'"]),
         (CAMERA, IMAGE.replace("0 1 view", "0 7 view"), ["images.txt, line 1", "camera 7", "cameras.txt"]),
-        (CAMERA, IMAGE + "\n2" + IMAGE[1:], ["two images are called 'view0/frame_00000.png'"]),
+        (CAMERA, IMAGE + "\n2" + IMAGE[1:], ["images.txt, line 3: frame 0", "already given"]),
         (CAMERA, IMAGE + "\n2" + IMAGE[1:].replace("00.", "02."), ["'view0' has no frame 1"]),
-        (CAMERA.replace("PINHOLE", "OPENCV"), IMAGE, ["cameras.txt, line 1", "OPENCV", "image_undistorter"]),
+        (CAMERA.replace("PINHOLE", "OPENCV"), IMAGE, ["cameras.txt, line 1", "8 parameters of OPENCV"]),
+        (CAMERA.replace("PINHOLE", "OPENCV_FISHEYE"), IMAGE, ["cameras.txt, line 1", "fisheye", "image_undistorter"]),
         (CAMERA.replace("PINHOLE", "SIMPLE_PINHOLE"), IMAGE, ["cameras.txt, line 1", "3 parameters"]),
         (CAMERA.replace("64", "0", 1), IMAGE, ["cameras.txt, line 1", "positive image size"]),
         (CAMERA[:12], IMAGE, ["cameras.txt, line 1", "3 columns"]),
@@ -333,8 +339,12 @@ def test_numpy(tmp_path: Path, arrays: dict[str, Any], fragments: list[str]) -> 
 
 @pytest.mark.parametrize("name", ["a.json", "model"])
 def test_formats_in_pixels_need_the_image_size(tmp_path: Path, name: str) -> None:
-    for width, height in ((None, None), (64, None), (64, 0)):
-        with pytest.raises(ValueError, match=rf"{name}.*pixels.*{width} x {height}"):
+    for width, height, found in (
+        (None, None, "the width and height of the images are not known"),
+        (64, None, "the height of the images is not known"),
+        (64, 0, "64 x 0"),
+    ):
+        with pytest.raises(ValueError, match=rf"{name}.*pixels.*{found}; give the width and height"):
             write_cameras(rig(), tmp_path / name, width=width, height=height)
     assert not (tmp_path / name).exists()
 

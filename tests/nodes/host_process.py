@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import importlib.util
+import inspect
 import os
 import sys
 import tempfile
@@ -18,6 +19,9 @@ PACK = Path(__file__).resolve().parents[2]
 OTHER_PACKS = ("ComfyUI-AnimateDiff-Evolved", "ComfyUI-VideoHelperSuite")
 _HOST_NEEDS = ("aiohttp", "torchsde", "comfyui_frontend_package")
 """Packages that an environment with ComfyUI's requirements has and one with this project's has not."""
+
+_NO_CACHE = {"lru": 0, "ram": 0.0, "ram_inactive": 0.0}
+"""What ``main.py`` of newer hosts tells their executor; it has no defaults."""
 
 
 def host_folder() -> Path:
@@ -85,6 +89,8 @@ class Host:
             self.server = importlib.import_module("server").PromptServer(self.loop)
         finally:
             sys.argv = arguments
+        options = inspect.signature(self.execution.PromptExecutor).parameters
+        self._executor_options = {"cache_args": _NO_CACHE} if "cache_args" in options else {}
         self.loop.run_until_complete(self._load(others))
 
     async def _load(self, others: Sequence[str]) -> None:
@@ -157,7 +163,7 @@ class Host:
             done.error = f"{error['message']}: {error['details']}"
         if not valid:
             return done
-        executor = self.execution.PromptExecutor(self.server)
+        executor = self.execution.PromptExecutor(self.server, **self._executor_options)
         await executor.execute_async(prompt, prompt_id, {}, wanted)
         for event, data in executor.status_messages:
             if event == "execution_error":
@@ -165,6 +171,8 @@ class Host:
             done.interrupted |= event == "execution_interrupted"
         for node in prompt:
             entry = executor.caches.outputs.get(node)
+            if inspect.isawaitable(entry):  # since 0.4
+                entry = await entry
             if entry is not None:
                 done.outputs[node] = tuple(values[0] for values in getattr(entry, "outputs", entry))
         done.ui = {node: dict(shown) for node, shown in executor.history_result.get("outputs", {}).items()}

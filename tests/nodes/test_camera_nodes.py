@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from cvd_core.geometry.cameras import Cameras
-from cvd_core.geometry.formats import FORMATS, read_cameras
+from cvd_core.geometry.formats import WRITABLE, read_cameras
 from cvd_core.geometry.rigs import make_rig
 from cvd_core.geometry.trajectories import resample
 from cvd_core.geometry.trajectory_json import DEFAULT_TEXT
@@ -189,7 +189,7 @@ class TestLoad:
         assert message in done.error
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", WRITABLE)
 def test_what_is_saved_loads_again(host: Host, name: str) -> None:
     intrinsics = "0.8733516 1.7467031 0.5 0.5" if name == "recammaster" else ""
     prompt = {

@@ -37,7 +37,7 @@ PANELS = {"Four": (2, 2), "Six": (3, 2), "Two": (2, 1), "Video": (2, 1)}
 
 
 def test_the_committed_description_is_that_of_the_nodes(host: Host) -> None:
-    """After a change of inputs: ``python -m tests.nodes.save_examples``."""
+    """After a change of inputs: ``python -m tests.nodes.save_examples``. Newer hosts may say more, and nothing else."""
     for name, described in snapshot().items():
         if name.startswith("CVD_"):
             found = json.loads(json.dumps(host.nodes.NODE_CLASS_MAPPINGS[name].GET_NODE_INFO_V1()))
@@ -45,7 +45,16 @@ def test_the_committed_description_is_that_of_the_nodes(host: Host) -> None:
                 info.pop("python_module", None)
                 if name == "CVD_SyncModuleLoader":
                     info["input"]["required"]["sync_name"][1]["options"] = []
-            assert found == described, name
+            assert known(found, described) == described, name
+
+
+def known(found: Any, described: Any) -> Any:
+    """``found`` without the keys that ``described`` has not."""
+    if isinstance(found, dict) and isinstance(described, dict):
+        return {key: known(value, described[key]) for key, value in found.items() if key in described}
+    if isinstance(found, list) and isinstance(described, list) and len(found) == len(described):
+        return [known(*both) for both in zip(found, described, strict=True)]
+    return found
 
 
 @pytest.fixture(scope="module")

@@ -1,170 +1,132 @@
 """Camera files of other programs: every axis flip, inverse, centimetre and pixel of the project happens in here.
 
-:func:`read_cameras` and :func:`write_cameras` cover files; :func:`cameras_to_rows` and :func:`rows_to_cameras` cover
-the rows that ComfyUI camera nodes pass to each other. Each format's module says what it keeps and what it cannot hold.
+:func:`read_cameras` and :func:`write_cameras` cover files (:func:`read_recording` keeps what a file says beside the
+cameras); :func:`cameras_to_rows` and :func:`rows_to_cameras` cover the rows that ComfyUI camera nodes pass to each
+other. :data:`FORMATS` is the table of all formats, from which help texts and documents are made. Each format's module
+says what it keeps and what it cannot hold.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from cvd_core.geometry.cameras import Cameras
-from cvd_core.geometry.formats import arrays, colmap, nerfstudio, realestate10k, recammaster
-from cvd_core.geometry.formats.poses import Intrinsics
+from cvd_core.geometry.formats.options import CONVENTIONS, Convention, Intrinsics, ReadOptions
+from cvd_core.geometry.formats.output import write_files
+from cvd_core.geometry.formats.recording import Recording
 from cvd_core.geometry.formats.rows import cameras_to_rows, rows_to_cameras
+from cvd_core.geometry.formats.table import FORMATS, WRITABLE, CameraFormat, detect_format, format_to_write
 
 __all__ = [
+    "CONVENTIONS",
     "FORMATS",
+    "WRITABLE",
     "CameraFormat",
+    "Recording",
     "cameras_to_rows",
     "detect_format",
     "read_cameras",
+    "read_recording",
     "rows_to_cameras",
     "write_cameras",
 ]
 
 
-@dataclass(frozen=True)
-class CameraFormat:
-    """A camera file format.
-
-    Attributes:
-        name: what users call it (``--from``, ``--to``).
-        description: one line for help texts.
-        extensions: in lower case, with the dot; none for a folder.
-        read: ``(path, intrinsics or None) -> Cameras``.
-        write: ``(cameras, path, width or None, height or None) -> files written``.
-        matches: whether the content of an existing path looks like this format.
-    """
-
-    name: str
-    description: str
-    extensions: tuple[str, ...]
-    read: Callable[[Path, Intrinsics | None], Cameras]
-    write: Callable[[Cameras, Path, int | None, int | None], list[Path]]
-    matches: Callable[[Path], bool]
-
-
-_ALL = (
-    CameraFormat(
-        "realestate10k",
-        "RealEstate10K / CameraCtrl pose file, one view per file",
-        (".txt",),
-        realestate10k.read,
-        realestate10k.write,
-        realestate10k.matches,
-    ),
-    CameraFormat(
-        "nerfstudio",
-        "nerfstudio / Blender transforms.json",
-        (".json",),
-        nerfstudio.read,
-        nerfstudio.write,
-        nerfstudio.matches,
-    ),
-    CameraFormat(
-        "recammaster",
-        "ReCamMaster / SynCamMaster camera_extrinsics.json (no intrinsics)",
-        (".json",),
-        recammaster.read,
-        recammaster.write,
-        recammaster.matches,
-    ),
-    CameraFormat("colmap", "COLMAP text model (a folder)", (), colmap.read, colmap.write, colmap.matches),
-    CameraFormat(
-        "numpy",
-        "NumPy arrays: .npz, or .npy without intrinsics",
-        (".npz", ".npy"),
-        arrays.read,
-        arrays.write,
-        arrays.matches,
-    ),
-)
-FORMATS: dict[str, CameraFormat] = {known.name: known for known in _ALL}
-"""Every format by name. Where two share an extension, the first is the one written by default."""
-
-
 def read_cameras(
-    path: str | os.PathLike[str], *, format: str | None = None, intrinsics: Intrinsics | None = None
+    path: str | os.PathLike[str],
+    *,
+    format: str | None = None,
+    intrinsics: Intrinsics | None = None,
+    width: float | None = None,
+    height: float | None = None,
+    convention: Convention | None = None,
+    pinhole_only: bool = False,
+    one_view: bool = False,
 ) -> Cameras:
-    """Cameras from a file (a folder for COLMAP).
+    """Cameras from a file or folder.
 
     Args:
-        path: what to read.
-        format: a name in :data:`FORMATS`; by default told by extension and content.
-        intrinsics: normalised fx, fy, cx, cy for files that hold none (ReCamMaster, .npy): required for these, refused
-            for all others.
+        path: what to read: a file, a COLMAP model's folder, or a folder of pose files with one view each.
+        format: a name in :data:`FORMATS`; by default inferred from extension and content.
+        intrinsics: normalised fx, fy, cx, cy for files that hold none (ReCamMaster, TUM, MotionCtrl, .npy): required
+            for these, refused for all others.
+        width, height: size of the images in pixels, for files that count in pixels but do not state it; a stated size
+            stands.
+        convention: what the matrices map and the camera's axes, for formats that leave it open (see
+            :attr:`CameraFormat.convention`); by default what is usual there.
+        pinhole_only: refuse lens distortion instead of leaving it out with a warning.
+        one_view: take all pictures that a file lists as one path, whatever their names and folders look like.
+
+    Warns:
+        UserWarning: something was left out or assumed; the message says what.
 
     Raises:
-        ValueError: the path does not exist, is in no known format, or its content is broken; the message names the
-            place.
+        ValueError: the path does not exist, is in no known format, or its content is broken, implausible or contradicts
+            itself; the message names the place.
     """
+    return read_recording(
+        path,
+        format=format,
+        intrinsics=intrinsics,
+        width=width,
+        height=height,
+        convention=convention,
+        pinhole_only=pinhole_only,
+        one_view=one_view,
+    ).cameras
+
+
+def read_recording(
+    path: str | os.PathLike[str],
+    *,
+    format: str | None = None,
+    intrinsics: Intrinsics | None = None,
+    width: float | None = None,
+    height: float | None = None,
+    convention: Convention | None = None,
+    pinhole_only: bool = False,
+    one_view: bool = False,
+) -> Recording:
+    """Cameras from a file with the time stamps, clip addresses and picture names it holds; see :func:`read_cameras`."""
     path = Path(path)
-    return detect_format(path, format).read(path, intrinsics)
-
-
-def detect_format(path: str | os.PathLike[str], format: str | None = None) -> CameraFormat:
-    """The format of an existing file or folder: the named one, else told by extension and content.
-
-    Raises:
-        ValueError: nothing at that path, or no known format (the message lists them).
-    """
-    path = Path(path)
-    if not path.exists():
-        raise ValueError(f"{path} does not exist; check the path to the camera file")
-    if format is not None:
-        return _named(format)
-    by_extension = [known for known in _ALL if path.is_file() and path.suffix.lower() in known.extensions]
-    if len(by_extension) == 1:
-        return by_extension[0]
-    try:
-        found = next((known for known in by_extension or _ALL if known.matches(path)), None)
-    except OSError as error:
-        raise ValueError(f"cannot read {path}: {error.strerror or error}") from error
-    if found is None:
-        raise ValueError(f"{path} is in no camera format that is known here; expected one of: {_listing()}")
-    return found
+    known = detect_format(path, format)
+    if (width is None) != (height is None):
+        raise ValueError(f"the image size is given in part: width {width}, height {height}; give both or none")
+    if convention is not None and convention not in CONVENTIONS:
+        raise ValueError(f"convention is {convention!r}; expected one of {', '.join(CONVENTIONS)}")
+    if convention is not None and known.convention is None:
+        raise ValueError(f"{path}: {known.name} files say what their matrices are; leave the convention out")
+    size = None if width is None or height is None else (width, height)
+    return known.read(path, ReadOptions(intrinsics, size, convention, pinhole_only, one_view))
 
 
 def write_cameras(
-    cameras: Cameras,
+    cameras: Cameras | Recording,
     path: str | os.PathLike[str],
     *,
     format: str | None = None,
     width: int | None = None,
     height: int | None = None,
+    overwrite: bool = False,
 ) -> list[Path]:
     """Write cameras to a file (a folder for COLMAP); return every file written, folders made as needed.
 
     Args:
-        cameras: V views of F frames.
+        cameras: V views of F frames, with or without what a :class:`Recording` adds.
         path: where to; RealEstate10K makes one file per view from it.
-        format: a name in :data:`FORMATS`; by default told by the extension: .txt, .json (nerfstudio), .npz, .npy, none
-            (COLMAP).
+        format: a name in :data:`WRITABLE`; by default inferred from the extension: .txt, .json (nerfstudio), .npz,
+            .npy, none (COLMAP).
         width, height: image size in pixels, needed by nerfstudio and COLMAP. The field of view is kept: at another
             aspect than the cameras were made for, pixels are no longer square (:meth:`Cameras.crop_to` crops instead).
+        overwrite: replace files that are already there; by default they are never touched.
 
     Raises:
-        ValueError: no known format, or cameras that this format cannot hold.
+        ValueError: no known format, cameras that this format cannot hold, or files that are already there.
     """
     path = Path(path)
-    if format is not None:
-        return _named(format).write(cameras, path, width, height)
-    suffix = path.suffix.lower()
-    for known in _ALL:
-        if suffix in known.extensions or (not suffix and not known.extensions):
-            return known.write(cameras, path, width, height)
-    raise ValueError(f"cannot write {path}: no camera format ends in {suffix!r}; known are: {_listing()}")
-
-
-def _named(name: str) -> CameraFormat:
-    if name not in FORMATS:
-        raise ValueError(f"camera format {name!r} is not known; expected one of: {_listing()}")
-    return FORMATS[name]
-
-
-def _listing() -> str:
-    return "; ".join(f"{f.name} ({', '.join(f.extensions) or 'folder'}): {f.description}" for f in _ALL)
+    known = format_to_write(path, format)
+    recording = Recording(cameras) if isinstance(cameras, Cameras) else cameras
+    if known.write is None:
+        raise ValueError(f"cannot write {path}: {known.name} is only read; write one of {', '.join(WRITABLE)}")
+    return write_files(known.write(recording, path, width, height), overwrite=overwrite)

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from scipy.spatial.transform import Rotation
 
-from cvd_core.geometry.cameras import Cameras
+from cvd_core.geometry.cameras import Cameras, check_count, first_fault
+from cvd_core.geometry.formats.options import Convention, Intrinsics, ReadOptions
+from cvd_core.geometry.formats.recording import Recording
 
 Matrix = NDArray[np.float64]
-Intrinsics = tuple[float, float, float, float]
-"""fx, fy, cx, cy; fx and cx divided by the image width, fy and cy by the height."""
+OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
+"""OpenGL camera axes to OpenCV camera axes, and back."""
+_MIRROR = np.diag([-1.0, 1.0, 1.0, 1.0])
+_SQUARE = 1e-9
+"""Pixels whose sides differ by less than this, relatively, are square but for rounding."""
+_QUATERNION_TOLERANCE = 1e-2
+"""How far a quaternion's norm may be from 1: wide enough for three printed digits, too narrow for a wrong column."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +37,11 @@ class Pose:
         c2w: ``(4, 4)`` camera-to-world, OpenCV axes.
         intrinsics: normalised ``fx, fy, cx, cy``.
         where: file and line (or key), for messages.
+        aspect: width / height of the image, where the file states its size.
+        shift: pixels by which lens distortion, which is left out, moves the image's corner.
+        time: in seconds.
+        image: name of the picture.
+        clip: address of the view's video.
     """
 
     view: str
@@ -35,17 +49,60 @@ class Pose:
     c2w: Matrix
     intrinsics: Intrinsics
     where: str
+    aspect: float | None = None
+    shift: float = 0.0
+    time: float | None = None
+    image: str = ""
+    clip: str = ""
 
 
-def gather(poses: Sequence[Pose], path: Path | str) -> Cameras:
-    """Cameras of all poses: views in order of first appearance, frames in order of their numbers.
+def gather(poses: Sequence[Pose], path: Path | str, options: ReadOptions | None = None) -> Recording:
+    """Everything that the poses hold: views in order of first appearance, frames in order of their numbers.
+
+    A file in which every pose mirrors (determinant -1) describes a left-handed world. Its mirror image is returned:
+    poses relative to each other are the same, and proper rotations.
+
+    Warns:
+        UserWarning: lens distortion was left out (of how many pixels), or the world was mirrored.
 
     Raises:
-        ValueError: no poses; a frame that is missing in one of the views or listed twice; a matrix that is no rotation,
-            a number that is not finite or a focal length that is not positive. The message names the place.
+        ValueError: no poses or too many; a frame that is missing in one of the views or listed twice; a matrix that is
+            not a rotation, a number that is not finite or a focal length that is not positive; lens distortion if the
+            options refuse it. The message names the place.
     """
     if not poses:
         raise ValueError(f"{path} holds no camera poses; expected at least one")
+    views = _by_view(poses, path)
+    ordered = [[frames[n] for n in sorted(frames)] for frames in views.values()]
+    c2w = np.array([[pose.c2w for pose in view] for view in ordered], dtype=np.float64)
+    intrinsics = torch.tensor([[pose.intrinsics for pose in view] for view in ordered], dtype=torch.float64)
+    with np.errstate(all="ignore"):  # huge numbers are refused below
+        mirrored = len(poses) > 1 and bool((np.linalg.det(np.nan_to_num(c2w[..., :3, :3])) < 0).all())
+    matrices = torch.from_numpy(_MIRROR @ c2w if mirrored else c2w)
+    if fault := first_fault(matrices, intrinsics):
+        view, frame, problem = fault
+        raise ValueError(f"{ordered[view][frame].where}: this camera {problem}")
+    if mirrored:
+        warnings.warn(
+            f"{path}: every pose mirrors the world (determinant -1), as in left-handed coordinates; the mirror image "
+            "is read, in which all moves relative to the first pose are the same",
+            UserWarning,
+            stacklevel=2,
+        )
+    _report_distortion(poses, path, options or ReadOptions())
+    times = [[pose.time for pose in view] for view in ordered]
+    timed = all(time is not None for view in times for time in view)
+    return Recording(
+        Cameras(matrices, intrinsics, tuple(views), aspects=tuple(_aspect(view, path) for view in ordered)),
+        np.array(times, np.float64) if timed else None,
+        tuple(view[0].clip for view in ordered),
+        tuple(tuple(pose.image for pose in view) for view in ordered) if all(pose.image for pose in poses) else (),
+    )
+
+
+def _by_view(poses: Sequence[Pose], path: Path | str) -> dict[str, dict[int, Pose]]:
+    """Poses by view and frame number; every view has the same unbroken numbers."""
+    check_count(1, len(poses))
     views: dict[str, dict[int, Pose]] = {}
     for pose in poses:
         frames = views.setdefault(pose.view, {})
@@ -58,38 +115,58 @@ def gather(poses: Sequence[Pose], path: Path | str) -> Cameras:
     first = min(min(frames) for frames in views.values())
     last = max(max(frames) for frames in views.values())
     for name, frames in views.items():
+        if not name.isprintable() or not name:
+            raise ValueError(f"{path}: the view name {name!r} cannot be printed; rename the view")
         if len(frames) < last - first + 1:
             missing = next(n for n in count(first) if n not in frames)
             raise ValueError(
                 f"{path}: view {name!r} has no frame {missing}; every view needs all frames {first} to {last}. "
                 "Add the missing frames, or cut all views to the frames they share"
             )
-    ordered = [[frames[n] for n in sorted(frames)] for frames in views.values()]
-    try:
-        return Cameras(
-            torch.from_numpy(np.array([[pose.c2w for pose in view] for view in ordered], dtype=np.float64)),
-            torch.tensor([[pose.intrinsics for pose in view] for view in ordered], dtype=torch.float64),
-            tuple(views),
+    return views
+
+
+def _report_distortion(poses: Sequence[Pose], path: Path | str, options: ReadOptions) -> None:
+    worst = max(poses, key=lambda pose: pose.shift)
+    if worst.shift > 0 and options.pinhole_only:
+        raise ValueError(
+            f"{worst.where}: lens distortion that moves the picture's corner by {worst.shift:.2g} pixels; only pinhole "
+            "cameras were asked for, so undistort the images first (colmap image_undistorter)"
         )
-    except ValueError:
-        for pose in poses:
-            _check(pose)  # the same complaint, with the place in the file
-        raise
+    if worst.shift > 0:
+        warnings.warn(
+            f"{path}: lens distortion is left out; it moves the picture's corner by {worst.shift:.2g} pixels at most. "
+            "The camera path does not depend on it",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
-def _check(pose: Pose) -> None:
-    try:
-        Cameras(torch.from_numpy(pose.c2w)[None, None], torch.tensor([[pose.intrinsics]], dtype=torch.float64), ("-",))
-    except ValueError as error:
-        problem = str(error).removeprefix("camera of -, frame 0, ")
-        raise ValueError(f"{pose.where}: this camera {problem}") from error
+def _aspect(view: Sequence[Pose], path: Path | str) -> float | None:
+    """Aspect of a view's images if it cannot be told from square pixels; :class:`Cameras` has one per view."""
+    stated = {
+        pose.aspect
+        for pose in view
+        if pose.aspect and abs(pose.intrinsics[1] / pose.intrinsics[0] / pose.aspect - 1) > _SQUARE
+    }
+    if not stated:
+        return None
+    if len({pose.aspect for pose in view}) > 1:
+        warnings.warn(
+            f"{path}: images of view {view[0].view!r} have different aspects and pixels that are not square; they are "
+            "taken as square where the images are cropped",
+            UserWarning,
+            stacklevel=3,
+        )
+        return None
+    return stated.pop()
 
 
 def pose_matrix(values: ArrayLike, where: str) -> Matrix:
     """``(4, 4)`` matrix from 3x4 or 4x4 numbers.
 
     Raises:
-        ValueError: any other shape, or something that is no number.
+        ValueError: any other shape, or something that is not a number.
     """
     try:
         matrix = np.asarray(values, dtype=np.float64)
@@ -98,6 +175,28 @@ def pose_matrix(values: ArrayLike, where: str) -> Matrix:
     if matrix.shape not in {(3, 4), (4, 4)}:
         raise ValueError(f"{where}: a matrix of shape {matrix.shape}; expected 3x4 or 4x4 numbers")
     return matrix if len(matrix) == 4 else np.vstack([matrix, [0.0, 0.0, 0.0, 1.0]])
+
+
+def camera_to_world(matrix: Matrix, convention: Convention, where: str) -> Matrix:
+    """A ``(4, 4)`` matrix of any convention as camera-to-world with OpenCV axes.
+
+    Raises:
+        ValueError: a world-to-camera matrix that is singular.
+    """
+    c2w = matrix if convention.startswith("c2w") else inverse(matrix, where)
+    return c2w @ OPENGL if convention.endswith("opengl") else c2w
+
+
+def rotation_of(quaternion: Sequence[float], where: str) -> Matrix:
+    """``(3, 3)`` rotation of a quaternion x, y, z, w.
+
+    Raises:
+        ValueError: a norm that is not 1.
+    """
+    norm = float(np.linalg.norm(quaternion))
+    if not abs(norm - 1) <= _QUATERNION_TOLERANCE:
+        raise ValueError(f"{where}: the quaternion's norm is {norm:g}; expected 1. Is the order of the columns right?")
+    return np.asarray(Rotation.from_quat(quaternion).as_matrix())
 
 
 def inverse(matrix: Matrix, where: str) -> Matrix:
@@ -120,67 +219,6 @@ def w2c_of(cameras: Cameras) -> Matrix:
     return np.linalg.inv(cameras.c2w.numpy())
 
 
-def check_names(cameras: Cameras, path: Path) -> None:
-    """Refuse view names that cannot be part of a file name, or that two views share.
-
-    Raises:
-        ValueError: naming the view.
-    """
-    seen: set[str] = set()
-    for name in cameras.names:
-        if name.strip(" .") != name or not name.isprintable() or not name or set(name) & set('/\\:*?"<>|'):
-            raise ValueError(f"cannot write {path}: the view name {name!r} cannot be part of a file name; rename it")
-        if name.casefold() in seen:
-            raise ValueError(f"cannot write {path}: two views are called {name!r}; give every view its own name")
-        seen.add(name.casefold())
-
-
-def check_constant_intrinsics(cameras: Cameras, path: Path, instead: str) -> None:
-    """For formats without intrinsics, which are then given by hand when reading: once for all views and frames.
-
-    Raises:
-        ValueError: the intrinsics change between views or frames, so they would be lost.
-    """
-    if bool((cameras.intrinsics != cameras.intrinsics[0, 0]).any()):
-        raise ValueError(
-            f"cannot write {path}: this format holds no intrinsics, but those of the cameras change between views or "
-            f"frames and would be lost; {instead}"
-        )
-
-
-def require_intrinsics(intrinsics: Intrinsics | None, place: Path | str) -> Intrinsics:
-    """The intrinsics given by hand, for a file that has none.
-
-    Raises:
-        ValueError: none were given.
-    """
-    if intrinsics is None:
-        raise ValueError(
-            f"{place} holds no intrinsics; give fx, fy, cx, cy (fx and cx divided by the image width, fy and cy by the "
-            "height), for example 1.01 1.01 0.5 0.5 for a 24 mm lens on a square 23.76 mm sensor"
-        )
-    return intrinsics
-
-
-def refuse_intrinsics(intrinsics: Intrinsics | None, path: Path) -> None:
-    """Refuse intrinsics given by hand for a file that states its own.
-
-    Raises:
-        ValueError: some were given.
-    """
-    if intrinsics is not None:
-        raise ValueError(f"{path} states its own intrinsics; leave out the ones given by hand ({intrinsics})")
-
-
-def image_size(width: int | None, height: int | None, path: Path) -> tuple[int, int]:
-    """Width and height for a format that counts in pixels.
-
-    Raises:
-        ValueError: one of them is missing or not positive.
-    """
-    if width is None or height is None or width <= 0 or height <= 0:
-        raise ValueError(
-            f"cannot write {path}: this format counts in pixels, but the image size is {width} x {height}; give the "
-            "width and height of the images"
-        )
-    return width, height
+def named(recording: Recording, names: Sequence[str]) -> Recording:
+    """The same with other names of views."""
+    return replace(recording, cameras=replace(recording.cameras, names=tuple(names)))

@@ -2,78 +2,106 @@
 
 One file is one view. The first line is a link to the video (anything; some files in the wild lack it), then one row per
 frame: ``timestamp fx fy cx cy 0 0`` and the world-to-camera matrix, 3x4 row by row; OpenCV axes, normalised intrinsics.
-Timestamps are not kept (CameraCtrl does not use them): the writer numbers the frames.
+Rows without the timestamp are read as well. Timestamps are microseconds (RealEstate10K's readme); rows that are merely
+numbered from 0 have none.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from cvd_core.geometry.cameras import Cameras
-from cvd_core.geometry.formats.poses import Intrinsics, Pose, check_names, gather, refuse_intrinsics, w2c_of
-from cvd_core.geometry.formats.rows import parse_row
-from cvd_core.geometry.formats.text import join, read_text, write_text
+from cvd_core.geometry.formats.lens import refuse_intrinsics
+from cvd_core.geometry.formats.options import ReadOptions
+from cvd_core.geometry.formats.output import Files, check_names
+from cvd_core.geometry.formats.poses import Pose, gather, w2c_of
+from cvd_core.geometry.formats.recording import Recording
+from cvd_core.geometry.formats.rows import ParsedRow, parse_row
+from cvd_core.geometry.formats.text import first_lines, join, read_lines, words
 
 _NAME = "view: "
 """How the first line of our own files begins: readers skip that line, so it can carry the name of the view."""
+_MICROSECONDS = 1e6
 
 
-def read(path: Path, intrinsics: Intrinsics | None = None) -> Cameras:
+def read(path: Path, options: ReadOptions) -> Recording:
     """``(1, F)`` cameras; the view is called what the first line says (our own files) or like the file."""
-    refuse_intrinsics(intrinsics, path)
-    lines = [(n, line.strip()) for n, line in enumerate(read_text(path).splitlines(), 1) if line.strip()]
-    name = path.stem
-    if not _is_row(lines[0][1]):
-        header = lines.pop(0)[1]
-        name = header.removeprefix(_NAME) if header.startswith(_NAME) else name
-    poses = []
-    for frame, (line_number, line) in enumerate(lines):
-        where = f"{path}, line {line_number}"
-        row = line.split()
-        if len(row) != 19:
+    refuse_intrinsics(options.intrinsics, path)
+    title, name, columns = "", path.stem, 0
+    rows: list[tuple[str, ParsedRow]] = []
+    for number, line in read_lines(path):
+        row = words(line)
+        if row == [""]:
+            continue
+        if not rows and not title and not _is_row(row):
+            title = line.strip()
+            name = title.removeprefix(_NAME) if title.startswith(_NAME) else name
+            continue
+        where = f"{path}, line {number}"
+        columns = columns or len(row)
+        if len(row) not in {18, 19} or len(row) != columns:
+            expected = columns if columns in {18, 19} else 19
             raise ValueError(
-                f"{where}: {len(row)} columns; expected 19 (timestamp, fx, fy, cx, cy, 0, 0, then the world-to-camera "
-                "matrix, 3x4 row by row). The line may be cut short, or the file may not be a RealEstate10K pose file"
+                f"{where}: {len(row)} columns; expected {expected} (timestamp, fx, fy, cx, cy, 0, 0, then the "
+                "world-to-camera matrix, 3x4 row by row; all rows may lack the timestamp). The line may be cut short, "
+                "or the file may not be a RealEstate10K pose file"
             )
-        c2w, stated = parse_row(row, where)
-        poses.append(Pose(name, frame, c2w, stated, where))
-    return gather(poses, path)
+        rows.append((where, parse_row(row, where, options.convention or "w2c", options.size)))
+    stamps = [row.time for _, row in rows]
+    numbered = columns == 18 or stamps == list(range(len(rows)))
+    clip = "" if title.startswith(_NAME) else title
+    poses = [
+        Pose(
+            name,
+            frame,
+            row.c2w,
+            row.intrinsics,
+            where,
+            row.aspect,
+            time=None if numbered or row.time is None else row.time / _MICROSECONDS,
+            clip=clip,
+        )
+        for frame, (where, row) in enumerate(rows)
+    ]
+    return gather(poses, path, options)
 
 
-def write(cameras: Cameras, path: Path, width: int | None = None, height: int | None = None) -> list[Path]:
+def write(recording: Recording, path: Path, width: int | None = None, height: int | None = None) -> Files:
     """One file per view: ``path`` itself for one view, ``path`` with ``_<view>`` after its stem for several.
 
-    The image size is not used: the format's intrinsics are normalised.
+    The first line is the clip's address where it is known, else the name of the view. The image size is not used: the
+    format's intrinsics are normalised.
 
     Raises:
         ValueError: a view name that cannot be part of a file name, or that two views share.
     """
+    cameras = recording.cameras
     check_names(cameras, path)
-    written = []
-    for name, matrices, intrinsics in zip(cameras.names, w2c_of(cameras), cameras.intrinsics.tolist(), strict=True):
+    clips = recording.clips or ("",) * cameras.views
+    files = {}
+    for v, (name, matrices) in enumerate(zip(cameras.names, w2c_of(cameras), strict=True)):
         rows = [
-            f"{frame} {join(K)} 0 0 {join(M[:3].reshape(-1))}\n"
-            for frame, (K, M) in enumerate(zip(intrinsics, matrices, strict=True))
+            f"{_stamp(recording, v, frame)} {join(K)} 0 0 {join(M[:3].reshape(-1))}\n"
+            for frame, (K, M) in enumerate(zip(cameras.intrinsics[v].tolist(), matrices, strict=True))
         ]
         target = path if cameras.views == 1 else path.with_name(f"{path.stem}_{name}{path.suffix}")
-        write_text(target, f"{_NAME}{name}\n{''.join(rows)}")
-        written.append(target)
-    return written
+        files[target] = f"{clips[v] or _NAME + name}\n{''.join(rows)}".encode()
+    return files
+
+
+def _stamp(recording: Recording, view: int, frame: int) -> str:
+    """Whole microseconds; the frame's number where nothing is known."""
+    return str(frame if recording.times is None else round(recording.times[view, frame] * _MICROSECONDS))
 
 
 def matches(path: Path) -> bool:
-    """Whether the first or second line is a row of 19 numbers."""
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        head = file.read(8192).decode("utf-8", errors="replace").splitlines()
-    return any(_is_row(line) and len(line.split()) == 19 for line in head[:2])
+    """Whether the first or second line is a row of 18 or 19 numbers."""
+    rows = [words(line) for line in first_lines(path, 2)]
+    return any(_is_row(row) and len(row) in {18, 19} for row in rows)
 
 
-def _is_row(line: str) -> bool:
+def _is_row(row: list[str]) -> bool:
     """Whether every word is a number; a single number is taken for a title."""
-    words = line.split()
     try:
-        return len([float(word) for word in words]) > 1
+        return len([float(word) for word in row]) > 1
     except ValueError:
         return False

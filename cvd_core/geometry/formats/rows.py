@@ -10,16 +10,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from numbers import Real
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from cvd_core.geometry.cameras import Cameras
-from cvd_core.geometry.formats.poses import Intrinsics, Matrix, Pose, gather, inverse, pose_matrix, w2c_of
-from cvd_core.geometry.formats.text import numbers
+from cvd_core.geometry.formats.lens import checked_fractions
+from cvd_core.geometry.formats.options import Convention, Intrinsics, Size
+from cvd_core.geometry.formats.poses import Matrix, Pose, camera_to_world, gather, pose_matrix, w2c_of
+from cvd_core.geometry.formats.text import numbers, shown
 
 MatrixKind = Literal["w2c", "c2w"]
 Row = list[float]
+
+
+class ParsedRow(NamedTuple):
+    """One row: ``(4, 4)`` camera-to-world, intrinsics, aspect of the stated image size, time as it stands there."""
+
+    c2w: Matrix
+    intrinsics: Intrinsics
+    aspect: float | None
+    time: float | None
 
 
 def cameras_to_rows(
@@ -55,9 +66,9 @@ def rows_to_cameras(
 ) -> Cameras:
     """Cameras from CAMERACTRL_POSES: the rows of one view, or a list of such lists.
 
-    The intrinsics are returned as the rows state them. Where a row names an image size, AnimateDiff-Evolved would go
-    on to widen fx (or fy) so that an image of that size is cropped to the video's aspect; :meth:`Cameras.crop_to` does
-    the same for square pixels.
+    The intrinsics are returned as the rows state them. The aspect of the image size that a row states is kept in
+    ``aspects``, so that :meth:`Cameras.crop_to` then crops as AnimateDiff-Evolved does, whether pixels are square or
+    not.
 
     Args:
         rows: ``(F, 19)``, ``(V, F, 19)``, or 18 numbers each.
@@ -65,8 +76,9 @@ def rows_to_cameras(
         names: one label per view; ``view0 ...`` if empty.
 
     Raises:
-        ValueError: no rows, a row of another length, a number that is not finite, a matrix that is no rotation, views
-            of different lengths, or the wrong number of names. The message names the view and row.
+        ValueError: no rows, a row of another length, a number that is not finite, intrinsics that look like pixels, a
+            matrix that is not a rotation, views of different lengths, or the wrong number of names. The message names
+            the view and row.
     """
     source = "camera poses"
     views = [_items(view, source) for view in _items(rows, source)]
@@ -79,19 +91,25 @@ def rows_to_cameras(
     for label, view in zip(labels, views, strict=True):
         for frame, row in enumerate(view):
             where = f"{source}, {label}, row {frame}"
-            c2w, intrinsics = parse_row(_items(row, where), where, matrix)
-            poses.append(Pose(label, frame, c2w, intrinsics, where))
-    return gather(poses, source)
+            parsed = parse_row(_items(row, where), where, matrix)
+            poses.append(Pose(label, frame, parsed.c2w, parsed.intrinsics, where, parsed.aspect))
+    return gather(poses, source).cameras
 
 
 def _items(value: object, where: str) -> list[object]:
     if isinstance(value, str) or not isinstance(value, Iterable):
-        raise ValueError(f"{where}: {value!r} found where a list of 18 or 19 numbers per frame is expected")
+        raise ValueError(f"{where}: {shown(value)} found where a list of 18 or 19 numbers per frame is expected")
     return list(value)
 
 
-def parse_row(row: Sequence[object], where: str, matrix: MatrixKind = "w2c") -> tuple[Matrix, Intrinsics]:
-    """``(4, 4)`` camera-to-world matrix and intrinsics of one row of 18 or 19 numbers.
+def parse_row(row: Sequence[object], where: str, convention: Convention = "w2c", size: Size | None = None) -> ParsedRow:
+    """One row of 18 or 19 numbers.
+
+    Args:
+        row: the numbers, or words.
+        where: their place, for messages.
+        convention: of the 3x4 matrix.
+        size: of the images, to convert intrinsics that are in pixels.
 
     Raises:
         ValueError: see :func:`rows_to_cameras`.
@@ -101,13 +119,15 @@ def parse_row(row: Sequence[object], where: str, matrix: MatrixKind = "w2c") -> 
             f"{where}: {len(row)} numbers; expected 19 (time, fx, fy, cx, cy, 0, 0, the 3x4 matrix row by row), or "
             "18 without the time"
         )
-    values = numbers(row, where)[-18:]
-    size = values[4:6]
-    if size != [0.0, 0.0] and min(size) < 1:
+    values = numbers(row, where)
+    time = values[0] if len(values) == 19 else None
+    *lens, w, h = values[-18:-12]
+    if (w, h) != (0.0, 0.0) and min(w, h) < 1:
         raise ValueError(
-            f"{where}: the two numbers after cy are {size[0]:g} {size[1]:g}; expected 0 0 or an image size. Lens "
-            "distortion is not supported: undistort first"
+            f"{where}: the two numbers after cy are {w:g} {h:g}; expected 0 0 or an image size. Lens distortion is not "
+            "supported here: undistort first"
         )
-    M = pose_matrix(np.reshape(values[6:], (3, 4)), where)
-    fx, fy, cx, cy = values[:4]
-    return (M if matrix == "c2w" else inverse(M, where)), (fx, fy, cx, cy)
+    stated = (w, h) if w else None
+    intrinsics = checked_fractions(lens, where, stated or size)
+    matrix = pose_matrix(np.reshape(values[-12:], (3, 4)), where)
+    return ParsedRow(camera_to_world(matrix, convention, where), intrinsics, w / h if stated else None, time)

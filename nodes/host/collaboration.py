@@ -1,4 +1,4 @@
-"""One collaborative sampling run: what the host's wrappers do around every network call."""
+"""What the host's wrappers do around every network call of one collaborative sampling run."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ BIAS_SHARE = 8
 """Biases may stay in this part of the memory that loaded models leave; the rest is rebuilt where it is used."""
 
 
-class Run:
-    """State of a run and the wrappers that use it.
+class CollaborativeCalls:
+    """The network calls of one run: their state, and the wrappers that use it.
 
     Args:
         rays: cameras of all views.
