@@ -17,6 +17,7 @@ from typing import TextIO
 
 from cvd_core import __version__
 from cvd_core.fields import FieldError
+from cvd_core.memory import lacks_memory
 
 COMMANDS = {
     "demo": "see what this does, offline and at once",
@@ -32,6 +33,14 @@ COMMANDS = {
 _OPTIONS: ContextVar[Mapping[str, str]] = ContextVar("options", default={})  # noqa: B039 - never changed in place
 """Options of the command that runs: how the command line spells an argument of the library."""
 
+_SMALLER = {
+    "generate": "a smaller --width and --height, fewer --views or --frames, --views-per-pass 2, --offload or --dtype "
+    "float16",
+    "demo": "again with other programs closed",
+    "train": "smaller pictures, fewer frames or samples per step, or smaller networks in the configuration",
+    "evaluate": "smaller, shorter or fewer videos",
+}
+"""What to try where there is not enough memory, by command."""
 _DEBUG = "show where in the program an error comes from"
 
 
@@ -39,8 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; ``argv`` without the program's name, by default that of the process.
 
     Returns:
-        the exit code: 0, 2 after a mistake in the input or an error of the file system, 130 after Ctrl-C. argparse
-        exits by itself with 2 for options it does not know.
+        the exit code: 0, 2 after a mistake in the input, an error of the file system or for want of memory, 130 after
+        Ctrl-C. argparse exits by itself with 2 for options it does not know.
     """
     words = sys.argv[1:] if argv is None else list(argv)
     outside = _OPTIONS.set({})
@@ -58,6 +67,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         if "--debug" in words:
             raise
         print(f"cvd: error: {_explain(error)}", file=sys.stderr)
+        return 2
+    except (MemoryError, RuntimeError) as error:
+        if "--debug" in words or not lacks_memory(error):
+            raise
+        command = next((word for word in words if word in COMMANDS), "")
+        print(f"cvd: error: not enough memory; try {_SMALLER.get(command, 'a smaller file')}", file=sys.stderr)
         return 2
     finally:
         _OPTIONS.reset(outside)

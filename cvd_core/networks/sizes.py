@@ -6,6 +6,8 @@ from cvd_core.fields import FieldError
 from cvd_core.networks.sd15 import LATENT_STRIDE
 
 SMALLEST_SIDE = 64
+LARGEST_SIDE = 8192
+"""Far beyond what a machine's memory holds; a typing error is told before anything is loaded."""
 SIDE_STEP = LATENT_STRIDE
 
 
@@ -13,9 +15,13 @@ def check_size(width: int, height: int) -> None:
     """Refuse a picture size, in pixels, that the networks cannot make.
 
     Raises:
-        FieldError: not a multiple of 8, or below 64 pixels.
+        FieldError: not a multiple of 8, below 64 pixels or above 8192.
     """
     for name, side in (("width", width), ("height", height)):
+        if side > LARGEST_SIDE:
+            raise FieldError(
+                name, f"is {side} pixels; expected at most {LARGEST_SIDE} - the networks make 256 to 768 well"
+            )
         if side < SMALLEST_SIDE or side % SIDE_STEP:
             nearest = max(SMALLEST_SIDE, round(side / SIDE_STEP) * SIDE_STEP)
             raise FieldError(

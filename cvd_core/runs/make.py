@@ -20,6 +20,7 @@ from cvd_core.engine.placement import Placement
 from cvd_core.geometry.cameras import Cameras, prepare_cameras
 from cvd_core.geometry.formats import write_cameras
 from cvd_core.geometry.trajectories import resample
+from cvd_core.memory import lacks_memory
 from cvd_core.runs import mini
 from cvd_core.runs.models import choose_models, is_mini
 from cvd_core.runs.output import complete_folder, file_stems
@@ -207,10 +208,12 @@ class Pipeline:
 
             try:
                 frames = self.networks.generate(cameras, settings, advance)
-            except torch.OutOfMemoryError as error:
+            except (MemoryError, RuntimeError) as error:
+                if not lacks_memory(error):
+                    raise
                 raise ValueError(
                     f"the memory of {self.placement.device} does not suffice ({str(error).splitlines()[0]}); try "
-                    "`offload`, `views_per_pass` 2, `dtype` float16 or a smaller `width` and `height`"
+                    "`offload`, `views_per_pass` 2, `dtype` float16, a smaller `width` and `height` or fewer `frames`"
                 ) from error
         seconds["decode"] = time.perf_counter() - start - seconds["sample"]
         return frames

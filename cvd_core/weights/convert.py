@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -24,8 +25,8 @@ def convert_checkpoint(source: str | os.PathLike[str], target: str | os.PathLike
         What was converted.
 
     Raises:
-        ValueError: ``source`` cannot be read or is of no known kind, or ``target`` is ``source`` or has another
-            ending than ``.safetensors``.
+        ValueError: ``source`` cannot be read or is of no known kind, ``target`` is ``source``, has another extension
+            than ``.safetensors`` or cannot be written (a full disk).
     """
     source, target = Path(source), Path(target)
     if target.suffix.lower() != ".safetensors":
@@ -46,7 +47,10 @@ def convert_checkpoint(source: str | os.PathLike[str], target: str | os.PathLike
         "source_sha256": sha256(source),
     }
     with atomic_path(target) as temporary:
-        save_file(_own_storage(_flat(checkpoint, info.kind)), temporary, metadata=metadata)
+        try:
+            save_file(_own_storage(_flat(checkpoint, info.kind)), temporary, metadata=metadata)
+        except SafetensorError as error:  # among them the file system's own
+            raise ValueError(f"cannot write {target}: {error}; choose a place with room for it") from error
     return info
 
 

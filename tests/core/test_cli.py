@@ -10,7 +10,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
+import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -248,3 +250,26 @@ def test_file_stems_are_safe_and_differ(names: list[str]) -> None:
         assert 0 < len(stem) < 120
         assert not set(stem) & set('/\\:*?"<>| ')
         assert stem.isprintable()
+
+
+@pytest.mark.parametrize(
+    "allocate",
+    [lambda: torch.empty(10**15), lambda: torch.empty(2**62, 2), lambda: np.empty(10**15), lambda: bytearray(10**17)],
+    ids=["torch", "torch beyond 64 bits", "numpy", "python"],
+)
+def test_want_of_memory_is_one_line_that_says_what_to_make_smaller(
+    allocate: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_by(allocate, monkeypatch) == 2
+    assert capsys.readouterr().err == "cvd: error: not enough memory; try a smaller file\n"
+
+
+def test_other_errors_of_the_program_are_not_taken_for_want_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(RuntimeError, match="shapes"):
+        run_by(lambda: fail(RuntimeError("shapes")), monkeypatch)
+
+
+def test_sizes_beyond_any_memory_are_refused_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["generate", "--rig", "stereo", "--prompt", "x", "--out", str(tmp_path / "out"), "--height", "64"]
+    assert main([*words, "--width", "100000"]) == 2
+    assert "width is 100000 pixels; expected at most 8192" in capsys.readouterr().err

@@ -12,6 +12,7 @@ from diffusers import UNet2DConditionModel, UNetMotionModel
 from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D
 from torch import Tensor, nn
 
+from cvd_core.engine.sd15.folder import reason
 from cvd_core.networks.sd15 import HEADS
 from cvd_core.weights import diffusers_motion_key, identify_tensors, load_exact
 
@@ -61,8 +62,13 @@ def build_motion_unet(
     if info.frames is None:
         raise ValueError(f"{file} has no position tables (pos_encoder.pe); use the official motion module")
     has_middle = any(key.startswith("mid_block.") for key in motion_state)
-    with init_empty_weights(include_buffers=True):
-        unet = _motion_unet(base_unet.config, info.frames, has_middle)
+    try:
+        with init_empty_weights(include_buffers=True):
+            unet = _motion_unet(base_unet.config, info.frames, has_middle)
+    except Exception as error:  # diffusers takes it that the config is one of SD1.5's topology
+        raise ValueError(
+            f"the base model's UNet cannot take the motion modules of {file} ({reason(error)}); use an SD1.5 model"
+        ) from error
     motion = _diffusers_motion_state(motion_state, file=file, device=base_unet.device)
     load_exact(unet, base_unet.state_dict() | motion, file=file, what="UNet and motion-module", dtype=base_unet.dtype)
     return unet.eval().requires_grad_(False)
@@ -114,7 +120,8 @@ def _diffusers_motion_state(
     """The motion tensors under diffusers' keys, where the two position tables of a block become one."""
     first, second = (f".attention_blocks.{i}.pos_encoder.pe" for i in (0, 1))
     for key, table in motion_state.items():
-        if key.endswith(second) and not torch.equal(table, motion_state.get(key.replace(second, first), table)):
+        other = motion_state.get(key.replace(second, first), table)
+        if key.endswith(second) and not torch.equal(table.float(), other.float()):  # float8 cannot be compared
             raise ValueError(
                 f"{file} has different position tables in the two attentions of a block ({key}); only modules with one "
                 "table, as AnimateDiff publishes them, can be used"
