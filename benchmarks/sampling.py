@@ -24,6 +24,7 @@ from cvd_core.geometry.rigs import make_rig
 from cvd_core.networks.layout import sites
 from cvd_core.networks.sd15 import LATENT_STRIDE
 from cvd_core.sync.bias import EpipolarBias
+from cvd_core.sync.cache import BiasCache
 from cvd_core.sync.context import SyncContext, groups_to_partners
 from cvd_core.sync.module import SyncModules
 from tests import formula
@@ -80,11 +81,17 @@ class Step:
         with torch.no_grad():
             self.camera = self.network.encode_cameras(plucker_embedding(cameras, self.resolution, self.resolution))
         self.bias = EpipolarBias.from_cameras(cameras, self.resolution, self.resolution)
+        self.cache = BiasCache()
 
     def __call__(self) -> Tensor:
         groups = [(view, view + 1) for view in range(0, self.views, 2)]
         context = SyncContext(
-            tuple(range(self.views)), groups_to_partners(groups), self._slopes, self.bias, branches=BRANCHES
+            tuple(range(self.views)),
+            groups_to_partners(groups),
+            self._slopes,
+            self.bias,
+            branches=BRANCHES,
+            cache=self.cache,
         )
         with torch.no_grad():
             return self.network(self.latents, 500, self.text, self.camera, context)

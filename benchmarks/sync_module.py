@@ -26,6 +26,7 @@ from cvd_core.geometry.epipolar import feature_pixels, pair_geometry
 from cvd_core.geometry.rigs import make_rig
 from cvd_core.networks.sd15 import HEADS
 from cvd_core.sync.bias import EpipolarBias
+from cvd_core.sync.cache import BiasCache
 from cvd_core.sync.context import SyncContext, groups_to_partners
 from cvd_core.sync.module import CrossViewAttention, SyncBlock, SyncModule
 
@@ -74,6 +75,7 @@ class Ours:
 
     def _forget(self) -> None:
         self.bias = EpipolarBias.from_cameras(self.case.cameras, IMAGE, IMAGE, threshold=THRESHOLD)
+        self.cache = BiasCache()
 
     def first_call(self) -> Tensor:
         """As the first network call of a run, which has yet to build the biases."""
@@ -85,7 +87,7 @@ class Ours:
         views = range(self.case.views)
         groups = [(view, view + 1) for view in views[::2]]
         context = SyncContext(
-            tuple(views), groups_to_partners(groups), self._slopes, self.bias, BRANCHES, "view branch"
+            tuple(views), groups_to_partners(groups), self._slopes, self.bias, BRANCHES, cache=self.cache
         )
         return cast(Tensor, self.case.module(self.case.x, context))
 
@@ -93,7 +95,7 @@ class Ours:
         return self.case.slope.expand(shape)
 
     def mask_bytes(self) -> int:
-        return self.bias.cached_bytes
+        return self.cache.size
 
 
 class Plain:

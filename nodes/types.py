@@ -59,7 +59,7 @@ class EpipolarSpec:
     threshold: float
 
     def bias(self) -> EpipolarBias:
-        """A fresh bias with an empty cache, for one run."""
+        """The attention bias that they describe."""
         return EpipolarBias.from_cameras(
             self.cameras, self.width, self.height, band=self.band, threshold=self.threshold
         )

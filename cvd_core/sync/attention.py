@@ -9,9 +9,10 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from cvd_core.sync.context import SyncContext
+from cvd_core.sync.masks import AttentionMasks
 
 CHUNK_BYTES = 256 << 20
-"""Bias given to one attention call at most. Only a bias that is not cached costs this much."""
+"""Mask given to one attention at most. Only masks that are not kept cost this much."""
 
 
 def cross_view_attention(
@@ -35,8 +36,7 @@ def cross_view_attention(
     Yields:
         ``(F, N, B, C)`` per view, in batch order.
     """
-    bias = context.bias
-    angles = None if bias is None else bias.draw_slopes(context.slopes, len(context.views))
+    masks = _masks(context, size, key)
     for position, view in enumerate(context.views):
         partners = context.partners[view]
         positions = [context.positions[p] for p in partners]
@@ -44,16 +44,21 @@ def cross_view_attention(
         out = torch.empty_like(q)
         q, attended = _split_heads(q, heads), _split_heads(out, heads)
         k, v = (_split_heads(_gather(x, positions), heads) for x in (key, value))
-        for frames, queries in _chunks(q, k):
-            mask = None
-            if bias is not None and angles is not None:
-                mask = bias.rows(
-                    view, partners, frames, queries, size, angles[position], dtype=q.dtype, device=q.device
-                ).unsqueeze(1)
-            attended[frames, :, queries] = scaled_dot_product_attention(
-                q[frames, :, queries], k[frames], v[frames], mask
-            )
+        own = None if masks is None else masks.of_view(position, view, partners)
+        for run in [slice(0, len(q))] if own is None else own.runs():
+            for frames, queries in _chunks(q, k, run):
+                mask = None if own is None else own.rows(frames, queries).unsqueeze(1)
+                attended[frames, :, queries] = scaled_dot_product_attention(
+                    q[frames, :, queries], k[frames], v[frames], mask
+                )
         yield out
+
+
+def _masks(context: SyncContext, size: tuple[int, int], like: Tensor) -> AttentionMasks | None:
+    if context.bias is None:
+        return None
+    angles = context.bias.draw_slopes(context.slopes, len(context.views))
+    return AttentionMasks(context.bias, context.cache, angles, size, like.dtype, like.device)
 
 
 def _gather(x: Tensor, positions: list[int]) -> Tensor:
@@ -68,12 +73,12 @@ def _split_heads(x: Tensor, heads: int) -> Tensor:
     return x.unflatten(-1, (heads, -1)).flatten(2, 3).transpose(1, 2)
 
 
-def _chunks(q: Tensor, k: Tensor) -> Iterator[tuple[slice, slice]]:
-    """Ranges of frames and queries whose bias stays within :data:`CHUNK_BYTES`; remainders included."""
-    frames, _, queries, _ = q.shape
+def _chunks(q: Tensor, k: Tensor, run: slice) -> Iterator[tuple[slice, slice]]:
+    """Ranges of the run's frames and of queries whose mask stays within :data:`CHUNK_BYTES`; remainders included."""
+    queries = q.shape[2]
     row = k.shape[2] * q.element_size()
     step = max(1, min(queries, CHUNK_BYTES // row))
     frame_step = max(1, CHUNK_BYTES // (row * queries)) if step == queries else 1
-    for f in range(0, frames, frame_step):
+    for f in range(run.start, run.stop, frame_step):
         for n in range(0, queries, step):
-            yield slice(f, min(f + frame_step, frames)), slice(n, min(n + step, queries))
+            yield slice(f, min(f + frame_step, run.stop)), slice(n, min(n + step, queries))

@@ -1,9 +1,14 @@
-"""The epipolar attention bias of a run: built once per pair and resolution, then reused by every attention and step."""
+"""The epipolar attention bias between views: what it is for any pair, frame and resolution, built anew at each call.
+
+:mod:`cvd_core.sync.masks` builds the masks of an attention from it and keeps in a :class:`.cache.BiasCache` what is the
+same at the next one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import torch
 from torch import Tensor
@@ -22,11 +27,11 @@ from cvd_core.geometry.epipolar import (
 )
 from cvd_core.sync.slopes import Slopes
 
-DEFAULT_CACHE_BYTES = 1 << 30
-"""Biases beyond this are rebuilt where they are used: 4 views of 256x256 fit in float16, 512x512 does not."""
+BLOCK_BYTES = 16 << 20
+"""Float32 bias made at once before it is cast: what it is made from takes more memory than it does itself."""
 
 
-@dataclass
+@dataclass(frozen=True, eq=False)
 class _Lines:
     """Epipolar lines of one (view, partner) at one resolution, ready to be compared with key pixels."""
 
@@ -37,17 +42,20 @@ class _Lines:
 class EpipolarBias:
     """Additive attention bias between synchronised views.
 
+    A pure function of its arguments: of what it builds it keeps nothing but the lines, a tiny part of their bias.
+
     Args:
         geometry: gives the :class:`PairGeometry` of ``(view, partner)``; asked once per pair.
         frames: F of every pair.
         width, height: image size in pixels, not the latents'.
         band: ``"soft"`` as the released code and weights, ``"hard"`` as the paper's Eq. 4.
-        threshold: soft: half-width of the band as a share ``threshold / (height // 2)`` of the frame's largest distance
-            between line and pixel; hard: half-width in pixels. Both publications use 3.
+        threshold: soft: half-width of the band, the fraction ``threshold / (height // 2)`` of the frame's largest
+            distance between line and pixel; hard: half-width in pixels. Both publications use 3.
         slope_per_frame: draw one pseudo-line slope per view and frame (as training on homographies does) instead of
             one per attention call (as inference does).
-        cache_bytes: memory the biases may keep; what does not fit is rebuilt at each use, and so is everything while
-            gradients are recorded.
+
+    Raises:
+        ValueError: an unknown band, or a threshold that is not positive.
     """
 
     def __init__(
@@ -60,7 +68,6 @@ class EpipolarBias:
         band: Band = "soft",
         threshold: float = 3.0,
         slope_per_frame: bool = False,
-        cache_bytes: int = DEFAULT_CACHE_BYTES,
     ) -> None:
         if band not in ("soft", "hard"):
             raise ValueError(f"epipolar band is {band!r}; expected 'soft' (released weights) or 'hard' (paper, Eq. 4)")
@@ -72,39 +79,25 @@ class EpipolarBias:
         self.band: Band = band
         self.threshold = threshold
         self.slope_per_frame = slope_per_frame
-        self.cache_bytes = cache_bytes
-        self.cached_bytes = 0
         self._geometry = geometry
         self._pairs: dict[tuple[int, int], PairGeometry] = {}
+        self._degenerate: dict[tuple[int, int], tuple[bool, ...]] = {}
         self._lines: dict[tuple[object, ...], _Lines] = {}
-        self._biases: dict[tuple[object, ...], Tensor] = {}
+        self._keys: dict[tuple[object, ...], Tensor] = {}
 
     @staticmethod
     def from_cameras(
-        cameras: Cameras,
-        width: int,
-        height: int,
-        *,
-        band: Band = "soft",
-        threshold: float = 3.0,
-        cache_bytes: int = DEFAULT_CACHE_BYTES,
+        cameras: Cameras, width: int, height: int, *, band: Band = "soft", threshold: float = 3.0
     ) -> EpipolarBias:
         """The bias between all views of a rig, for images of width x height pixels."""
 
         def geometry(view: int, partner: int) -> PairGeometry:
             return pair_geometry(cameras, view, partner, width, height)
 
-        return EpipolarBias(
-            geometry, cameras.frames, width, height, band=band, threshold=threshold, cache_bytes=cache_bytes
-        )
+        return EpipolarBias(geometry, cameras.frames, width, height, band=band, threshold=threshold)
 
-    def at_frames(self, frames: Sequence[int], *, cache_bytes: int) -> EpipolarBias:
-        """The bias of some frames of the clip, in that order, for a network call that sees only those.
-
-        Args:
-            frames: indices into the clip.
-            cache_bytes: memory the new bias may keep besides this one's.
-        """
+    def at_frames(self, frames: Sequence[int]) -> EpipolarBias:
+        """The bias of some frames of the clip, in that order, for a network call that sees only those."""
         index = torch.tensor(list(frames))
 
         def geometry(view: int, partner: int) -> PairGeometry:
@@ -119,7 +112,6 @@ class EpipolarBias:
             band=self.band,
             threshold=self.threshold,
             slope_per_frame=self.slope_per_frame,
-            cache_bytes=cache_bytes,
         )
 
     def draw_slopes(self, slopes: Slopes, views: int) -> Tensor:
@@ -127,10 +119,20 @@ class EpipolarBias:
         u = slopes((views * self.frames,) if self.slope_per_frame else (1,))
         return torch.pi * u.to(torch.float64).expand(views * self.frames).view(views, self.frames)
 
+    def degenerate(self, view: int, partner: int) -> tuple[bool, ...]:
+        """Which frames have no baseline: their bias depends on the slopes drawn, that of all others never changes."""
+        if (view, partner) not in self._degenerate:
+            self._degenerate[view, partner] = tuple(self._pair(view, partner).degenerate.tolist())
+        return self._degenerate[view, partner]
+
+    def homographies(self, view: int, partner: int) -> Tensor:
+        """``(F, 3, 3)`` float64 on the CPU: besides the angle, all that the bias of a degenerate frame depends on."""
+        return self._pair(view, partner).homography.cpu()
+
     def rows(
         self,
         view: int,
-        partners: tuple[int, ...],
+        partners: Sequence[int],
         frames: slice,
         queries: slice,
         size: tuple[int, int],
@@ -148,68 +150,56 @@ class EpipolarBias:
             angles: ``(F,)`` pseudo-line angles for the frames that need one.
 
         Returns:
-            ``(frames, queries, P * h * w)`` in ``dtype`` on ``device``; may be a view of the cache: do not write to it.
+            ``(frames, queries, P * h * w)`` in ``dtype`` on ``device``.
         """
-        key = (view, partners, size, dtype, device)
-        if torch.is_grad_enabled():  # autograd needs every mask as it was; the cache redraws slopes in place
-            return self._build(view, partners, frames, queries, size, angles, device).to(dtype)
-        if key not in self._biases and self._fits(len(partners), size, dtype):
-            pixels = size[0] * size[1]
-            bias = torch.empty(self.frames, pixels, len(partners) * pixels, dtype=dtype, device=device)
-            for frame in range(self.frames):  # one at a time: what it is built from takes more memory than it
-                one, every = slice(frame, frame + 1), slice(0, pixels)
-                bias[one] = self._build(view, partners, one, every, size, angles, device)
-            self._biases[key] = bias
-            self.cached_bytes += bias.nbytes
-        if key not in self._biases:
-            return self._build(view, partners, frames, queries, size, angles, device).to(dtype)
-        cached = self._biases[key]
+        pixels = size[0] * size[1]
+        shape = len(range(*frames.indices(self.frames))), len(range(*queries.indices(pixels))), len(partners) * pixels
+        out = torch.empty(shape, dtype=dtype, device=device)
         for i, partner in enumerate(partners):
-            self._refresh(cached, i, view, partner, frames, size, angles)
-        return cached[frames, queries]
+            self.write(out[..., i * pixels : (i + 1) * pixels], view, partner, frames, queries, size, angles)
+        return out
 
-    def _fits(self, partners: int, size: tuple[int, int], dtype: torch.dtype) -> bool:
-        pixels = size[0] * size[1]
-        return self.cached_bytes + self.frames * pixels * pixels * partners * dtype.itemsize <= self.cache_bytes
-
-    def _refresh(
-        self, cached: Tensor, index: int, view: int, partner: int, frames: slice, size: tuple[int, int], angles: Tensor
+    def write(
+        self,
+        out: Tensor,
+        view: int,
+        partner: int,
+        frames: slice,
+        queries: slice,
+        size: tuple[int, int],
+        angles: Tensor,
     ) -> None:
-        """Overwrite the cached frames whose lines are pseudo lines: their slope is new at every attention call."""
-        degenerate = self._pair(view, partner).degenerate
-        pixels = size[0] * size[1]
-        for frame in range(*frames.indices(self.frames)):
-            if degenerate[frame]:
-                one = slice(frame, frame + 1)
-                fresh = self._build(view, (partner,), one, slice(0, pixels), size, angles, cached.device)
-                cached[one, :, index * pixels : (index + 1) * pixels] = fresh
+        """Fill ``out`` ``(frames, queries, h * w)`` with the :meth:`rows` of one partner."""
+        first = frames.indices(self.frames)[0]
+        step = max(1, BLOCK_BYTES // (4 * out.shape[1] * out.shape[2]))
+        for run in runs(self.degenerate(view, partner), frames):
+            for f in range(run.start, run.stop, step):
+                block = slice(f, min(f + step, run.stop))
+                there = slice(block.start - first, block.stop - first)
+                out[there] = self._block(view, partner, block, queries, size, angles, out.device)
 
-    def _build(
+    def _block(
         self,
         view: int,
-        partners: tuple[int, ...],
+        partner: int,
         frames: slice,
         queries: slice,
         size: tuple[int, int],
         angles: Tensor,
         device: torch.device,
     ) -> Tensor:
-        keys = self._pixels(size).to(device, torch.float32)
-        parts = []
-        for partner in partners:
+        """Float32 bias of frames of one kind, degenerate or not."""
+        keys = self._key_pixels(size, device)
+        if self.degenerate(view, partner)[frames.start]:
+            lines = self._pseudo(view, partner, frames, size, angles[frames]).to(device, non_blocking=True)
+            tau = soft_band(lines, keys, self.height, self.threshold)
+        else:
             known = self._pair_lines(view, partner, size, device)
             lines, tau = known.lines[frames], known.tau[frames]
-            redraw = self._pair(view, partner).degenerate[frames].to(device)
-            if redraw.any():
-                fresh = self._pseudo(view, partner, frames, size, angles[frames]).to(device)
-                lines = torch.where(redraw[:, None, None], fresh, lines)
-                tau = torch.where(redraw, soft_band(fresh, keys, self.height, self.threshold), tau)
-            lines = lines[:, queries]
-            if self.band == "soft":
-                parts.append(soft_bias(lines, keys, tau))
-            else:
-                parts.append(hard_bias(lines, keys, self._half_width(size)))
-        return torch.cat(parts, -1) if len(parts) > 1 else parts[0]
+        lines = lines[:, queries]
+        if self.band == "soft":
+            return soft_bias(lines, keys, tau)
+        return hard_bias(lines, keys, self._half_width(size))
 
     def _half_width(self, size: tuple[int, int]) -> float:
         """A line across a coarse map must meet a pixel: never less than half a feature pixel's diagonal."""
@@ -224,8 +214,13 @@ class EpipolarBias:
     def _pixels(self, size: tuple[int, int]) -> Tensor:
         return feature_pixels(self.width, self.height, size[1], size[0])
 
+    def _key_pixels(self, size: tuple[int, int], device: torch.device) -> Tensor:
+        if (size, device) not in self._keys:
+            self._keys[size, device] = self._pixels(size).to(device, torch.float32)
+        return self._keys[size, device]
+
     def _pair_lines(self, view: int, partner: int, size: tuple[int, int], device: torch.device) -> _Lines:
-        """Lines of the frames with a baseline; kept, being a tiny part of the bias they make."""
+        """Lines of the frames with a baseline."""
         key = (view, partner, size, device)
         if key not in self._lines:
             pixels = self._pixels(size)
@@ -237,3 +232,10 @@ class EpipolarBias:
     def _pseudo(self, view: int, partner: int, frames: slice, size: tuple[int, int], angles: Tensor) -> Tensor:
         homography = self._pair(view, partner).homography.cpu()[frames]
         return pseudo_lines(homography, self._pixels(size), angles.cpu(), self.width, self.height).float()
+
+
+def runs(kinds: Sequence[object], frames: slice) -> Iterator[slice]:
+    """The parts of a range of frames in which all frames are of one kind."""
+    for _, run in groupby(range(*frames.indices(len(kinds))), lambda frame: kinds[frame]):
+        of_run = list(run)
+        yield slice(of_run[0], of_run[-1] + 1)

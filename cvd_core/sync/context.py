@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from cvd_core.sync.bias import EpipolarBias
+from cvd_core.sync.cache import BiasCache
 from cvd_core.sync.slopes import Slopes, SlopeTape
 
 Layout = Literal["view branch", "branch view"]
@@ -22,8 +23,9 @@ class SyncContext:
         partners: for every view, the views it attends to - all of them in this batch.
         branches: 1, or 2 with classifier-free guidance (cond and uncond in one batch).
         layout: order of the batch axis, frames innermost: ``[v0u v0c v1u ...]`` or ``[v0u v1u ... v0c v1c ...]``.
-        bias: None leaves the attention unmasked (the paper's ablation "w/o Epi").
         slopes: source of pseudo-line slopes.
+        bias: None leaves the attention unmasked (the paper's ablation "w/o Epi").
+        cache: what the calls of a run keep of their masks; None builds every mask where it is used.
         strength: factor on what the modules add; 0 disconnects the views.
     """
 
@@ -34,6 +36,7 @@ class SyncContext:
     branches: int = 1
     layout: Layout = "view branch"
     strength: float = 1.0
+    cache: BiasCache | None = None
     positions: dict[int, int] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -16,6 +16,7 @@ from cvd_core.networks.sd15 import LATENT_STRIDE
 from cvd_core.sampling.collaborate import NetworkCall
 from cvd_core.sampling.draws import Draws
 from cvd_core.sync.bias import EpipolarBias
+from cvd_core.sync.cache import PART_OF_FREE, BiasCache
 from cvd_core.sync.context import SyncContext, groups_to_partners
 from cvd_core.sync.slopes import SlopeTape
 
@@ -23,9 +24,6 @@ from ..types import PluckerRays
 from .animatediff import AnimateDiff, Frames
 from .injection import KEY, SyncSettings
 from .packing import pack, pack_conds, shared_rows, unpack, unpack_conds
-
-BIAS_SHARE = 8
-"""Biases may stay in this part of the memory that loaded models leave; the rest is rebuilt where it is used."""
 
 
 class CollaborativeCalls:
@@ -59,6 +57,7 @@ class CollaborativeCalls:
         self.window = video.window(self.frames)
         self._active = (model_sampling.percent_to_sigma(sync.end), model_sampling.percent_to_sigma(sync.start))
         self._bias = sync.epipolar.bias()
+        self._cache: BiasCache | None = None
         self._window_biases: dict[Frames, EpipolarBias] = {}
         self._batch: NetworkCall | None = None
         self._round: SlopeTape | None = None
@@ -99,11 +98,11 @@ class CollaborativeCalls:
         return options
 
     def _cap_memory(self, executor: Any, model: Any, noise_shape: Any, *args: Any, **kwargs: Any) -> Any:
-        """Have memory estimated for the views and frames that are in one network call, and keep biases in the rest."""
+        """Have memory estimated for the views and frames in one network call, and keep masks in a part of the rest."""
         rows = self.views_together * self.window
         loaded = executor(model, [rows, *noise_shape[1:]], *args, **kwargs)
         free = int(comfy.model_management.get_free_memory(model.load_device))
-        self._bias.cache_bytes = min(self._bias.cache_bytes, free // BIAS_SHARE)
+        self._cache = BiasCache(free // PART_OF_FREE)
         return loaded
 
     def _pack(self, executor: Any, model: Any, conds: Any, x: Any, timestep: Any, model_options: Any) -> Any:
@@ -160,6 +159,7 @@ class CollaborativeCalls:
             branches,
             layout="branch view",
             strength=self.sync.strength,
+            cache=self._cache,
         )
 
     def _window_bias(self, frames: Frames) -> EpipolarBias:
@@ -167,5 +167,5 @@ class CollaborativeCalls:
             windows = math.ceil(2 * self.frames / len(frames))
             if len(self._window_biases) >= windows:  # schedules that shift from step to step
                 self._window_biases.clear()
-            self._window_biases[frames] = self._bias.at_frames(frames, cache_bytes=self._bias.cache_bytes // windows)
+            self._window_biases[frames] = self._bias.at_frames(frames)
         return self._window_biases[frames]

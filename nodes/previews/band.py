@@ -14,7 +14,6 @@ from cvd_core.geometry.cameras import Cameras
 from cvd_core.geometry.epipolar import epipolar_lines, feature_pixels, pair_geometry, pseudo_lines
 from cvd_core.geometry.plucker import camera_rays
 from cvd_core.networks.sd15 import LATENT_STRIDE
-from cvd_core.sync.bias import EpipolarBias
 
 from ..types import EpipolarSpec
 from .pictures import ACCENT, FINE, Point, label, panel_size, sheet, to_images, to_picture
@@ -74,10 +73,7 @@ def _weights(
 ) -> tuple[dict[int, Tensor], dict[int, Tensor], dict[int, Tensor]]:
     """By partner: weights ``(F, h, w)``, lines ``(F, A, 3)`` in image pixels, and which frames lack a baseline."""
     frames, angles = spec.cameras.frames, math.pi * torch.tensor(ANGLES, dtype=torch.float64)
-    # Only rows of a single query are needed: a cache of the whole bias would hold a hundred thousand times as much.
-    bias = EpipolarBias.from_cameras(
-        spec.cameras, spec.width, spec.height, band=spec.band, threshold=spec.threshold, cache_bytes=0
-    )
+    bias = spec.bias()
     at = feature_pixels(spec.width, spec.height, size[1], size[0])[query : query + 1]
     weights, lines, degenerate = {}, {}, {}
     for partner in (v for v in range(spec.cameras.views) if v != view):

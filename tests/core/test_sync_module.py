@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -20,6 +21,7 @@ from cvd_core.geometry.epipolar import PairGeometry
 from cvd_core.networks.layout import sites
 from cvd_core.sync import attention
 from cvd_core.sync.bias import EpipolarBias
+from cvd_core.sync.cache import BiasCache
 from cvd_core.sync.context import Layout, Partners, SyncContext, groups_to_partners
 from cvd_core.sync.module import SyncModule, SyncModules
 from tests import formula
@@ -311,8 +313,13 @@ def test_pieces_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch, budget
     partners = groups_to_partners([(0, 1, 2)])
     whole = synchronise(module, x, context_of(partners, rig_bias(3, 5), 2))
     monkeypatch.setattr(attention, "CHUNK_BYTES", budget)
-    bias = rig_bias(3, 5, cache_bytes=cache_bytes)
-    assert (synchronise(module, x, context_of(partners, bias, 2)) - whole).abs().max() < 1e-6 * whole.abs().max()
+    cache = BiasCache(cache_bytes)
+    context = context_of(partners, rig_bias(3, 5), 2, cache=cache)
+    for _ in range(2):  # the second from what the first has kept
+        assert (synchronise(module, x, replace(context, slopes=slopes_in_order())) - whole).abs().max() < (
+            1e-6 * whole.abs().max()
+        )
+    assert (cache.size > 0) == (cache_bytes > 0)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float16, 0.02), (torch.bfloat16, 0.15)])

@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from cvd_core.geometry.rigs import make_rig
 from cvd_core.sync.bias import EpipolarBias
+from cvd_core.sync.cache import BiasCache
 from cvd_core.sync.context import SyncContext, groups_to_partners
 from cvd_core.sync.module import SyncModule
 from tests import formula
@@ -58,9 +59,9 @@ def test_the_hosts_estimate_covers_them(
     views, branches, frames, side, channels = sum(map(len, groups)), 2, 2, 32, 320
     module = SyncModule(channels, comfy.ops.manual_cast).requires_grad_(False)
     cameras = make_rig("circle", views, frames)
-    bias = EpipolarBias.from_cameras(cameras, 8 * side, 8 * side, cache_bytes=(1 << 30) if cached else 0)
+    bias, cache = EpipolarBias.from_cameras(cameras, 8 * side, 8 * side), BiasCache() if cached else None
     partners = groups_to_partners(groups)
-    context = SyncContext(tuple(range(views)), partners, lambda shape: torch.rand(shape), bias, branches)
+    context = SyncContext(tuple(range(views)), partners, lambda shape: torch.rand(shape), bias, branches, cache=cache)
     x = torch.zeros(views * branches * frames, channels, side, side)
     with torch.inference_mode(), Peak() as peak:
         module(x, context)

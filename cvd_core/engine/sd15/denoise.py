@@ -19,6 +19,7 @@ from cvd_core.sampling.draws import Draws
 from cvd_core.sampling.guidance import guide
 from cvd_core.sampling.settings import Settings
 from cvd_core.sync.bias import EpipolarBias
+from cvd_core.sync.cache import BiasCache
 from cvd_core.sync.context import SyncContext, groups_to_partners
 
 
@@ -50,7 +51,7 @@ def denoise(
     unet.check_frames(cameras.frames)
     width, height, device = settings.width, settings.height, unet.device
     solver = DiffusersSolver(settings.sampler, settings.steps, draws.solver_noise, device)
-    bias = None
+    bias, cache = None, BiasCache.on(device)
     if settings.band != "none":
         bias = EpipolarBias.from_cameras(cameras, width, height, band=settings.band, threshold=settings.threshold)
     channels = int(unet.unet.config.in_channels)
@@ -70,6 +71,7 @@ def denoise(
             bias,
             branches=text.shape[1],
             strength=settings.sync_strength,
+            cache=cache,
         )
         rows = repeat(x, "v c f h w -> (v b) c f h w", b=text.shape[1])
         camera = None if features is None else [f[views] for f in features]

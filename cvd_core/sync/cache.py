@@ -1,0 +1,71 @@
+"""Tensors that a run keeps from one attention to the next, within a number of bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+
+import torch
+from torch import Tensor
+
+DEFAULT_BYTES = 1 << 30
+PART_OF_FREE = 8
+"""A run on a device may fill this part of the memory that the loaded models leave free."""
+_MOST_REMEMBERED = 4096
+
+
+class BiasCache:
+    """Keeps tensors that are never written to again, so that it does not matter who else holds them.
+
+    A tensor for which there is no room takes the place of others only if none of those was used since it was last asked
+    for. A network call asks for its pairs in turn, attention after attention: where they do not all fit, throwing out
+    the least recently used would lose each of them right before its next use, while so the first ones stay for the
+    call, and those of the next matching replace them at their second use.
+
+    Args:
+        limit: bytes that the tensors may take together.
+    """
+
+    def __init__(self, limit: int = DEFAULT_BYTES) -> None:
+        self.limit = limit
+        self.size = 0
+        """Bytes kept."""
+        self._kept: dict[Hashable, Tensor] = {}  # the least recently used first
+        self._asked: dict[Hashable, int] = {}  # when last asked for, the longest ago first
+        self._clock = 0
+
+    @staticmethod
+    def on(device: torch.device) -> BiasCache:
+        """For a run whose models are loaded: a part of what is free on a GPU, and 1 GiB elsewhere."""
+        return BiasCache(torch.cuda.mem_get_info(device)[0] // PART_OF_FREE if device.type == "cuda" else DEFAULT_BYTES)
+
+    def get(self, key: Hashable, nbytes: int, build: Callable[[], Tensor]) -> Tensor | None:
+        """The tensor of ``key``, built if there is room for it; None if there is none.
+
+        Args:
+            nbytes: its size.
+        """
+        self._clock += 1
+        asked_before = self._asked.pop(key, -1)
+        self._asked[key] = self._clock
+        if len(self._asked) > _MOST_REMEMBERED:
+            del self._asked[next(iter(self._asked))]
+        if key in self._kept:
+            self._kept[key] = self._kept.pop(key)
+        elif self._make_room(nbytes, asked_before):
+            self._kept[key] = build()
+            self.size += nbytes
+        return self._kept.get(key)
+
+    def _make_room(self, nbytes: int, asked_before: int) -> bool:
+        """Whether ``nbytes`` fit, after those entries that may be thrown out for them have been, or none."""
+        excess, replaced = self.size + nbytes - self.limit, []
+        for key, tensor in self._kept.items():
+            if excess <= 0 or self._asked.get(key, -1) > asked_before:
+                break
+            replaced.append(key)
+            excess -= tensor.nbytes
+        if excess > 0:
+            return False
+        for key in replaced:
+            self.size -= self._kept.pop(key).nbytes
+        return True
