@@ -8,6 +8,7 @@ from .cameras import CAMERA_NODES
 from .conditioning import CONDITIONING_NODES
 from .sampling import SAMPLING_NODES
 from .sync import SYNC_NODES
+from .syncam import SYNCAM_NODES
 from .video import VIDEO_NODES
 
 
@@ -15,4 +16,4 @@ class CVDExtension(ComfyExtension):
     """Collaborative Video Diffusion."""
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [*CAMERA_NODES, *CONDITIONING_NODES, *SYNC_NODES, *SAMPLING_NODES, *VIDEO_NODES]
+        return [*CAMERA_NODES, *CONDITIONING_NODES, *SYNC_NODES, *SAMPLING_NODES, *SYNCAM_NODES, *VIDEO_NODES]

@@ -14,6 +14,7 @@ from .types import EpipolarSpec, EpipolarType, SyncType
 
 FOLDER = "cvd"
 CATEGORY = "CVD/sampling"
+_RELEASED = "CVD.ckpt"
 
 
 def _register_folder() -> None:
@@ -26,11 +27,22 @@ def _register_folder() -> None:
 _register_folder()
 
 
-def _path(name: str) -> str:
+def module_options() -> list[str]:
+    """Names of the files in ``models/cvd``."""
+    found: list[str] = folder_paths.get_filename_list(FOLDER)
+    return found
+
+
+def module_path(name: str, example: str) -> str:
+    """The file of that name in ``models/cvd``; ``example`` is what the message of its absence asks for.
+
+    Raises:
+        ValueError: there is none.
+    """
     path: str | None = folder_paths.get_full_path(FOLDER, name)
     if path is None:
         folders = " or ".join(folder_paths.get_folder_paths(FOLDER))
-        raise ValueError(f"there is no {name} in {folders}; put CVD.ckpt there and refresh (R), or pick another file")
+        raise ValueError(f"there is no {name} in {folders}; put {example} there and refresh (R), or pick another file")
     return path
 
 
@@ -47,7 +59,7 @@ class SyncModuleLoader(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "sync_name",
-                    options=folder_paths.get_filename_list(FOLDER),
+                    options=module_options(),
                     tooltip="File with the sync modules, in models/cvd: CVD.ckpt or a .safetensors of it.",
                 )
             ],
@@ -57,17 +69,17 @@ class SyncModuleLoader(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, sync_name: str | None = None) -> bool | str:
         """Refuse a file that is gone; None is a linked value, which is not known yet."""
-        return True if sync_name is None else verdict(_path, sync_name)
+        return True if sync_name is None else verdict(module_path, sync_name, _RELEASED)
 
     @classmethod
     def fingerprint_inputs(cls, sync_name: str) -> str:
         """Reload when another file takes the name."""
-        found = os.stat(_path(sync_name))
+        found = os.stat(module_path(sync_name, _RELEASED))
         return f"{found.st_mtime_ns} {found.st_size}"
 
     @classmethod
     def execute(cls, sync_name: str) -> io.NodeOutput:
-        return io.NodeOutput(load_sync(_path(sync_name)))
+        return io.NodeOutput(load_sync(module_path(sync_name, _RELEASED)))
 
 
 class ApplySync(io.ComfyNode):

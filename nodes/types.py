@@ -23,6 +23,8 @@ EpipolarType = io.Custom("CVD_EPIPOLAR")
 """Carries :class:`EpipolarSpec`."""
 SyncType = io.Custom("CVD_SYNC")
 """Carries the loaded sync modules, a model patcher of the host."""
+SynCamType = io.Custom("CVD_SYNCAM")
+"""Carries SynCamMaster's loaded modules, a model patcher of the host."""
 CameraCtrlPoses = io.Custom("CAMERACTRL_POSES")
 """AnimateDiff-Evolved's camera path: a flat list of rows of 19 numbers, one video."""
 

@@ -19,7 +19,7 @@ from cvd_core.sync.module import SyncModule, SyncModules
 if TYPE_CHECKING:
     import os
 
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from ..types import EpipolarSpec
 
@@ -57,7 +57,7 @@ def load_sync(path: str | os.PathLike[str]) -> Any:
     return sync_patcher(modules)
 
 
-def sync_patcher(modules: SyncModules) -> Any:
+def sync_patcher(modules: nn.Module) -> Any:
     """Modules as one of the host's models: loaded, offloaded and cast like any other."""
     patcher = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
     return patcher(

@@ -17,6 +17,7 @@ from cvd_core.sampling.collaborate import sample_together
 from cvd_core.sampling.draws import SeededDraws
 from cvd_core.sampling.flow import FlowEuler
 from cvd_core.sampling.pairs import Pairing
+from cvd_core.syncam.attach import ViewCall
 from cvd_core.syncam.cameras import FRAME_STRIDE, UNIT_METRES, camera_embedding
 from cvd_core.syncam.module import SynCamModules
 from cvd_core.syncam.rope import ViewGrid
@@ -100,7 +101,7 @@ def _block(case: Case) -> Outcome:
         net = network({key: value * scale if "projector" in key else value for key, value in weights.items()})
         positions = net.transformer.rope(torch.empty(1, 16, meta["f"], 2 * meta["h"], 2 * meta["w"]))
         context, modulation = (case.tensor(name).expand(views, -1, -1) for name in ("context", "t_mod"))
-        with net.synchronising(case.tensor("cam_emb"), grid):
+        with net.synchronising(ViewCall(case.tensor("cam_emb"), grid)):
             found = net.transformer.blocks[0](case.tensor("x"), context, modulation, positions)
         errors.append(deviation(found, case.tensor(name)))
     return Outcome(max(errors), 5e-5)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import groupby
 
 import torch
-from einops import repeat
 from torch import Tensor
 
 from cvd_core.engine.wan.network import SynCamTransformer
 from cvd_core.sampling.collaborate import NetworkCall
 from cvd_core.sampling.flow import FlowEuler
+from cvd_core.sampling.groups import evaluate_groups
 from cvd_core.sampling.guidance import guide
 from cvd_core.sampling.pairs import Group
 
@@ -27,9 +26,6 @@ def velocity_of_views(
 ) -> Callable[[int, Tensor, NetworkCall], Tensor]:
     """The prediction that :func:`cvd_core.sampling.collaborate.sample_together` asks for.
 
-    Every group of views is denoised as a scene of its own, its cameras relative to its own first view, as the released
-    pairs are. Groups of one size share a network call.
-
     Args:
         network: on the device where it is to compute.
         embedding: the cameras ``(views, f, 12)`` of a group of views, relative to its first:
@@ -41,24 +37,20 @@ def velocity_of_views(
     """
     branches = text.shape[1]
 
-    def predict(step: int, x: Tensor, call: NetworkCall) -> Tensor:
-        position = {view: row for row, view in enumerate(call.views)}
-        found = torch.empty_like(x)
-        for size, same_size in groupby(sorted(call.groups, key=len), key=len):
-            groups = list(same_size)
+    def predict(step: int, x: Tensor, together: NetworkCall) -> Tensor:
+        def call(rows: Tensor, groups: tuple[Group, ...]) -> Tensor:
             views = [view for group in groups for view in group]
-            rows = [position[view] for view in views]
-            cameras = torch.cat([embedding(group) for group in groups]).to(x.device)
-            output = network(
-                repeat(x[rows], "n ... -> (b n) ...", b=branches),
-                torch.full((branches * len(rows),), solver.timestep(step), device=x.device),
+            cameras = torch.cat([embedding(group) for group in groups]).to(rows.device)
+            return network(
+                rows,
+                torch.full((len(rows),), solver.timestep(step), device=rows.device),
                 text[views].transpose(0, 1).flatten(0, 1),
                 cameras.repeat(branches, 1, 1),
-                size,
+                len(groups[0]),
                 strength,
             )
-            split = output.float().unflatten(0, (branches, -1)).unbind(0)
-            found[rows] = guide(split[0], split[1], guidance) if branches == 2 else split[0]
-        return found
+
+        output = evaluate_groups(x[:, None].expand(-1, branches, *x.shape[1:]), together.groups, call)
+        return guide(output[:, 0], output[:, 1], guidance) if branches == 2 else output[:, 0]
 
     return predict

@@ -1,0 +1,194 @@
+"""SynCamMaster in the host's Wan models: what Apply SynCamMaster attaches, and what happens around network calls."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import comfy.model_management
+import comfy.ops
+import torch
+from comfy.patcher_extension import PatcherInjection, WrappersMP
+
+from cvd_core.geometry.cameras import Cameras
+from cvd_core.sampling.collaborate import predict_together
+from cvd_core.sampling.draws import SeededDraws
+from cvd_core.sampling.groups import evaluate_groups
+from cvd_core.sampling.pairs import Group, Strategy, rounds
+from cvd_core.syncam.attach import BlockParts, ViewCall, synchronised
+from cvd_core.syncam.cameras import camera_embedding, latent_frames
+from cvd_core.syncam.checkpoint import load_syncam
+from cvd_core.syncam.module import SynCamModules
+from cvd_core.syncam.rope import ViewGrid
+
+from .injection import sync_patcher
+
+if TYPE_CHECKING:
+    import os
+
+    from torch import Tensor
+
+    from cvd_core.sampling.collaborate import Batch
+
+KEY = "cvd syncam"
+"""Name of what this file puts into the host's dictionaries."""
+_RUNNING: WeakKeyDictionary[Any, SynCamModules] = WeakKeyDictionary()
+"""Modules by the network they are loaded with; a run on a copy of the network has copies of the modules."""
+
+
+@dataclass(frozen=True, eq=False)
+class SynCamSettings:
+    """How Apply SynCamMaster wants the modules used.
+
+    Attributes:
+        cameras: V views of 4n + 1 frames in metres.
+        strength: factor on what the modules add.
+        start, end: fraction of the noise schedule, 0 its noisy end, in which they are active.
+        strategy, partitions, views_per_pass: who attends to whom, see :mod:`cvd_core.sampling.pairs`.
+        seed: of the random groups.
+    """
+
+    cameras: Cameras
+    strength: float = 1.0
+    start: float = 0.0
+    end: float = 1.0
+    strategy: Strategy = "joint"
+    partitions: int = 1
+    views_per_pass: int | None = None
+    seed: int = 0
+
+
+def load_modules(path: str | os.PathLike[str]) -> Any:
+    """A CVD_SYNCAM: the modules of a file under the host's memory management.
+
+    Raises:
+        ValueError: the file is something else or incomplete; the message says what and where it belongs.
+    """
+    return sync_patcher(load_syncam(path, ops=comfy.ops.manual_cast))
+
+
+def apply_syncam(model: Any, modules: Any, settings: SynCamSettings) -> Any:
+    """A MODEL whose views attend to each other in any sampler.
+
+    Raises:
+        ValueError: the model is no Wan text-to-video model of the modules' size, or the cameras are not 4n + 1 frames.
+    """
+    latent_frames(settings.cameras.frames)
+    _check_model(model, modules.model)
+    model = model.clone()
+    model.set_additional_models(KEY, [modules.clone()])
+    model.set_injections(KEY, [PatcherInjection(inject=_inject, eject=_eject)])
+    model.remove_wrappers_with_key(WrappersMP.DIFFUSION_MODEL, KEY)
+    sampling = model.get_model_object("model_sampling")
+    sigmas = (float(sampling.percent_to_sigma(settings.start)), float(sampling.percent_to_sigma(settings.end)))
+    model.add_wrapper_with_key(WrappersMP.DIFFUSION_MODEL, KEY, partial(_evaluate, settings, sigmas))
+    return model
+
+
+def _check_model(model: Any, modules: SynCamModules) -> None:
+    network = model.model.diffusion_model
+    kind = type(network).__name__
+    if kind != "WanModel" or not hasattr(network, "blocks"):
+        raise ValueError(f"the model is a {kind}; SynCamMaster runs on Wan 2.1 text-to-video, the 1.3B model")
+    if getattr(network, "model_type", "t2v") != "t2v" or network.patch_embedding.in_channels != 16:
+        raise ValueError("the model is a Wan picture-to-video model; SynCamMaster runs on Wan 2.1 text-to-video 1.3B")
+    found, expected = (len(network.blocks), network.dim), (len(modules.blocks), modules.width)
+    if found != expected:
+        raise ValueError(
+            f"the Wan model has {found[0]} blocks of {found[1]} channels, the SynCamMaster modules are for "
+            f"{expected[0]} of {expected[1]}; the released ones go with Wan2.1-T2V-1.3B"
+        )
+
+
+def _inject(patcher: Any) -> None:
+    for modules in patcher.get_additional_models_with_key(KEY):
+        _RUNNING[patcher.model.diffusion_model] = modules.model
+
+
+def _eject(patcher: Any) -> None:
+    _RUNNING.pop(patcher.model.diffusion_model, None)
+
+
+def _modulation(inputs: tuple[Any, ...], named: Mapping[str, Any]) -> Tensor:
+    """The host's block takes ``(x, e, freqs, context)``, e being ``(N, 1, 6, d)``."""
+    e: Tensor = named["e"] if "e" in named else inputs[1]
+    if e.ndim == 4 and e.shape[1] != 1:
+        raise ValueError(
+            "the model has a time of its own for every frame, as Wan 2.2 5B has; SynCamMaster runs on Wan 2.1 "
+            "text-to-video 1.3B"
+        )
+    return e.squeeze(1) if e.ndim == 4 else e
+
+
+PARTS = BlockParts("norm3", "cross_attn", _modulation)
+
+
+def _evaluate(
+    settings: SynCamSettings, sigmas: tuple[float, float], executor: Any, x: Tensor, *arguments: Any, **named: Any
+) -> Tensor:
+    """The host's network call on ``(chunks * scenes * V, 16, f, h, w)``, views innermost."""
+    network = executor.class_obj
+    options = _transformer_options(arguments, named)
+    sigma = float(options["sigmas"][0]) if "sigmas" in options else sigmas[0]
+    modules = _RUNNING.get(network)
+    if modules is None or settings.strength == 0 or not sigmas[1] <= sigma <= sigmas[0]:
+        return executor(x, *arguments, **named)
+    cameras = settings.cameras
+    _check_latent(x, cameras, len(options.get("cond_or_uncond", (0,))))
+    scenes = len(x) // cameras.views
+    _, patch_height, patch_width = network.patch_size
+
+    def call(rows: Tensor, groups: tuple[Group, ...]) -> Tensor:
+        views = [view for group in groups for view in group]
+        chosen = [scene * cameras.views + view for scene in range(scenes) for view in views]
+        embedding = torch.cat([camera_embedding(cameras, group) for group in groups]).to(rows.device)
+        grid = ViewGrid(len(groups[0]), x.shape[2], -(-x.shape[3] // patch_height), -(-x.shape[4] // patch_width))
+        view_call = ViewCall(embedding.repeat(scenes, 1, 1), grid, settings.strength)
+        with synchronised(network.blocks, modules, view_call, PARTS):
+            return executor(
+                rows,
+                *(_rows(value, chosen, len(x)) for value in arguments),
+                **{name: _rows(value, chosen, len(x)) for name, value in named.items()},
+            )
+
+    def predict(rows: Tensor, batch: Batch) -> Tensor:
+        return evaluate_groups(rows, batch.groups, call)
+
+    # The groups of a noise level, not of a call: both guidance branches and all calls of a step have the same.
+    draws = SeededDraws(settings.seed ^ int.from_bytes(struct.pack("<d", sigma), "little"))
+    schedule = rounds(settings.strategy, cameras.views, draws, settings.partitions)
+    by_view = x.unflatten(0, (scenes, cameras.views)).transpose(0, 1)
+    found = predict_together(predict, by_view, schedule, draws, settings.views_per_pass)
+    return found.transpose(0, 1).flatten(0, 1)
+
+
+def _transformer_options(arguments: tuple[Any, ...], named: Mapping[str, Any]) -> Mapping[str, Any]:
+    found = named.get("transformer_options")
+    candidates = [found, *arguments] if found is None else [found]
+    return next((value for value in reversed(candidates) if isinstance(value, dict)), {})
+
+
+def _rows(value: Any, chosen: list[int], rows: int) -> Any:
+    """The chosen rows of what has one per video; everything else as it is."""
+    if isinstance(value, torch.Tensor) and value.ndim and len(value) == rows:
+        return value[chosen]
+    return value
+
+
+def _check_latent(x: Tensor, cameras: Cameras, chunks: int) -> None:
+    """``chunks``: how many guidance branches the batch holds, each with all videos."""
+    videos = len(x) // chunks
+    if x.ndim != 5 or videos % cameras.views:
+        raise ValueError(
+            f"the latent batch has shape {(videos, *x.shape[1:])}; expected a video for each of the {cameras.views} "
+            "cameras - use Empty Multi-View Video Latent with as many views"
+        )
+    if x.shape[2] != latent_frames(cameras.frames):
+        raise ValueError(
+            f"the latent has {x.shape[2]} latent frames ({4 * x.shape[2] - 3} pictures), the cameras have "
+            f"{cameras.frames} frames; make both of one length"
+        )

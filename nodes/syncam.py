@@ -1,0 +1,271 @@
+"""SynCamMaster: several cameras around one moving scene, on the host's Wan 2.1 models."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, cast
+
+import comfy.model_management
+import torch
+from comfy_api.latest import io
+
+from cvd_core.geometry.cameras import Cameras
+from cvd_core.networks.sd15 import LATENT_STRIDE
+from cvd_core.sampling.pairs import STRATEGIES, Strategy
+from cvd_core.syncam.cameras import FRAME_STRIDE, beyond_training, latent_frames
+from cvd_core.syncam.presets import PRESETS, preset_cameras
+
+from .host.wan import SynCamSettings, apply_syncam, load_modules
+from .inputs import CONVENTION, check_choices, verdict
+from .sampling_inputs import views_per_pass_input
+from .sync import module_options, module_path
+from .types import CamerasType, SynCamType
+
+CATEGORY = "CVD/syncammaster"
+CHANNELS = 16
+"""Of Wan's latents."""
+_SIDE = 16
+"""Pixels: the latent's stride times the patch size."""
+
+
+def _side(name: str, default: int) -> io.Int.Input:
+    return io.Int.Input(
+        name,
+        default=default,
+        min=64,
+        max=4096,
+        step=_SIDE,
+        tooltip=f"{name.capitalize()} of the videos in pixels, a multiple of {_SIDE}; trained at 832x480.",
+    )
+
+
+def _frames() -> io.Int.Input:
+    return io.Int.Input(
+        "frames",
+        default=81,
+        min=1,
+        max=1025,
+        step=FRAME_STRIDE,
+        tooltip="Frames of every video: 4n + 1, 81 as trained.",
+    )
+
+
+class SynCamLoader(io.ComfyNode):
+    """Read SynCamMaster's modules."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="CVD_SynCamLoader",
+            display_name="Load SynCamMaster Module",
+            category=CATEGORY,
+            description="Loads SynCamMaster's multi-view modules for Wan 2.1 1.3B from models/cvd.",
+            inputs=[
+                io.Combo.Input(
+                    "module_name",
+                    options=module_options(),
+                    tooltip="File in models/cvd: step20000.ckpt, whose Wan is left alone, or the smaller .safetensors "
+                    "that `cvd convert` makes of it.",
+                )
+            ],
+            outputs=[SynCamType.Output(display_name="syncam", tooltip="The modules; connect to Apply SynCamMaster.")],
+        )
+
+    @classmethod
+    def validate_inputs(cls, module_name: str | None = None) -> bool | str:
+        """Refuse a file that is gone; None is a linked value, which is not known yet."""
+        return True if module_name is None else verdict(module_path, module_name, "step20000.ckpt")
+
+    @classmethod
+    def fingerprint_inputs(cls, module_name: str) -> str:
+        """Reload when another file takes the name."""
+        found = os.stat(module_path(module_name, "step20000.ckpt"))
+        return f"{found.st_mtime_ns} {found.st_size}"
+
+    @classmethod
+    def execute(cls, module_name: str) -> io.NodeOutput:
+        return io.NodeOutput(load_modules(module_path(module_name, "step20000.ckpt")))
+
+
+class SynCamCameras(io.ComfyNode):
+    """Cameras around a subject."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="CVD_SynCamCameras",
+            display_name="Cameras Around Subject",
+            category=CATEGORY,
+            description="Cameras that stand around a subject three metres away, as SynCamMaster was trained with. "
+            "Paths of your own, in metres, come from any other camera node.",
+            inputs=[
+                io.Combo.Input(
+                    "preset",
+                    options=list(PRESETS),
+                    default="az",
+                    tooltip="; ".join(f"{name}: {preset.description}" for name, preset in PRESETS.items()) + ".",
+                ),
+                io.Int.Input("views", default=2, min=1, max=64, tooltip="Number of cameras; trained with 2."),
+                _frames(),
+                io.Float.Input(
+                    "amount",
+                    default=0.0,
+                    min=-360.0,
+                    max=360.0,
+                    step=0.1,
+                    tooltip="How far the last camera stands from the first: degrees (az, el) or metres (dis); the "
+                    "others stand evenly between. 0 takes the trained 30 degrees, 20 degrees, 1 metre.",
+                ),
+            ],
+            outputs=[CamerasType.Output(display_name="cameras", tooltip=f"The cameras, in metres. {CONVENTION}")],
+        )
+
+    @classmethod
+    def validate_inputs(cls, preset: str | None = None, **_: Any) -> bool | str:
+        """Refuse a preset that is not on offer."""
+        return verdict(check_choices, cls, preset=preset)
+
+    @classmethod
+    def execute(cls, preset: str, views: int, frames: int, amount: float) -> io.NodeOutput:
+        latent_frames(frames)
+        return io.NodeOutput(preset_cameras(preset, frames, views, amount or None))
+
+
+class ApplySynCam(io.ComfyNode):
+    """Attach SynCamMaster's modules to a Wan model."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="CVD_ApplySynCam",
+            display_name="Apply SynCamMaster",
+            category=CATEGORY,
+            description="Attaches SynCamMaster's modules to a Wan 2.1 text-to-video 1.3B model: the videos of a batch "
+            "show one moving scene from the given cameras, in any sampler. More than two views at once, moving cameras "
+            "and wide angles are beyond what the released modules were trained for.",
+            inputs=[
+                io.Model.Input("model", tooltip="Wan 2.1 text-to-video 1.3B, with or without LoRAs."),
+                SynCamType.Input("syncam", tooltip="From Load SynCamMaster Module."),
+                CamerasType.Input(
+                    "cameras",
+                    tooltip="A camera path per video, in metres, 4n + 1 frames; only their poses relative to the first "
+                    "view count.",
+                ),
+                io.Float.Input(
+                    "strength",
+                    default=1.0,
+                    min=0.0,
+                    max=2.0,
+                    step=0.05,
+                    tooltip="Factor on what the modules add. 1 is as trained, 0 is plain Wan.",
+                ),
+                io.Float.Input(
+                    "start_percent",
+                    default=0.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.001,
+                    tooltip="Fraction of the noise schedule at which the modules start; 0 is its noisy beginning.",
+                ),
+                io.Float.Input(
+                    "end_percent",
+                    default=1.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.001,
+                    tooltip="Fraction of the noise schedule at which the modules stop; 1 is its clean end.",
+                ),
+                io.Combo.Input(
+                    "pair_strategy",
+                    options=list(STRATEGIES),
+                    default="joint",
+                    tooltip="Who attends to whom. joint: every view to all others. partition: one random matching into "
+                    "pairs per step, as the modules were trained. multi-partition: several, averaged. exhaustive: all "
+                    "pairs, averaged.",
+                ),
+                io.Int.Input(
+                    "partitions",
+                    default=1,
+                    min=1,
+                    max=64,
+                    tooltip="Random matchings per step of multi-partition; 1 with the other strategies.",
+                ),
+                views_per_pass_input(),
+                io.Int.Input(
+                    "pair_seed",
+                    default=0,
+                    min=0,
+                    max=0xFFFFFFFFFFFFFFFF,
+                    tooltip="Seed of the random matchings; it does nothing where there are none.",
+                ),
+            ],
+            outputs=[io.Model.Output(display_name="synced model", tooltip="For any sampler; one video per camera.")],
+        )
+
+    @classmethod
+    def validate_inputs(cls, pair_strategy: str | None = None, **_: Any) -> bool | str:
+        """Refuse a strategy that is not on offer."""
+        return verdict(check_choices, cls, pair_strategy=pair_strategy)
+
+    @classmethod
+    def execute(
+        cls,
+        model: Any,
+        syncam: Any,
+        cameras: Cameras,
+        strength: float,
+        start_percent: float,
+        end_percent: float,
+        pair_strategy: str,
+        partitions: int,
+        views_per_pass: int,
+        pair_seed: int,
+    ) -> io.NodeOutput:
+        if start_percent > end_percent:
+            raise ValueError(
+                f"start_percent is {start_percent}, end_percent {end_percent}; the modules would never be active - let "
+                "the start come before the end"
+            )
+        settings = SynCamSettings(
+            cameras,
+            strength,
+            start_percent,
+            end_percent,
+            cast(Strategy, pair_strategy),
+            partitions,
+            views_per_pass or None,
+            pair_seed,
+        )
+        return io.NodeOutput(apply_syncam(model, syncam, settings), ui={"text": beyond_training(cameras)})
+
+
+class EmptyMultiViewVideoLatent(io.ComfyNode):
+    """Empty Wan latents of several views."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="CVD_EmptyMultiViewVideoLatent",
+            display_name="Empty Multi-View Video Latent",
+            category=CATEGORY,
+            description="Empty latents of Wan 2.1, a video per camera. Decoded, they are all frames of the first view, "
+            "then of the next: for Multi-View Video Combine and Split Views.",
+            inputs=[
+                io.Int.Input("views", default=2, min=1, max=64, tooltip="Number of videos, one per camera."),
+                _frames(),
+                _side("width", 832),
+                _side("height", 480),
+            ],
+            outputs=[io.Latent.Output(display_name="latent", tooltip="One empty video per view.")],
+        )
+
+    @classmethod
+    def execute(cls, views: int, frames: int, width: int, height: int) -> io.NodeOutput:
+        for name, side in (("width", width), ("height", height)):
+            if side % _SIDE:
+                raise ValueError(f"{name} is {side} pixels; expected a multiple of {_SIDE}")
+        shape = (views, CHANNELS, latent_frames(frames), height // LATENT_STRIDE, width // LATENT_STRIDE)
+        return io.NodeOutput({"samples": torch.zeros(shape, device=comfy.model_management.intermediate_device())})
+
+
+SYNCAM_NODES: list[type[io.ComfyNode]] = [SynCamLoader, SynCamCameras, ApplySynCam, EmptyMultiViewVideoLatent]
