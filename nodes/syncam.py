@@ -11,7 +11,7 @@ from comfy_api.latest import io
 
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.networks.sd15 import LATENT_STRIDE
-from cvd_core.sampling.pairs import STRATEGIES, Strategy
+from cvd_core.sampling.pairs import STRATEGIES, Pairing, Strategy
 from cvd_core.syncam.cameras import FRAME_STRIDE, beyond_training, latent_frames
 from cvd_core.syncam.presets import PRESETS, preset_cameras
 
@@ -231,9 +231,7 @@ class ApplySynCam(io.ComfyNode):
             strength,
             start_percent,
             end_percent,
-            cast(Strategy, pair_strategy),
-            partitions,
-            views_per_pass or None,
+            Pairing(cast(Strategy, pair_strategy), partitions, views_per_pass or None),
             pair_seed,
         )
         return io.NodeOutput(apply_syncam(model, syncam, settings), ui={"text": beyond_training(cameras)})

@@ -18,7 +18,7 @@ from cvd_core.geometry.cameras import Cameras
 from cvd_core.sampling.collaborate import predict_together
 from cvd_core.sampling.draws import SeededDraws
 from cvd_core.sampling.groups import evaluate_groups
-from cvd_core.sampling.pairs import Group, Strategy, rounds
+from cvd_core.sampling.pairs import Group, Pairing
 from cvd_core.syncam.attach import BlockParts, ViewCall, synchronised
 from cvd_core.syncam.cameras import camera_embedding, latent_frames
 from cvd_core.syncam.checkpoint import load_syncam
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from cvd_core.sampling.collaborate import Batch
+    from cvd_core.sampling.collaborate import NetworkCall
 
 KEY = "cvd syncam"
 """Name of what this file puts into the host's dictionaries."""
@@ -48,7 +48,7 @@ class SynCamSettings:
         cameras: V views of 4n + 1 frames in metres.
         strength: factor on what the modules add.
         start, end: fraction of the noise schedule, 0 its noisy end, in which they are active.
-        strategy, partitions, views_per_pass: who attends to whom, see :mod:`cvd_core.sampling.pairs`.
+        pairing: who attends to whom.
         seed: of the random groups.
     """
 
@@ -56,9 +56,7 @@ class SynCamSettings:
     strength: float = 1.0
     start: float = 0.0
     end: float = 1.0
-    strategy: Strategy = "joint"
-    partitions: int = 1
-    views_per_pass: int | None = None
+    pairing: Pairing = Pairing("joint")  # noqa: RUF009 - frozen
     seed: int = 0
 
 
@@ -155,14 +153,14 @@ def _evaluate(
                 **{name: _rows(value, chosen, len(x)) for name, value in named.items()},
             )
 
-    def predict(rows: Tensor, batch: Batch) -> Tensor:
-        return evaluate_groups(rows, batch.groups, call)
+    def predict(rows: Tensor, together: NetworkCall) -> Tensor:
+        return evaluate_groups(rows, together.groups, call)
 
     # The groups of a noise level, not of a call: both guidance branches and all calls of a step have the same.
     draws = SeededDraws(settings.seed ^ int.from_bytes(struct.pack("<d", sigma), "little"))
-    schedule = rounds(settings.strategy, cameras.views, draws, settings.partitions)
+    schedule = settings.pairing.rounds(cameras.views, draws)
     by_view = x.unflatten(0, (scenes, cameras.views)).transpose(0, 1)
-    found = predict_together(predict, by_view, schedule, draws, settings.views_per_pass)
+    found = predict_together(predict, by_view, schedule, draws, settings.pairing.views_per_pass)
     return found.transpose(0, 1).flatten(0, 1)
 
 
