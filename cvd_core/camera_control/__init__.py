@@ -1,1 +1,1 @@
-"""CameraCtrl: Pluecker rays -> camera features -> the motion modules (CameraCtrl, Sec. 3)."""
+"""CameraCtrl: Plücker rays -> camera features -> the motion modules (CameraCtrl, Sec. 3)."""

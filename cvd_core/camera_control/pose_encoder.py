@@ -1,4 +1,4 @@
-"""CameraCtrl's pose encoder: Pluecker rays -> one feature map per level of the UNet.
+"""CameraCtrl's pose encoder: Plücker rays -> one feature map per level of the UNet.
 
 Parameter names are those of the released ``pose_encoder_state_dict``.
 """

@@ -21,8 +21,8 @@ Vector = NDArray[np.float64]
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F3C8D", "#4B4B4B")
 """Told apart with any kind of colour vision (after Okabe and Ito); used again from the ninth view on."""
 _AXES = ("x (right)", "y (down)", "z (forward)")
-_SHARE = 0.09
-"""Depth of a frustum as a share of the rig's largest side."""
+_DEPTH = 0.09
+"""Depth of a frustum as a fraction of the rig's largest side."""
 _WIDTH, _HEIGHT = 11.0, 9.0
 """Room for the panels together, in inches."""
 _GREY = "#6b7280"
@@ -56,7 +56,7 @@ def draw_cameras(cameras: Cameras) -> Figure:
     """
     from matplotlib.figure import Figure
 
-    depth = _SHARE * (float(np.ptp(cameras.centers.reshape(-1, 3).numpy(), axis=0).max()) or 1.0)
+    depth = _DEPTH * (float(np.ptp(cameras.centers.reshape(-1, 3).numpy(), axis=0).max()) or 1.0)
     center, half = _bounds(cameras, depth)
     scale = min(_WIDTH / (half[0] + half[2]), _HEIGHT / (half[2] + half[1]))
     figure = Figure(

@@ -171,13 +171,13 @@ class Agreement:
     Attributes:
         epipolar: mean distance from the epipolar line, pixels (:func:`epipolar_distances`).
         reprojection: mean reprojection error of points triangulated in each frame, pixels (:func:`triangulate`).
-        apart: share of them whose rays do not meet in front of the cameras.
+        apart: fraction of them whose rays do not meet in front of the cameras.
         resting: mean distance from one place for all frames of all views, pixels (:func:`resting_errors`): for objects
             at rest. It sees what ``epipolar`` cannot, errors along the epipolar lines.
         colour: mean distance between the colours of an object in two views, RGB in [0, 1].
         size: mean of ``|log(r / r')|`` for the radii in two views: 0.1 is 10%.
         shape: mean difference of roundness between two views.
-        compared: share of pairs, frames and objects with the object found in both views: 1 where every view shows
+        compared: fraction of pairs, frames and objects with the object found in both views: 1 where every view shows
             every object.
     """
 
@@ -227,5 +227,5 @@ def copy_control(tracks: ObjectTracks, cameras: Cameras, view: int = 0) -> Agree
 
 
 def nanmean(values: Tensor) -> float:
-    """Mean of the numbers that are no NaN; NaN if there are none."""
+    """Mean of the numbers that are not NaN; NaN if there are none."""
     return float(values.nanmean())

@@ -100,9 +100,9 @@ def _camera_file(folder: Path | None, cameras: Path | None) -> Path:
     if cameras is not None:
         return cameras
     if folder is None:
-        raise ValueError("videos without cameras; give the camera file that they were made with")
+        raise ValueError("videos without cameras; give the camera file that they were made with as `cameras`")
     if not (folder / CAMERAS).is_file():
-        raise ValueError(f"{folder} holds no {CAMERAS}, which `cvd generate` writes; give the camera file")
+        raise ValueError(f"{folder} holds no {CAMERAS}, which cvd generate writes; give a camera file as `cameras`")
     return folder / CAMERAS
 
 
@@ -118,7 +118,7 @@ def _recorded_videos(folder: Path, rig: Cameras) -> list[Path]:
     if missing := [file.name for file in files if not file.is_file()]:
         raise ValueError(
             f"{folder} lacks {', '.join(missing)}, named in {CAMERAS}; expected one MP4 per view, or the video files "
-            "and their camera file"
+            "and their `cameras`"
         )
     return files
 
@@ -199,7 +199,7 @@ def _recorded_prompts(folder: Path | None, files: Sequence[Path]) -> list[str]:
     try:
         prompts = json.loads(record.read_text(encoding="utf-8"))["settings"]["prompts"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{record} holds no prompts ({error!r}); give them") from error
+        raise ValueError(f"{record} holds no prompts ({error!r}); give them as `prompts`") from error
     if not isinstance(prompts, list) or not all(isinstance(prompt, str) for prompt in prompts):
         raise ValueError(f"{record}: prompts are {prompts!r}; expected a list of texts")
     if len(prompts) < 2:
@@ -207,5 +207,5 @@ def _recorded_prompts(folder: Path | None, files: Sequence[Path]) -> list[str]:
     names = read_cameras(folder / CAMERAS).names if (folder / CAMERAS).is_file() else ()
     of_view = dict(zip(names, prompts, strict=True)) if len(names) == len(prompts) else {}
     if unknown := [file.name for file in files if file.stem not in of_view]:
-        raise ValueError(f"{record} has a prompt per view, but not for {', '.join(unknown)}; give the prompts")
+        raise ValueError(f"{record} has a prompt per view, but not for {', '.join(unknown)}; give them as `prompts`")
     return [of_view[file.stem] for file in files]

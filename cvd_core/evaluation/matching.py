@@ -14,7 +14,7 @@ from cvd_core.evaluation.extras import require_extra
 MOST_KEYPOINTS = 2048
 """As SuperGlue takes them outdoors."""
 RATIO = 0.8
-"""Lowe's test: the best match must be closer than this share of the second best."""
+"""Lowe's test: the best match must be closer than this fraction of the distance to the second best."""
 CONTRAST = 0.02
 """Half of OpenCV's default: generated pictures of 256 pixels and less are soft."""
 

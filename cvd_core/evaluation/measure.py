@@ -19,6 +19,7 @@ from cvd_core.evaluation.object_motion import commanded_motion, compare_motion, 
 from cvd_core.evaluation.objects import check_colours, track_objects
 from cvd_core.evaluation.results import Plot, Results, mean, over_frames
 from cvd_core.evaluation.truck_test import TYPICAL_DEPTH
+from cvd_core.fields import FieldError
 
 ALIKE = "Pictures that should be the same"
 OBJECTS = "Objects of procedural scenes"
@@ -42,8 +43,8 @@ class Options:
         matcher: of the two-view measures; None for SIFT.
 
     Raises:
-        ValueError: a value out of range, colours that cannot be told apart, or a reference without a network or the
-            other way round.
+        FieldError: a value out of range, or a reference without a network or the other way round.
+        ValueError: colours that cannot be told apart.
     """
 
     objects: Mapping[str, Sequence[float]] | None = None
@@ -57,20 +58,19 @@ class Options:
 
     def __post_init__(self) -> None:
         if self.trials < 0:
-            raise ValueError(f"trials is {self.trials}; expected 0 or more")
+            raise FieldError("trials", f"is {self.trials}; expected 0 or more")
         if not 0 <= self.seed <= MOST_SEEDS - max(self.trials, 1):
-            raise ValueError(f"seed is {self.seed}; expected a whole number from 0 to 2**31 - the number of trials")
+            raise FieldError("seed", f"is {self.seed}; expected a whole number from 0 to 2**31 - the number of trials")
         if self.objects:
             check_colours(self.objects)
         for name in ("inception", "i3d"):
             if getattr(self, name) and not self.reference:
-                raise ValueError(
-                    f"{name} is given without a reference; FID, KID and FVD compare with a folder of real videos"
-                )
+                raise FieldError(name, "lacks a `reference`; FID, KID and FVD compare with a folder of real videos")
         if self.reference and not (self.inception or self.i3d):
-            raise ValueError(
-                "reference is given without inception or i3d; FID and KID need "
-                f"{networks.INCEPTION}, FVD {networks.I3D}. Nothing is downloaded"
+            raise FieldError(
+                "reference",
+                f"lacks `inception` or `i3d`; FID and KID need {networks.INCEPTION}, FVD {networks.I3D}. Nothing is "
+                "downloaded",
             )
 
 
@@ -137,7 +137,7 @@ def _objects(footage: Footage, options: Options, results: Results) -> None:
         OBJECTS,
         "all",
         [
-            (f"share of the commanded motion, at depth {TYPICAL_DEPTH:g}", result.share, "", ""),
+            (f"share of the commanded motion, at depth {TYPICAL_DEPTH:g}", result.fraction, "", ""),
             ("tracks that move to the right side", 100 * result.right_sign, "%", "higher"),
             ("correlation of commanded and observed motion", result.correlation, "", "higher"),
             ("tracks", float(result.tracks), "", ""),
@@ -203,7 +203,7 @@ def _clip(clip: networks.Clip, footage: Footage, results: Results) -> None:
     if footage.prompts:
         rows.append(("CLIP-T", 100 * networks.clip_t(pictures, clip.texts(footage.prompts)), "%", "higher"))
     else:
-        results.notes.append("CLIP-T: left out, no prompt is known; give it too.")
+        results.notes.append("CLIP-T: left out, no prompt is known.")
     if footage.cameras.frames > 1:
         rows.append(("CLIP-F, adjacent frames", 100 * networks.clip_f(pictures), "%", "higher"))
     if footage.cameras.views > 1:

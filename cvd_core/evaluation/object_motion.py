@@ -22,15 +22,15 @@ class MotionComparison:
     """How tracks move against how they should.
 
     Attributes:
-        share: of the commanded motion that is observed, least squares over all tracks and frames: 1 is exact, 0 stands
-            still, negative goes the wrong way.
-        right_sign: share of tracks that move to the commanded side.
+        fraction: of the commanded motion that is observed, least squares over all tracks and frames: 1 is exact, 0
+            stands still, negative goes the wrong way.
+        right_sign: fraction of tracks that move to the commanded side.
         correlation: Pearson's r between commanded and observed displacements, all frames, x and y together.
         tracks: how many were compared.
         missing: how many were not: without a whole object in the first and a later frame, or hardly any command.
     """
 
-    share: float
+    fraction: float
     right_sign: float
     correlation: float
     tracks: int
@@ -51,7 +51,7 @@ def commanded_motion(tracks: ObjectTracks, cameras: Cameras, depth: float | Sequ
 
     Args:
         depth: world units along the view axis, for all objects or one per object. Without a known scene a typical
-            depth scales the share alone (for rotations not even that); sign and correlation stay.
+            depth scales the fraction alone (for rotations not even that); sign and correlation stay.
 
     Returns:
         ``(V, M, F, 2)`` pixels; NaN where the object is not whole in the first frame or comes behind the camera.
@@ -99,7 +99,7 @@ def compare_motion(observed: Tensor, commanded: Tensor) -> MotionComparison:
     pairs = torch.stack([part[later.expand_as(part)] for part in (o, c)])
     still = float(pairs.std(1).min()) == 0
     return MotionComparison(
-        share=float(along.sum() / (c**2).sum()),
+        fraction=float(along.sum() / (c**2).sum()),
         right_sign=float((along > 0).double().mean()),
         correlation=0.0 if still else float(torch.corrcoef(pairs)[0, 1]),
         tracks=len(o),

@@ -38,8 +38,8 @@ class TruckTest:
 
     @property
     def ratio(self) -> float:
-        """Share of the real motion that is generated: 1 is right, 0 ignores the camera."""
-        return self.generated.share / self.real.share
+        """Generated over real motion: 1 is right, 0 ignores the camera."""
+        return self.generated.fraction / self.real.fraction
 
 
 def single_object_scenes(count: int, seed: int) -> list[Scene]:

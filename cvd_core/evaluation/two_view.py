@@ -37,7 +37,7 @@ class TwoView:
     Attributes:
         rotation, translation: angle in degrees between estimated and true rotation, direction of translation; infinite
             if no pose could be estimated.
-        precision: share of the matches that are correct; 0 without matches.
+        precision: fraction of the matches that are correct; 0 without matches.
         matching_score: correct matches over the first picture's keypoints; 0 likewise.
         epipolar: median distance of the matches from their epipolar lines in pixels, mean of both directions; NaN
             without matches.
@@ -75,8 +75,8 @@ class Summary:
 def pose_auc(errors: Sequence[float], thresholds: Sequence[float] = THRESHOLDS) -> tuple[float, ...]:
     """Area under the recall curve up to each threshold, divided by it.
 
-    The curve joins the points (error, share of pairs up to it) by straight lines, starting at (0, 0), and stays level
-    after the last error below the threshold. Infinite errors are failures. NaN without errors.
+    The curve joins the points (error, fraction of pairs up to it) by straight lines, starting at (0, 0), and stays
+    level after the last error below the threshold. Infinite errors are failures. NaN without errors.
     """
     if not errors:
         return tuple(math.nan for _ in thresholds)

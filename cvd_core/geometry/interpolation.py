@@ -24,7 +24,7 @@ EASINGS: dict[str, Callable[[Array], Array]] = {
     "ease-out": lambda u: u * (2 - u),
     "ease-in-out": lambda u: u**2 * (3 - 2 * u),
 }
-"""Monotone maps of [0, 1] onto itself, from the share of time gone by to the share of the way done."""
+"""Monotone maps of [0, 1] onto itself, from the fraction of time gone by to the fraction of the way done."""
 
 Easing = str | Sequence[Sequence[float]]
 """A name of :data:`EASINGS`, or the points ``(time, way)`` of a curve of one's own: see :func:`easing_curve`."""
@@ -42,10 +42,10 @@ class CameraPath:
     With ``times`` the camera is at keyframe k at ``times[k]``. Its position is a C1 spline in time that never takes a
     run-up backwards, and stands still between equal positions.
 
-    Without ``times`` the camera moves at constant speed: ``times[k]`` becomes the share of the path's arc length that
-    lies before keyframe k, 0 to 1. A keyframe that repeats its predecessor takes no time. Where the camera turns or
-    zooms but hardly moves, arc length says nothing; there one radian, or a focal length changed by the factor e, takes
-    as long as the movement along the whole path.
+    Without ``times`` the camera moves at constant speed: ``times[k]`` becomes the fraction of the path's arc length
+    that lies before keyframe k, 0 to 1. A keyframe that repeats its predecessor takes no time. Where the camera turns
+    or zooms but hardly moves, arc length says nothing; there one radian, or a focal length changed by the factor e,
+    takes as long as the movement along the whole path.
 
     Two keyframes are joined by a straight line.
 
@@ -110,7 +110,7 @@ class CameraPath:
 
 
 def clip_times(frames: int, easing: Easing = "linear") -> Array:
-    """``(frames,)`` shares of the way done at each frame: 0 at the first, 1 at the last; a single frame is the first.
+    """``(frames,)`` fractions of the way done: 0 at the first frame, 1 at the last; a single frame is the first.
 
     Raises:
         ValueError: fewer than one frame, or as :func:`easing_curve`.
@@ -125,7 +125,7 @@ def spaced_frames(frames: int, most: int) -> list[int]:
 
 
 def easing_curve(easing: Easing) -> Callable[[Array], Array]:
-    """The map from the share of time gone by to the share of the way done, both from 0 to 1.
+    """The map from the fraction of time gone by to the fraction of the way done, both from 0 to 1.
 
     Points are joined by a smooth curve from (0, 0) through all of them to (1, 1) that never goes back or overshoots
     (PCHIP); its slope is the camera's speed, and two points of the same way are a pause.
@@ -196,7 +196,7 @@ def _position_spline(knots: Array, points: Array) -> CubicHermiteSpline:
 
 
 def _arc_length_table(spline: CubicHermiteSpline, knots: Array, on_the_spot: NDArray[np.bool_]) -> tuple[Array, Array]:
-    """Share of the arc length (0 to 1) before each of the finely spaced knots, and those knots."""
+    """Fraction of the arc length (0 to 1) before each of the finely spaced knots, and those knots."""
     fractions = np.arange(_INTERVALS) / _INTERVALS
     fine = np.append((knots[:-1, None] + np.diff(knots)[:, None] * fractions).ravel(), knots[-1])
     width = np.diff(fine)

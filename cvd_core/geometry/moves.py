@@ -245,7 +245,7 @@ def handheld(
 ) -> Motion:
     """Sway like a camera in the hand: smooth noise in position and rotation, zero at the first frame.
 
-    The noise is a function of the share of the clip gone by, so more frames sample the same path more finely.
+    The noise is a function of the fraction of the clip gone by, so more frames sample the same path more finely.
 
     Args:
         amount: root mean square of the sway along each axis about its mean, world units.

@@ -1,4 +1,4 @@
-"""Pluecker ray embedding: what CameraCtrl's pose encoder reads (CVD paper, Sec. 3; CameraCtrl, Sec. 3.2)."""
+"""Plücker ray embedding: what CameraCtrl's pose encoder reads (CVD paper, Sec. 3; CameraCtrl, Sec. 3.2)."""
 
 from __future__ import annotations
 

@@ -105,14 +105,14 @@ def from_keyframes(
     segment = np.searchsorted(path.times[1:-1], t, side="right")
     following = np.minimum(segment + 1, len(keyframes) - 1)
     start, duration = path.times[segment], path.times[following] - path.times[segment]
-    share = np.divide(t - start, duration, out=np.zeros_like(t), where=duration > 0)
+    part = np.divide(t - start, duration, out=np.zeros_like(t), where=duration > 0)
     for k in np.unique(segment):
-        share[segment == k] = easing_curve(keyframes[k].easing)(share[segment == k])
-    c2w, intrinsics = path.at(start + duration * share)
+        part[segment == k] = easing_curve(keyframes[k].easing)(part[segment == k])
+    c2w, intrinsics = path.at(start + duration * part)
 
     aimed = np.array([key.look_at is not None for key in keyframes])
     targets = np.array([key.look_at or (0, 0, 0) for key in keyframes], np.float64)
-    target = targets[segment] + share[:, None] * (targets[following] - targets[segment])
+    target = targets[segment] + part[:, None] * (targets[following] - targets[segment])
     looking = aimed[segment] & aimed[following]
     c2w[looking, :3, :3] = look_at(c2w[looking, :3, 3], target[looking])
     names = (name,) if name else ()

@@ -142,8 +142,8 @@ def parse_trajectories(text: str) -> Json:
     """The document that ``text`` holds, brought to the current version and checked.
 
     Raises:
-        ValueError: no JSON, a newer version, or anything that :data:`SCHEMA` does not allow; the message names the
-            place, what was found and what was expected.
+        ValueError: text that is not JSON, a newer version, or anything that :data:`SCHEMA` does not allow; the message
+            names the place, what was found and what was expected.
     """
     try:
         document = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant, parse_int=_whole_number)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, Literal, TypeVar, cast
+from typing import Any, Generic, Literal, TypeVar
 
 from torch import nn
 
@@ -68,10 +68,10 @@ class PerSite(nn.Module, Generic[M]):
         for site in self.sites:
             self._layers(site).append(make(site))
 
-    def _layers(self, site: Site) -> nn.ModuleList:
-        block = (self.down_blocks if site.direction == "down" else self.up_blocks)[site.block]
-        return cast(nn.ModuleList, cast(nn.ModuleDict, block)[self.attribute])
+    def _layers(self, site: Site) -> Any:
+        block: Any = (self.down_blocks if site.direction == "down" else self.up_blocks)[site.block]
+        return block[self.attribute]
 
     def at(self, site: Site) -> M:
         """The module behind ``site``."""
-        return cast(M, self._layers(site)[site.layer])
+        return self._layers(site)[site.layer]

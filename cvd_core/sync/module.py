@@ -40,8 +40,7 @@ class CrossViewAttention(nn.Module):
         """
         keys, values = self.to_k(z), self.to_v(z)
         attended = cross_view_attention(lambda position: self.to_q(z[position]), keys, values, context, size, HEADS)
-        out: Tensor = self.to_out[0](torch.stack(list(attended)))
-        return out
+        return self.to_out[0](torch.stack(list(attended)))
 
 
 class SyncBlock(nn.Module):
@@ -113,8 +112,7 @@ class SyncModule(nn.Module):
                 f"the sync module got a batch of {x.shape[0]}; expected {len(context.views)} views x "
                 f"{context.branches} guidance branches{frames}"
             )
-        out: Tensor = self.epi_transformer(x, context)
-        return out
+        return self.epi_transformer(x, context)
 
 
 class SyncModules(PerSite[SyncModule]):

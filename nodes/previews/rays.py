@@ -1,4 +1,4 @@
-"""Pictures of Pluecker rays: where every pixel looks, and how far its ray passes from the first camera."""
+"""Pictures of Plücker rays: where every pixel looks, and how far its ray passes from the first camera."""
 
 from __future__ import annotations
 

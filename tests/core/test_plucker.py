@@ -1,4 +1,4 @@
-"""Pluecker rays against kornia's unprojection, and what a Pluecker line must satisfy."""
+"""Plücker rays against kornia's unprojection, and what a Plücker line must satisfy."""
 
 from __future__ import annotations
 

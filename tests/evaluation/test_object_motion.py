@@ -32,7 +32,7 @@ def test_points_at_rest_follow_exactly(amounts: list[float]) -> None:
     cameras = paths([amounts, [-x for x in amounts]])
     tracks = tracks_of_points(cameras, POINTS)
     result = compare_motion(observed_motion(tracks), commanded_motion(tracks, cameras, DEPTHS))
-    assert (result.share, result.right_sign, result.correlation) == pytest.approx((1, 1, 1))
+    assert (result.fraction, result.right_sign, result.correlation) == pytest.approx((1, 1, 1))
     assert (result.tracks, result.missing) == (4, 0)
 
 
@@ -42,7 +42,7 @@ def test_a_known_share(share: float) -> None:
     tracks = tracks_of_points(cameras, POINTS)
     commanded = commanded_motion(tracks, cameras, DEPTHS)
     result = compare_motion(share * commanded, commanded)
-    assert result.share == pytest.approx(share)
+    assert result.fraction == pytest.approx(share)
     assert result.right_sign == (1 if share > 0 else 0)
     assert result.correlation == pytest.approx(math.copysign(1, share) if share else 0)
 
@@ -52,7 +52,7 @@ def test_by_hand() -> None:
     commanded = torch.tensor([[[0.0, 0], [10, 0]], [[0, 0], [-10, 0]]])
     observed = torch.tensor([[[0.0, 0], [8, 0]], [[0, 0], [2, 0]]])
     result = compare_motion(observed, commanded)
-    assert result.share == pytest.approx((80 - 20) / 200)
+    assert result.fraction == pytest.approx((80 - 20) / 200)
     assert result.right_sign == 0.5
     # deviations of the four later components: commanded 10, 0, -10, 0; observed minus its mean 5.5, -2.5, -0.5, -2.5
     assert result.correlation == pytest.approx(60 / math.sqrt(200 * 43))
@@ -66,10 +66,10 @@ def test_tracks_that_say_nothing_are_counted() -> None:
     tracks = replace(tracks, whole=whole)
     result = compare_motion(observed_motion(tracks), commanded_motion(tracks, cameras, DEPTHS))
     assert (result.tracks, result.missing) == (1, 3)
-    assert result.share == pytest.approx(1)
+    assert result.fraction == pytest.approx(1)
     nothing = compare_motion(observed_motion(tracks)[1:], commanded_motion(tracks, cameras, DEPTHS)[1:])
     assert nothing.tracks == 0
-    assert math.isnan(nothing.share)
+    assert math.isnan(nothing.fraction)
 
 
 def test_rendered_clips_follow() -> None:
@@ -81,7 +81,7 @@ def test_rendered_clips_follow() -> None:
         commanded.append(commanded_motion(tracks, cameras, scene.centers[:, 2].tolist()).flatten(0, 1))
     result = compare_motion(torch.cat(observed), torch.cat(commanded))
     assert result.tracks >= 10
-    assert result.share == pytest.approx(1, abs=0.1)
+    assert result.fraction == pytest.approx(1, abs=0.1)
     assert result.right_sign == 1
     assert result.correlation > 0.99
 

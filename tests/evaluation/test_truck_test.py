@@ -53,7 +53,7 @@ def backwards(cameras: Cameras) -> Cameras:
 def test_the_ratio_is_the_share_of_the_motion(change: Callable[[Cameras], Cameras], ratio: float) -> None:
     test = truck_test(renderer(change), "truck", 0.8, scenes=SCENES, frames=FRAMES, size=SIZE)
     assert test.ratio == pytest.approx(ratio, abs=0.12)
-    assert test.real.share == pytest.approx(1, abs=0.25), "at a typical depth"
+    assert test.real.fraction == pytest.approx(1, abs=0.25), "at a typical depth"
     assert test.real.right_sign == 1
     if ratio:
         assert np.sign(test.generated.correlation) == np.sign(ratio)
