@@ -62,8 +62,8 @@ def without_torchvision() -> dict[str, Any]:
     from comfy.cli_args import args
 
     args.cpu = True
-    importlib.import_module("comfy.samplers")
-    importlib.import_module("comfy_api.latest")
+    for name in ("comfy.samplers", "comfy_api.latest", "latent_preview"):
+        importlib.import_module(name)
     for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
         del sys.modules[name]
     sys.meta_path.insert(0, _NoTorchvision())

@@ -109,7 +109,7 @@ def test_network_calls_of_a_step(
     scene = Scene(host, views=4, size=64)
     seen: Counter[int] = Counter()
     partners: Counter[int] = Counter()
-    original = host.pack("nodes.host.run").Run._context
+    original = host.pack("nodes.host.collaboration").CollaborativeCalls._context
 
     def record(self: Any, frames: Any, branches: int) -> Any:
         context = original(self, frames, branches)
@@ -118,7 +118,7 @@ def test_network_calls_of_a_step(
         return context
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(host.pack("nodes.host.run").Run, "_context", record)
+        patch.setattr(host.pack("nodes.host.collaboration").CollaborativeCalls, "_context", record)
         ksampler(scene, steps=1, pair_strategy=strategy, partitions=partitions, views_per_pass=together)
     assert seen == sizes
     assert set(partners) == ({3} if strategy == "joint" else {1})
@@ -135,7 +135,7 @@ def test_one_branch_at_a_time_sees_the_same_slopes(host: Host, monkeypatch: pyte
     scene = Scene(host)
     whole = ksampler(scene, steps=1)
     calls: list[int] = []
-    run = host.pack("nodes.host.run").Run
+    run = host.pack("nodes.host.collaboration").CollaborativeCalls
     original = run._context
 
     def record(self: Any, frames: Any, branches: int) -> Any:
@@ -186,6 +186,7 @@ def test_every_sampler_runs_recurrently(host: Host, name: str) -> None:
     reported: list[int] = []
 
     class Guider:
+        cfg = 1.0  # newer hosts log it
         model_patcher = base
         inner_model = base.model
 
