@@ -11,10 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.consistency import SETTINGS, Estimate, Measured, Variant, arguments, mean, ratio
-from benchmarks.measure import machine, print_table, write_report
+from benchmarks.harness import machine, print_table, write_report
 from benchmarks.plots import draw_bars
 from cvd_core import ModelPaths
-from cvd_core.engine.models import MODEL_FILES
+from cvd_core.engine.model_paths import MODEL_FILES
 from cvd_core.training.config import LoopConfig, SyncConfig, load_config
 from cvd_core.training.data.source import PairSource
 from cvd_core.training.trainer import Run

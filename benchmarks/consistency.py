@@ -24,7 +24,7 @@ from scipy.stats import bootstrap
 from torch import Tensor
 from tqdm import tqdm
 
-from benchmarks.measure import add_json
+from benchmarks.harness import add_json
 from cvd_core import Cameras, ModelPaths, Settings, load_pipeline
 from cvd_core.evaluation.cross_view import Agreement, agreement, copy_control
 from cvd_core.evaluation.equal_cameras import mse_between

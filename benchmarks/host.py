@@ -26,7 +26,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.measure import Clock, arguments, in_fresh_process, machine, print_table, write_report
+from benchmarks.harness import Clock, arguments, in_fresh_process, machine, print_table, write_report
 from cvd_core.sync.module import SyncModules
 from tests import formula
 from tests.nodes.host_process import Host, host_folder, why_no_host

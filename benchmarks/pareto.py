@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.consistency import SETTINGS, Estimate, Measured, Variant, arguments, mean
-from benchmarks.measure import machine, print_table, write_report
+from benchmarks.harness import machine, print_table, write_report
 from benchmarks.plots import Curve, draw_curves
 from cvd_core import ModelPaths, Pairing, Recurrence, Settings
 

@@ -21,7 +21,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from benchmarks.measure import arguments, interleaved, machine, peak_memory, print_table, write_report
+from benchmarks.harness import arguments, interleaved, machine, peak_memory, print_table, write_report
 from cvd_core.geometry.epipolar import feature_pixels, pair_geometry
 from cvd_core.geometry.rigs import make_rig
 from cvd_core.networks.sd15 import HEADS

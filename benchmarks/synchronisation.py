@@ -29,7 +29,7 @@ from benchmarks.consistency import (
     ratio,
     videos_of,
 )
-from benchmarks.measure import machine, print_table, write_report
+from benchmarks.harness import machine, print_table, write_report
 from cvd_core import ModelPaths
 
 SHOWN = 8

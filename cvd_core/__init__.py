@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cvd_core.engine.models import ModelPaths as ModelPaths
+    from cvd_core.engine.model_paths import ModelPaths as ModelPaths
     from cvd_core.engine.solvers import DiffusersSolver as DiffusersSolver
     from cvd_core.evaluation.footage import read_footage as read_footage
     from cvd_core.evaluation.measure import evaluate_views as evaluate_views
@@ -32,7 +32,7 @@ _HOMES = {
     "Cameras": "geometry.cameras",
     "DiffusersSolver": "engine.solvers",
     "EpipolarBias": "sync.bias",
-    "ModelPaths": "engine.models",
+    "ModelPaths": "engine.model_paths",
     "Pairing": "sampling.pairs",
     "Recurrence": "sampling.recurrence",
     "Run": "runs.make",

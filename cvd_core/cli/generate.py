@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import get_args
 
 from cvd_core.cli import COMMANDS, note
-from cvd_core.engine.models import ModelPaths
+from cvd_core.engine.model_paths import ModelPaths
 from cvd_core.geometry.epipolar import Mask
 from cvd_core.geometry.interpolation import EASINGS
 from cvd_core.geometry.rigs import RIGS

@@ -58,7 +58,7 @@ def _facts(checkpoint: Checkpoint, info: CheckpointInfo) -> dict[str, str]:
     """What is worth knowing, by name, in the order it is printed."""
     facts: dict[str, str] = {}
     if place := PLACES.get(info.kind):
-        facts["goes into"] = f"{place.option}; in ComfyUI {place.folder}"
+        facts["goes into"] = f"--{place.argument.removesuffix('s')}; in ComfyUI {place.folder}"
     if component := _COMPONENTS.get(info.kind):
         facts["goes into"] = f"--base, as {component}/ of a diffusers folder"
     if info.kind is Kind.CAMERA and info.variant == "nested":

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from cvd_core.engine.models import ModelPaths
+from cvd_core.engine.model_paths import ModelPaths
 from cvd_core.engine.placement import Placement
 from cvd_core.engine.sd15 import assemble
 from cvd_core.geometry.cameras import Cameras

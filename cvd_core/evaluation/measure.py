@@ -74,7 +74,11 @@ class Options:
             )
 
 
-def evaluate_views(footage: Footage, options: Options, progress: Callable[[str], None] = lambda stage: None) -> Results:
+def evaluate_views(
+    footage: Footage,
+    options: Options = Options(),
+    progress: Callable[[str], None] = lambda stage: None,
+) -> Results:
     """Measure everything that can be measured.
 
     Args:

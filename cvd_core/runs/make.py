@@ -15,14 +15,14 @@ from torch import Tensor
 from tqdm import tqdm
 
 from cvd_core.engine.method import VideoPipeline, method_for
-from cvd_core.engine.models import ModelPaths
+from cvd_core.engine.model_paths import ModelPaths
 from cvd_core.engine.placement import Placement
 from cvd_core.geometry.cameras import Cameras, prepare_cameras
 from cvd_core.geometry.formats import write_cameras
 from cvd_core.geometry.trajectories import resample
 from cvd_core.memory import lacks_memory
 from cvd_core.runs import mini
-from cvd_core.runs.models import choose_models, is_mini
+from cvd_core.runs.choose_models import choose_models, is_mini
 from cvd_core.runs.output import complete_folder, file_stems
 from cvd_core.runs.plan import Plan, check_run, default_settings, hints
 from cvd_core.runs.record import RecordedModel, RunRecord, record_models

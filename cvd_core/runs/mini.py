@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from cvd_core.engine.models import ModelPaths
+from cvd_core.engine.model_paths import ModelPaths
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.sampling.settings import Settings
 from cvd_core.scenes.paths import SPREAD

@@ -9,14 +9,14 @@ from typing import Any
 import torch
 
 from cvd_core.engine.method import method_for
-from cvd_core.engine.models import ModelPaths
+from cvd_core.engine.model_paths import ModelPaths
 from cvd_core.engine.placement import Placement
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.geometry.formats import read_cameras
 from cvd_core.geometry.rigs import make_rig
 from cvd_core.geometry.trajectories import resample
 from cvd_core.runs import mini
-from cvd_core.runs.models import choose_models, is_mini
+from cvd_core.runs.choose_models import choose_models, is_mini
 from cvd_core.runs.record import RecordedModel, RunRecord, versions_here
 from cvd_core.runs.request import DEFAULT_FPS, DEFAULT_FRAMES, DEFAULT_VIEWS, Request
 from cvd_core.sampling.settings import Settings

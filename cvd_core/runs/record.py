@@ -17,7 +17,7 @@ import torch
 
 import cvd_core
 from cvd_core.engine.method import Method, method_for
-from cvd_core.engine.models import ModelPaths
+from cvd_core.engine.model_paths import ModelPaths
 from cvd_core.files import atomic_path
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.sampling.settings import Settings

@@ -26,7 +26,7 @@ class Request:
     Attributes:
         settings: names and values as in :meth:`cvd_core.sampling.settings.Settings.from_dict`; the recurrence may hold
             some of its fields only.
-        models: fields of :class:`cvd_core.engine.models.ModelPaths`; the base may be ``mini``.
+        models: fields of :class:`cvd_core.engine.model_paths.ModelPaths`; the base may be ``mini``.
         poses, intrinsics: camera files, and the intrinsics for those that hold none.
         rig, views, rig_parameters, rig_easing: cameras of a rig, see :func:`cvd_core.geometry.rigs.make_rig`.
         frames: of rigs; camera files are resampled to it.

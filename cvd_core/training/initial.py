@@ -12,7 +12,7 @@ from diffusers import UNetMotionModel
 from cvd_core.camera_control.checkpoint import load_camera_control
 from cvd_core.camera_control.injection import CameraMerges
 from cvd_core.camera_control.pose_encoder import PoseEncoder
-from cvd_core.engine.models import MODEL_FILES
+from cvd_core.engine.model_paths import MODEL_FILES
 from cvd_core.engine.sd15.loading import BaseModel, load_base
 from cvd_core.engine.sd15.motion import build_motion_unet, new_motion_unet
 from cvd_core.engine.sd15.patch_autoencoder import PatchAutoencoder

@@ -110,7 +110,7 @@ def train_stage(
     step = 0
     if checkpoint.exists():
         if not resume:
-            raise ValueError(f"{checkpoint} exists; continue it with --resume, or choose another output folder")
+            raise ValueError(f"{checkpoint} exists; continue it with `resume`, or choose another output folder")
         step = _load(checkpoint, stage, average, optimizer)
     wrapped, fast = accelerator.prepare(stage, optimizer)
     rank = accelerator.process_index

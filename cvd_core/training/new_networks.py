@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizerFast
 
 from cvd_core.camera_control.checkpoint import merge_checkpoint_key
-from cvd_core.engine.models import MODEL_FILES
+from cvd_core.engine.model_paths import MODEL_FILES
 from cvd_core.engine.sd15.loading import BaseModel
 from cvd_core.engine.sd15.unet import CollaborativeUNet
 from cvd_core.engine.solvers import NOISE_SCHEDULE

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from cvd_core.engine.models import MODEL_FILES
+from cvd_core.engine.model_paths import MODEL_FILES
 from cvd_core.engine.sd15.patch_autoencoder import PatchAutoencoder
 from cvd_core.engine.sd15.unet import CollaborativeUNet
 from cvd_core.training.autoencoder_stage import AutoencoderStage

@@ -54,22 +54,22 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Place:
-    """Where a kind of file goes: the command line's option and ComfyUI's folder."""
+    """Where a kind of file goes: the argument of :func:`cvd_core.load_pipeline` and ComfyUI's folder."""
 
-    option: str
+    argument: str
     folder: str
 
 
 PLACES = {
-    Kind.BASE: Place("--base", "models/checkpoints"),
-    Kind.MOTION: Place("--motion", "models/animatediff_models"),
-    Kind.CAMERA: Place("--camera", "models/animatediff_models"),
-    Kind.SYNC: Place("--sync", "models/cvd"),
-    Kind.SYNCAM: Place("--sync", "models/cvd"),
-    Kind.ADAPTER: Place("--lora", "models/loras"),
-    Kind.LORA_KOHYA: Place("--lora", "models/loras"),
-    Kind.LORA_DIFFUSERS: Place("--lora", "models/loras"),
-    Kind.LORA_PEFT: Place("--lora", "models/loras"),
+    Kind.BASE: Place("base", "models/checkpoints"),
+    Kind.MOTION: Place("motion", "models/animatediff_models"),
+    Kind.CAMERA: Place("camera", "models/animatediff_models"),
+    Kind.SYNC: Place("sync", "models/cvd"),
+    Kind.SYNCAM: Place("sync", "models/cvd"),
+    Kind.ADAPTER: Place("loras", "models/loras"),
+    Kind.LORA_KOHYA: Place("loras", "models/loras"),
+    Kind.LORA_DIFFUSERS: Place("loras", "models/loras"),
+    Kind.LORA_PEFT: Place("loras", "models/loras"),
 }
 """Kinds this project loads. The others are known so that a wrong pick can be named."""
 
@@ -178,10 +178,10 @@ def unet_layout(info: CheckpointInfo, *, file: str, groups: int = NORM_GROUPS) -
 def where_it_belongs(kind: Kind) -> str:
     """Advice on a file that was picked in the wrong place."""
     if place := PLACES.get(kind):
-        return f"Give it to {place.option} instead ({place.folder} in ComfyUI)"
+        return f"Give it to `{place.argument}` instead ({place.folder} in ComfyUI)"
     return {
         Kind.RECAMMASTER: "It moves the camera of a given video; SynCamMaster's own file is step20000.ckpt",
-        Kind.UNET: "Give --base the diffusers folder it lies in, with unet, vae, text_encoder and tokenizer",
+        Kind.UNET: "Give `base` the diffusers folder it lies in, with unet, vae, text_encoder and tokenizer",
         Kind.SD2: "CVD runs on Stable Diffusion 1.5 models",
         Kind.SDXL: "CVD runs on Stable Diffusion 1.5 models",
         Kind.PIA: _OTHER_MOTION,

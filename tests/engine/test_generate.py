@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from cvd_core.cli import main
-from cvd_core.engine.models import ModelPaths
+from cvd_core.engine.model_paths import ModelPaths
 from cvd_core.engine.placement import Placement, choose_device, choose_dtype
 from cvd_core.engine.sd15 import assemble as sd15
 from cvd_core.engine.sd15.pipeline import CollaborativePipeline

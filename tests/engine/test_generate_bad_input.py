@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from cvd_core.cli import main
-from cvd_core.engine.models import ModelPaths
+from cvd_core.engine.model_paths import ModelPaths
 from cvd_core.geometry.formats import read_cameras, write_cameras
 from cvd_core.geometry.rigs import make_rig
 from cvd_core.geometry.trajectories import resample

@@ -114,11 +114,11 @@ def test_folder_variants(models: ModelFiles, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("motion", r"v3_sd15_mm\.ckpt is not .* AnimateDiff motion module \(v3\).*--motion"),
-        ("camera", r"CameraCtrl\.ckpt is not .* CameraCtrl checkpoint.*--camera"),
-        ("sync", r"CVD\.ckpt is not .* CVD sync module.*--sync"),
-        ("lora_kohya", r"lora_kohya\.safetensors is not .* LoRA in kohya format.*--lora"),
-        ("adapter", r"v3_sd15_adapter\.ckpt is not .* AnimateDiff adapter LoRA.*--lora"),
+        ("motion", r"v3_sd15_mm\.ckpt is not .* AnimateDiff motion module \(v3\).*`motion`"),
+        ("camera", r"CameraCtrl\.ckpt is not .* CameraCtrl checkpoint.*`camera`"),
+        ("sync", r"CVD\.ckpt is not .* CVD sync module.*`sync`"),
+        ("lora_kohya", r"lora_kohya\.safetensors is not .* LoRA in kohya format.*`loras`"),
+        ("adapter", r"v3_sd15_adapter\.ckpt is not .* AnimateDiff adapter LoRA.*`loras`"),
         ("base_file", r"base\.safetensors is a single file.*unet/config\.json.*tokenizer/"),
     ],
 )

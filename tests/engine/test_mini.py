@@ -11,7 +11,7 @@ import torch
 
 import cvd_core
 from cvd_core.cli import main
-from cvd_core.engine.models import ModelPaths
+from cvd_core.engine.model_paths import ModelPaths
 from cvd_core.engine.sd15 import assemble as sd15
 from cvd_core.geometry.rigs import make_rig
 from cvd_core.runs import mini

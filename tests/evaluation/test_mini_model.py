@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.consistency import Row, Task, Trajectories, Variant, measure, videos_of
-from cvd_core.engine.models import ModelPaths
+from cvd_core.engine.model_paths import ModelPaths
 from cvd_core.engine.sd15 import assemble as sd15
 from cvd_core.engine.sd15.pipeline import CollaborativePipeline
 from cvd_core.evaluation.truck_test import truck_test

@@ -14,8 +14,8 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
-from benchmarks.measure import in_fresh_process
-from cvd_core.engine.models import MODEL_FILES
+from benchmarks.harness import in_fresh_process
+from cvd_core.engine.model_paths import MODEL_FILES
 from cvd_core.training.config import PACKAGED
 from tests import formula
 from tests.training.clip_folders import write_clip_folders

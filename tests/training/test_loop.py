@@ -126,7 +126,7 @@ def test_missing_tensorboard_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_existing_checkpoints_are_not_overwritten_and_must_fit(tmp_path: Path) -> None:
     train_stage(new_line(), CONFIG, tmp_path, stop_after=1)
-    with pytest.raises(ValueError, match="--resume"):
+    with pytest.raises(ValueError, match="`resume`"):
         train_stage(new_line(), CONFIG, tmp_path)
     other = new_line()
     other.frozen.requires_grad_(True)

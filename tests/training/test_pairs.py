@@ -12,8 +12,8 @@ from cvd_core.geometry.epipolar import pair_geometry
 from cvd_core.scenes.paths import camera_paths
 from cvd_core.scenes.render import project
 from cvd_core.training.config import DataConfig
+from cvd_core.training.data.clip_pairs import fold, random_homographies, unfold, warp
 from cvd_core.training.data.clips import procedural_pair
-from cvd_core.training.data.pairs import fold, random_homographies, unfold, warp
 
 DATA = DataConfig(size=48, frames=5, dynamic=0.5)
 

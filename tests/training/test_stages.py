@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from cvd_core import training
-from cvd_core.engine.models import ModelPaths
+from cvd_core.engine.model_paths import ModelPaths
 from cvd_core.engine.sd15 import assemble as sd15
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.geometry.epipolar import pair_geometry

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from cvd_core.camera_control.checkpoint import load_camera_control
-from cvd_core.engine.models import ModelPaths
+from cvd_core.engine.model_paths import ModelPaths
 from cvd_core.engine.placement import Placement
 from cvd_core.engine.sd15.folder import COMPONENTS, weights_files
 from cvd_core.engine.sd15.loading import load_base

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from cvd_core.engine.pictures import decode_frames
+from cvd_core.engine.decoding import decode_frames
 from cvd_core.engine.placement import Placement
 from cvd_core.engine.sd15.denoise import denoise
 from cvd_core.engine.sd15.loading import BaseModel

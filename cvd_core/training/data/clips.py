@@ -13,7 +13,7 @@ from cvd_core.scenes.paths import camera_paths, random_amounts
 from cvd_core.scenes.render import render
 from cvd_core.scenes.world import random_prompt, random_scene
 from cvd_core.training.config import DataConfig
-from cvd_core.training.data.pairs import fold, random_homographies, unfold, warp
+from cvd_core.training.data.clip_pairs import fold, random_homographies, unfold, warp
 
 HANDHELD = 0.25
 """Camera motion in the videos without cameras, relative to that of the others."""

@@ -3,7 +3,7 @@
 The network is AnimateDiff's with CameraCtrl and CVD's modules, at Stable Diffusion 1.5's widths or the reduced ones of
 the tests, with random weights in float32: only its speed is of interest. 16 frames, classifier-free guidance.
 
-    python -m benchmarks.sampling --size full --resolution 256 --json sampling.json
+    python -m benchmarks.network_call --size full --resolution 256 --json network_call.json
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from benchmarks.measure import Clock, arguments, machine, print_table, write_report
+from benchmarks.harness import Clock, arguments, machine, print_table, write_report
 from cvd_core.camera_control.injection import CameraMerges
 from cvd_core.camera_control.pose_encoder import PoseEncoder
 from cvd_core.engine.sd15.motion import build_motion_unet
@@ -143,7 +143,7 @@ def main() -> None:
     ratio = seconds[SYNC] / seconds[MOTION]
     print(f"sync modules / motion modules: {ratio:.2f}")
     settings = {name: getattr(options, name) for name in ("size", "views", "resolution")}
-    write_report(options.json, "sampling", about, {**settings, "seconds": seconds, "sync / motion": ratio})
+    write_report(options.json, "network_call", about, {**settings, "seconds": seconds, "sync / motion": ratio})
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from cvd_core.engine.models import MODEL_FILES, ModelPaths
+from cvd_core.engine.model_paths import MODEL_FILES, ModelPaths
 from cvd_core.runs import mini
 
 
