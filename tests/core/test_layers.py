@@ -24,7 +24,7 @@ LAYERS = (
     ("sync", "camera_control", "motion", "syncam", "cami2v"),
     ("scenes",),
     ("networks", "video", "geometry", "weights"),
-    ("files", "fields"),
+    ("files", "fields", "memory"),
 )
 """Rooms of cvd_core from the top down; rooms of one layer may use each other."""
 HEIGHT = {room: -layer for layer, rooms in enumerate(LAYERS) for room in rooms}
