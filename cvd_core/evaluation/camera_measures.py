@@ -34,7 +34,7 @@ def measure_paths(footage: Footage, results: Results, trials: int, seed: int) ->
         results.notes.append(f"{PATHS}: left out, {missing_extra('pycolmap')}")
         return
     if frames < sfm.FEWEST_FRAMES:
-        results.notes.append(f"{PATHS}: left out, {frames} frames; it takes {sfm.FEWEST_FRAMES} or more.")
+        results.notes.append(f"{PATHS}: left out, {frames} frames; at least {sfm.FEWEST_FRAMES} are needed.")
         return
     errors, lines = [], {}
     for view, name in enumerate(footage.cameras.names):

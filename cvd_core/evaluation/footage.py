@@ -182,7 +182,7 @@ def _check_alike(files: Sequence[Path], videos: Sequence[Tensor], frames: int) -
         if video.shape != expected:
             raise ValueError(
                 f"{file} has {size(video)} pixels; expected {frames} frames of {expected[2]} x {expected[1]} as in "
-                f"{files[0].name}: all videos must be alike"
+                f"{files[0].name}: all videos must have one length and size"
             )
 
 

@@ -190,7 +190,7 @@ def _features(footage: Footage, options: Options, results: Results) -> None:
     real = read_reference(files, footage.cameras.frames)
     count = f"{len(footage.videos)} videos against {len(real)}"
     results.notes.append(
-        f"{FEATURES}: {count}. FID and FVD of few samples are far too high; compare equal numbers only."
+        f"{FEATURES}: {count}. FID and FVD of few samples are far too high; compare sets of equal size only."
     )
     if inception:
         made, given = (networks.inception_features(inception, videos) for videos in (footage.videos, real))

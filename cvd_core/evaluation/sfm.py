@@ -86,7 +86,7 @@ def estimate_path(video: Tensor, intrinsics: Tensor, trials: int = TRIALS, seed:
     if intrinsics.shape != (frames, 4):
         raise ValueError(f"intrinsics have shape {tuple(intrinsics.shape)}; expected {(frames, 4)}")
     if frames < FEWEST_FRAMES or trials < 1:
-        raise ValueError(f"{frames} frames, {trials} trials; a path takes {FEWEST_FRAMES} frames or more and a trial")
+        raise ValueError(f"{frames} frames, {trials} trials; expected at least {FEWEST_FRAMES} frames and 1 trial")
     pixels = intrinsics * torch.tensor([width, height, width, height], dtype=torch.float64)
     names = [f"{frame:04d}.png" for frame in range(frames)]
     with tempfile.TemporaryDirectory(prefix="cvd-sfm-") as temporary:

@@ -9,16 +9,16 @@ from torch import Tensor
 
 DEFAULT_BYTES = 1 << 30
 PART_OF_FREE = 8
-"""A run on a device may fill this part of the memory that the loaded models leave free."""
+"""On a device with memory of its own a run may fill one part in this many of what its models leave free."""
 _MOST_REMEMBERED = 4096
 
 
 class BiasCache:
     """Keeps tensors that are never written to again, so that it does not matter who else holds them.
 
-    A tensor for which there is no room takes the place of others only if none of those was used since it was last asked
-    for. A network call asks for its pairs in turn, attention after attention: where they do not all fit, throwing out
-    the least recently used would lose each of them right before its next use, while so the first ones stay for the
+    A tensor for which there is no room replaces others only if none of those has been used since it was last asked for.
+    A network call asks for its pairs in turn, attention after attention. If they do not all fit, evicting the least
+    recently used would lose each of them right before its next use; under this rule the first ones stay for the whole
     call, and those of the next matching replace them at their second use.
 
     Args:
@@ -57,15 +57,15 @@ class BiasCache:
         return self._kept.get(key)
 
     def _make_room(self, nbytes: int, asked_before: int) -> bool:
-        """Whether ``nbytes`` fit, after those entries that may be thrown out for them have been, or none."""
-        excess, replaced = self.size + nbytes - self.limit, []
+        """Whether ``nbytes`` fit. Evicts as many entries as that takes, and none if it cannot be done."""
+        excess, evicted = self.size + nbytes - self.limit, []
         for key, tensor in self._kept.items():
             if excess <= 0 or self._asked.get(key, -1) > asked_before:
                 break
-            replaced.append(key)
+            evicted.append(key)
             excess -= tensor.nbytes
         if excess > 0:
             return False
-        for key in replaced:
+        for key in evicted:
             self.size -= self._kept.pop(key).nbytes
         return True

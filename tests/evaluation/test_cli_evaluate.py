@@ -176,7 +176,7 @@ def test_numbers_that_do_not_match(run_folder: Path, tmp_path: Path, capsys: pyt
     two = write_cameras(paths(AMOUNTS[:2], frames=9), tmp_path / "two.npz")[0]
     assert "3 videos" in refused([run_folder, "--cameras", two], capsys)
     write_video(torch.zeros(4, 64, 64, 3, dtype=torch.uint8), run_folder / "left.mp4")
-    assert "all videos must be alike" in refused([run_folder], capsys)
+    assert "all videos must have one length and size" in refused([run_folder], capsys)
 
 
 @pytest.mark.parametrize(
