@@ -124,15 +124,18 @@ _JSON_NAMES = {list: "array", str: "string", int: "number", float: "number", boo
 
 
 def _move(temporary: Path, target: Path, overwrite: bool) -> None:
-    """Rename, or fail with an OSError if the target is there and must not be overwritten."""
+    """Rename, or fail with a FileExistsError if the target is there and must not be overwritten."""
     if not overwrite:
         try:
-            os.link(temporary, target)  # fails if the target exists, which renaming does not
-            return
+            try:
+                os.link(temporary, target)  # fails if the target exists, which renaming does not
+                return
+            except FileExistsError:
+                raise
+            except OSError:  # a file system without links: claim the name, then replace what was claimed
+                os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
         except FileExistsError as error:
             raise FileExistsError(errno.EEXIST, "it already exists") from error
-        except OSError:  # a file system without links: claim the name, then replace what was claimed
-            os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
     temporary.replace(target)
 
 

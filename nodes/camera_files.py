@@ -27,8 +27,9 @@ class LoadCameraPoses(io.ComfyNode):
             node_id="CVD_LoadCameraPoses",
             display_name="Load Camera Poses",
             category="CVD/cameras",
-            description="Reads camera files: RealEstate10K / CameraCtrl text, nerfstudio transforms.json, ReCamMaster "
-            f"JSON, COLMAP text models, NumPy. The cameras are brought to one convention. {CONVENTION}",
+            description="Reads camera files: RealEstate10K / CameraCtrl text, nerfstudio and instant-ngp JSON, "
+            "ReCamMaster and MotionCtrl JSON, COLMAP text models, LLFF, TUM, NumPy (also of VGGT and MegaSaM). The "
+            f"cameras are brought to one convention. {CONVENTION}",
             inputs=[
                 io.String.Input(
                     "files",
@@ -43,7 +44,7 @@ class LoadCameraPoses(io.ComfyNode):
                     "format",
                     options=[AUTO, *FORMATS],
                     default=AUTO,
-                    tooltip="Format of the files; auto tells it by ending and content.",
+                    tooltip="Format of the files; auto infers it from extension and content.",
                 ),
                 io.Int.Input(
                     "frames",
@@ -64,8 +65,8 @@ class LoadCameraPoses(io.ComfyNode):
                 io.String.Input(
                     "intrinsics",
                     default="",
-                    tooltip="Only for files without any (ReCamMaster, .npy): fx, fy, cx, cy, with fx and cx divided "
-                    "by the image width, fy and cy by the height. Otherwise leave it empty.",
+                    tooltip="Only for files without any (ReCamMaster, MotionCtrl, TUM, .npy): fx, fy, cx, cy, with fx "
+                    "and cx divided by the image width, fy and cy by the height. Otherwise leave it empty.",
                 ),
             ],
             outputs=[CamerasType.Output("cameras", display_name="cameras", tooltip="All views of all files.")],

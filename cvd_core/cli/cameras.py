@@ -33,6 +33,8 @@ _PER_LINE = 8
 _MOST_CELLS = 512
 """Frames whose baselines are listed; of longer clips, frames in even steps."""
 _MOST_NAMES = 12
+_MOST_ROWS = 128
+"""Views that are described one by one."""
 _SQUARE = 1e-3
 """Pixels whose sides differ by less than this fraction are called square."""
 
@@ -221,8 +223,10 @@ def describe(cameras: Cameras) -> str:
     """Several lines of text: size, lenses and motion of every view, first poses and baselines between views."""
     rows = [
         ("view", "focal x, y", "field of view", "path", "extent", "rotation"),
-        *(_view_row(cameras.select([v])) for v in range(cameras.views)),
+        *(_view_row(cameras.select([v])) for v in range(min(cameras.views, _MOST_ROWS))),
     ]
+    if cameras.views > _MOST_ROWS:
+        rows.append((f"and {cameras.views - _MOST_ROWS} more", "", "", "", "", ""))
     lines = [
         f"{_size(cameras)}; extent of the whole rig {cameras.extent():.4g} units",
         "",

@@ -20,8 +20,8 @@ ROTATION_TOLERANCE = 1e-3
 
 MOST_CAMERAS = 200_000
 """Most cameras in one rig (views times frames); more is a mistake in the input, and would only fill the memory."""
-_EXACT = 8192
-"""Up to this many candidates :meth:`Cameras.extent` compares every pair."""
+_FEW, _EXACT = 1024, 8192
+"""Among more points than the first, :meth:`Cameras.extent` looks for candidates; up to the second, it compares all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,8 +63,13 @@ class Cameras:
         names = tuple(self.names) or tuple(f"view{i}" for i in range(len(c2w)))
         if len(names) != len(c2w):
             raise ValueError(f"{len(names)} view names for {len(c2w)} views; give one name per view")
+        for name in names:
+            try:
+                name.encode()
+            except (AttributeError, UnicodeEncodeError) as error:
+                raise ValueError(f"the view name {name!r} is not text that can be written; rename the view") from error
         aspects = tuple(self.aspects) or (None,) * len(c2w)
-        if len(aspects) != len(c2w) or any(a is not None and not 0 < a < math.inf for a in aspects):
+        if len(aspects) != len(c2w) or not all(map(_is_aspect, aspects)):
             raise ValueError(
                 f"image aspects are {aspects}; expected width / height, or None, for each of {len(c2w)} views"
             )
@@ -106,12 +111,12 @@ class Cameras:
         about equally far out: then to within the spacing of neighbours on the path.
         """
         points = self.centers.reshape(-1, 3)
-        if len(points) > _EXACT:
+        if len(points) > _FEW:
             points = _outermost(points)
         # Not through a matrix product: far from the origin it would lose the small differences.
         return max(
             float(torch.cdist(part, points, compute_mode="donot_use_mm_for_euclid_dist").max())
-            for part in points.split(1024)
+            for part in points.split(_FEW)
         )
 
     def K(self, width: int, height: int) -> Tensor:
@@ -136,7 +141,7 @@ class Cameras:
         ratio = source / (width / height)  # > 1: the source is wider than the target
         sx, sy = ratio.clamp(min=1), (1 / ratio).clamp(min=1)
         cropped = torch.stack([fx * sx, fy * sy, 0.5 + (cx - 0.5) * sx, 0.5 + (cy - 0.5) * sy], -1)
-        aspects = tuple(None if a is None else width / height for a in self.aspects)
+        aspects = tuple(a and width / height for a in self.aspects)
         return replace(self, intrinsics=cropped, aspects=aspects)
 
     def relative_to_first(self) -> Cameras:
@@ -235,6 +240,10 @@ def first_fault(c2w: Tensor, intrinsics: Tensor) -> tuple[int, int, str] | None:
             view, frame = (~ok).nonzero()[0].tolist()
             return view, frame, problem
     return None
+
+
+def _is_aspect(value: object) -> bool:
+    return value is None or (isinstance(value, float) and 0 < value < math.inf)
 
 
 def _outermost(points: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from typing import TypeVar
 import numpy as np
 
 from cvd_core.geometry import moves
-from cvd_core.geometry.cameras import Cameras
+from cvd_core.geometry.cameras import Cameras, check_count
 from cvd_core.geometry.interpolation import Array, CameraPath, Easing, clip_times
 from cvd_core.geometry.moves import DEFAULT_FOCAL, FORWARD, RIGHT, Motion, Parameter
 from cvd_core.geometry.validation import count, number, pick
@@ -65,7 +65,8 @@ def make_rig(
     """
     rig = pick("rig", name, RIGS)
     moves.check_names("rig", name, rig.parameters, parameters)
-    motions = rig.build(views=count("views", views), frames=frames, easing=easing, **parameters)
+    check_count(count("views", views), count("frames", frames))
+    motions = rig.build(views=views, frames=frames, easing=easing, **parameters)
     return Cameras.concatenate([motion.cameras(focal, aspect) for motion in motions])
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from scipy.spatial.transform import Rotation
 
-from cvd_core.geometry.cameras import Cameras
+from cvd_core.geometry.cameras import Cameras, check_count
 from cvd_core.geometry.interpolation import Array, CameraPath, Easing, clip_times, easing_curve
 from cvd_core.geometry.moves import DEFAULT_FOCAL, DOWN, RIGHT, square_pixels
 from cvd_core.geometry.validation import count, number
@@ -98,6 +98,7 @@ def from_keyframes(
     times = [key.time for key in keyframes if key.time is not None]
     if 0 < len(times) < len(keyframes):
         raise ValueError(f"{len(times)} of {len(keyframes)} keyframes have a time; give one to all of them or to none")
+    check_count(1, count("frames", frames))
     intrinsics = square_pixels(np.array([key.focal for key in keyframes], np.float64), aspect)
     path = CameraPath([key.pose() for key in keyframes], intrinsics, times or None)
 
@@ -151,10 +152,11 @@ def resample(cameras: Cameras, frames: int) -> Cameras:
     ``frames`` frames are returned as they are.
 
     Raises:
-        ValueError: fewer than one frame.
+        ValueError: fewer than one frame, or more cameras than :func:`~cvd_core.geometry.cameras.check_count` allows.
     """
     if count("frames", frames) == cameras.frames:
         return cameras
+    check_count(cameras.views, frames)
     c2w = torch.empty(cameras.views, frames, 4, 4, dtype=torch.float64)
     intrinsics = torch.empty(cameras.views, frames, 4, dtype=torch.float64)
     for view in range(cameras.views):

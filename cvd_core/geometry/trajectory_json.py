@@ -32,7 +32,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from cvd_core.geometry.cameras import Cameras
+from cvd_core.geometry.cameras import Cameras, check_count
 from cvd_core.geometry.interpolation import EASINGS
 from cvd_core.geometry.moves import DEFAULT_FOCAL, MOVES, Move, combine, make_move
 from cvd_core.geometry.rigs import RIGS, Rig, make_rig
@@ -190,7 +190,7 @@ def build_trajectories(document: Json, *, views: int, frames: int, width: int, h
         ValueError: a number of views that does not fit, or a rig, move or path that cannot be made; the message names
             the place.
     """
-    count("frames", frames)
+    check_count(max(views, len(document.get("views", ()))), count("frames", frames))
     aspect = count("width", width) / count("height", height)
     if "rig" in document:
         if views < 1:

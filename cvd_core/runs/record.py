@@ -149,6 +149,7 @@ class RunRecord:
                 "names": cameras.names,
                 "c2w": cameras.c2w.tolist(),
                 "intrinsics": cameras.intrinsics.tolist(),
+                **({"aspects": cameras.aspects} if any(cameras.aspects) else {}),
             },
         }
         text = json.dumps(values, indent=1, ensure_ascii=False)
@@ -175,6 +176,7 @@ class RunRecord:
                     torch.tensor(cameras["c2w"], dtype=torch.float64),
                     torch.tensor(cameras["intrinsics"], dtype=torch.float64),
                     tuple(cameras["names"]),
+                    aspects=tuple(cameras.get("aspects", ())),
                 ),
                 source=cameras["source"],
                 models=tuple(_model(model) for model in values["models"]),

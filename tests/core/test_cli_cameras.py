@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import re
+import resource
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,7 @@ from cvd_core.cli.cameras import add_parser, describe
 from cvd_core.drawing.camera_plot import draw_cameras, save_plot
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.geometry.formats import read_cameras, write_cameras
+from cvd_core.geometry.trajectories import resample
 
 POSES = Path(__file__).parents[1] / "data" / "poses"
 FILES = [str(POSES / name) for name in ("0bf152ef84195293.txt", "2f25826f0d0ef09a.txt")]
@@ -84,12 +88,62 @@ def test_convert_says_how_to_read_a_file_without_intrinsics_back(
 def test_convert_passes_mistakes_on(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"rig\.json.*give the width and height"):
         cvd("cameras", "convert", *FILES, tmp_path / "rig.json")
-    write_cameras(fork(), tmp_path / "short.npz")
-    with pytest.raises(ValueError, match="different numbers of frames"):
-        cvd("cameras", "convert", FILES[0], tmp_path / "short.npz", tmp_path / "out.npz")
     with pytest.raises(SystemExit):
         cvd("cameras", "convert", FILES[0], tmp_path / "out.npz", "--to", "fbx")
     assert not (tmp_path / "out.npz").exists()
+
+
+def test_convert_never_overwrites_unasked(tmp_path: Path) -> None:
+    left, right = (Path(shutil.copy(file, tmp_path)) for file in FILES)
+    before = right.read_bytes()
+    with pytest.raises(ValueError, match=rf"{right.name} already exists.*--overwrite"):
+        cvd("cameras", "convert", left, right)
+    assert right.read_bytes() == before
+    cvd("cameras", "convert", left, right, "--overwrite")
+    torch.testing.assert_close(read_cameras(right).c2w, read_cameras(left).c2w)
+
+
+def test_clips_of_different_length_are_resampled(tmp_path: Path) -> None:
+    write_cameras(fork(), tmp_path / "short.npz")
+    with pytest.raises(ValueError, match=r"short\.npz: 5\); --frames 16 resamples"):
+        cvd("cameras", "convert", FILES[0], tmp_path / "short.npz", tmp_path / "out.npz")
+    cvd("cameras", "convert", FILES[0], tmp_path / "short.npz", tmp_path / "out.npz", "--frames", 9)
+    rig = read_cameras(tmp_path / "out.npz")
+    assert (rig.views, rig.frames) == (3, 9)
+    assert torch.equal(rig.c2w[0], resample(read_cameras(FILES[0]), 9).c2w[0])
+    with pytest.raises(ValueError, match=r"100,000,000 frames.*200,000 at most"):
+        cvd("cameras", "info", FILES[0], "--frames", 10**8)
+
+
+def test_a_pattern_and_a_folder_are_expanded(tmp_path: Path) -> None:
+    for number in (10, 9):
+        shutil.copy(FILES[0], tmp_path / f"clip{number}.txt")
+    for given in (tmp_path / "clip*.txt", tmp_path):
+        cvd("cameras", "convert", given, tmp_path / "out.npz", "--overwrite")
+        assert read_cameras(tmp_path / "out.npz").names == ("clip9", "clip10")
+        (tmp_path / "out.npz").unlink()
+    with pytest.raises(ValueError, match=r"nothing matches .*\*\.json"):
+        cvd("cameras", "info", tmp_path / "*.json")
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_words_come_in_any_order(place: int) -> None:
+    words = ["cameras", "plot", *FILES, "out.png"]
+    words.insert(2 + place, "--relative")
+    parser = argparse.ArgumentParser(prog="cvd")
+    add_parser(parser.add_subparsers(required=True))
+    args = parser.parse_args(words)
+    assert args.relative
+    assert [str(path) for path in args.inputs] == FILES
+    assert str(args.output) == "out.png"
+
+
+def test_convert_says_what_the_format_does_not_hold(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = Path(FILES[0]).read_text().splitlines()
+    rows = [f"{33366 * i} {line.split(' ', 1)[1]}" for i, line in enumerate(lines[1:])]
+    (tmp_path / "timed.txt").write_text("\n".join(["https://example.org", *rows]))
+    cvd("cameras", "convert", tmp_path / "timed.txt", tmp_path / "model", "--width", 1280, "--height", 720)
+    assert "does not hold the time stamps, addresses of the clips" in capsys.readouterr().out
 
 
 # ---- info -----------------------------------------------------------------------------------------------------------
@@ -190,6 +244,20 @@ def test_plot_takes_names_literally() -> None:
     figure.draw_without_rendering()
     texts = [text.get_text() for text in figure.legends[0].get_texts()]
     assert texts == [r" _left \$\oops", r" a_b\$", "first pose", "last pose"]
+
+
+def test_many_views_and_long_clips_are_measured_in_bounded_memory() -> None:
+    c2w = torch.eye(4, dtype=torch.float64).repeat(2, 9_000, 1, 1)
+    c2w[..., 0, 3] = torch.arange(9_000) * 1e-3
+    c2w[1, :, 1, 3] = 0.5
+    lens = torch.tensor([0.5, 0.5, 0.5, 0.5], dtype=torch.float64).repeat(2, 9_000, 1)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    text = describe(Cameras(c2w, lens))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500 * 1024  # KiB; all pairs take 2.4 GiB
+    assert f"extent of the whole rig {math.hypot(8.999, 0.5):.4g} units" in text
+    assert "every 18 frames" in text
+    views = Cameras(c2w[0, :600, None], lens[0, :600, None])
+    assert re.search(r"frame 0 +0\.00(1|09999)$", describe(views), re.MULTILINE)
 
 
 def test_plot_refuses_other_kinds_of_files(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ __all__ = [
     "FORMATS",
     "WRITABLE",
     "CameraFormat",
+    "Convention",
     "Recording",
     "cameras_to_rows",
     "detect_format",

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from cvd_core.geometry.cameras import Cameras
 from cvd_core.geometry.formats import read_cameras
 from cvd_core.training.data.clips import ClipPair, deformed_pair, folded_pair
 from cvd_core.training.data.decode import VIDEO_SUFFIXES, Frames, PictureFolder, VideoFile, fit
@@ -101,7 +101,8 @@ class RealEstate10KPairs(FolderPairs):
                 f"{source.path} has {len(source)} frames, {clip.name} {cameras.frames} poses; expected one each"
             )
         indices = self._cut(source, 2 * self.frames - 1, rng)
-        path = Cameras(cameras.c2w[:, indices], cameras.intrinsics[:, indices]).crop_to(self.width, self.height)
+        path = replace(cameras, c2w=cameras.c2w[:, indices], intrinsics=cameras.intrinsics[:, indices])
+        path = path.crop_to(self.width, self.height)
         return folded_pair(self._read(source, indices), path, prompt)
 
 
