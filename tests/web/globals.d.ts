@@ -24,6 +24,7 @@ interface Document {
 interface Window {
   app: any;
   LiteGraph: any;
+  __COMFYUI_FRONTEND_VERSION__?: string;
   /** Of the test page, which plays the host. */
   editor: Editor;
   commands: typeof import('../../web/js/editor/session/commands.js');

@@ -21,7 +21,8 @@ import { findPicture } from './editor/linked_picture.js';
 
 const NODE = 'CVD_CameraTrajectoryBuilder';
 const SIZE = [500, 900];
-const LEAST_HEIGHT = 600;
+const LEAST_WIDTH = 400;
+const LEAST_HEIGHT = 640;
 /** @type {(keyof Settings)[]} */
 const SETTINGS = ['views', 'frames', 'width', 'height'];
 
@@ -41,10 +42,20 @@ function chain(owner, name, after) {
   };
 }
 
-/** Out of sight on every front end: some read the widget's own field, Nodes 2.0 of others its options. */
+/** Whether Nodes 2.0 shows elements of extensions: up to 1.28 it does not (1.30 does). */
+function showsElements() {
+  const [major, minor] = String(window.__COMFYUI_FRONTEND_VERSION__ ?? '')
+    .split('.')
+    .map(Number);
+  return !(major === 1 && minor < 30);
+}
+
+/**
+ * Out of sight where the editor is in sight: some front ends read the widget's own field, Nodes 2.0 of others its options.
+ */
 function hide(/** @type {Widget} */ widget) {
   widget.hidden = true;
-  (widget.options ??= {}).hidden = true;
+  if (showsElements()) (widget.options ??= {}).hidden = true;
   widget.computeSize = () => [0, -4]; // early layouts give hidden widgets room, and a gap of four
 }
 
@@ -88,8 +99,7 @@ class EditorInNode {
   #addWidgets() {
     const { node } = this;
     hide(this.text);
-    // Early front ends with Nodes 2.0 (1.27) show no element of ours in a node, but do show what is hidden: there the
-    // text stays in sight and this button opens the editor.
+    // Where Nodes 2.0 shows no element of ours, the text stays in sight and this button opens the editor.
     const open = () => this.#editor?.toggleWindow();
     const opener = node.addWidget('button', 'edit camera paths', null, open, { serialize: false });
     opener.serialize = false;
@@ -183,7 +193,7 @@ class EditorInNode {
     this.#sync();
     const { node } = this;
     const least = node.computeSize(); // a graph saved before there was an editor has a smaller node
-    node.setSize([Math.max(node.size[0], least[0]), Math.max(node.size[1], least[1])]);
+    node.setSize([Math.max(node.size[0], least[0], LEAST_WIDTH), Math.max(node.size[1], least[1])]);
   }
 }
 

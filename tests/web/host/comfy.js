@@ -1,8 +1,9 @@
 /**
  * A real ComfyUI server with this pack on a free port, for the tests of the widget in its front end.
  *
- * Found at `COMFYUI_PATH` or `~/comfy/ComfyUI`, run with `COMFYUI_PYTHON` or the virtual environment beside it;
- * `COMFYUI_FRONT_END` names the folder of another front end (what `--front-end-root` takes).
+ * Found at `COMFYUI_PATH` or `~/comfy/ComfyUI`, run with `COMFYUI_PYTHON` or the virtual environment beside it.
+ * `COMFYUI_FRONT_ENDS` names the folders of other front ends (what `--front-end-root` takes), separated by colons; the
+ * first of them serves the tests that run on one.
  */
 
 import { spawn } from 'node:child_process';
@@ -36,8 +37,15 @@ function freePort() {
   });
 }
 
-/** @returns {Promise<{url: string, base: string, log: () => string, stop: () => Promise<void>}>} */
-export async function startHost() {
+/** Folders of front ends to test on; an empty one is the host's own. */
+export const frontEnds = (process.env.COMFYUI_FRONT_ENDS ?? '').split(':');
+
+/**
+ * @typedef {{url: string, base: string, log: () => string, stop: () => Promise<void>}} Host
+ */
+
+/** @param {string} [frontEnd]  its folder @returns {Promise<Host>} */
+export async function startHost(frontEnd = frontEnds[0]) {
   const base = mkdtempSync(join(tmpdir(), 'comfyui-editor-'));
   mkdirSync(join(base, 'custom_nodes'));
   symlinkSync(PACK, join(base, 'custom_nodes', 'collaborative-video-diffusion'));
@@ -45,7 +53,6 @@ export async function startHost() {
   const url = `http://127.0.0.1:${port}`;
   const log = join(base, 'log.txt');
   const out = openSync(log, 'w');
-  const frontEnd = process.env.COMFYUI_FRONT_END;
   const child = spawn(
     python,
     [

@@ -10,7 +10,7 @@ import { BUILDER, openFrontEnd, posesOf } from './graph.js';
 
 const PICTURE = fileURLToPath(new URL('../../../docs/cameras.png', import.meta.url));
 
-/** @type {Awaited<ReturnType<typeof startHost>>} */
+/** @type {import('./comfy.js').Host} */
 let host;
 const skipped = Boolean(whyNoBrowser || whyNoHost());
 if (!skipped) {

@@ -71,6 +71,14 @@ describe('what becomes of files', () => {
     expect(some(document.views)[0]).toEqual({ name: 'shot', focal: 0.675, keyframes: [{ position: [0, 0, 0] }] });
   });
 
+  test.each([
+    ['0bf152ef84195293.txt', '0bf152ef84195293'],
+    ['camera_trajectory_of_the_garden_take_03.txt', 'garden_take_03'],
+    ['0123456789abcdef0123456789abcdef.txt', '0123456789abcdef'],
+  ])('the view of %s is called %s', (file, name) => {
+    expect(imported(ROW, file).document.views?.[0].name).toBe(name);
+  });
+
   test('a principal point off the middle is mentioned', () => {
     expect(imported(ROW.replace('0.5 0.5 0 0', '0.47 0.5 0 0')).notes).toEqual([
       expect.stringContaining('"shot" is up to 3 % off the middle'),

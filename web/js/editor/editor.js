@@ -18,12 +18,14 @@ import { Toolbar } from './toolbar.js';
 const TOAST_TIME = 3500;
 const MOST_PICTURE_PIXELS = 640;
 
-/** The style sheet, once for all editors. */
-function addStyle() {
+/** The style sheet, once for all editors. @returns {HTMLLinkElement} */
+function styleSheet() {
   const href = new URL('./editor.css', import.meta.url).href;
-  if ([...document.styleSheets].some((sheet) => sheet.href === href)) return;
-  if (document.head.querySelector(`link[href="${CSS.escape(href)}"]`)) return;
-  document.head.append(h('link', { rel: 'stylesheet', href }));
+  const there = document.head.querySelector(`link[href="${CSS.escape(href)}"]`);
+  if (there instanceof HTMLLinkElement) return there;
+  const link = h('link', { rel: 'stylesheet', href });
+  document.head.append(link);
+  return link;
 }
 
 /** A copy no larger than a lens needs: hundreds of pieces of it are drawn per frame. */
@@ -52,13 +54,17 @@ export class TrajectoryEditor {
    * @param {import('./session/session.js').Owner} owner  of the text and the settings
    */
   constructor(parent, owner) {
-    addStyle();
     this.parent = parent;
     const signal = this.#gone.signal;
     this.root = h('div', { class: 'cvd-editor', 'data-capture-wheel': 'true' });
     this.root.editor = this; // for other extensions; a property of the widget would end up in the host's proxies
     this.session = new EditSession({
       ...owner,
+      changed: (text, views, done) => {
+        owner.changed(text, views, done);
+        if (done) this.#keepInSight();
+      },
+      replaced: () => this.fit(),
       redraw: () => this.loop?.invalidate(),
       notify: (message) => this.toast(message),
       hasFocus: () => this.root.contains(document.activeElement),
@@ -71,10 +77,10 @@ export class TrajectoryEditor {
         this.loop.playing = on;
       },
     });
-    this.toolbar = new Toolbar(this);
+    this.toolbar = new Toolbar(this, signal);
     this.panel = new Panel(this, signal);
-    // The last two are shown where there is room.
-    this.panes = ['free', 'plan', 'side', 'lens', 'front', 'lenses'].map(
+    // The first is the large one; the last is shown where there is room.
+    this.panes = ['free', 'plan', 'side', 'lens', 'lenses'].map(
       (kind) => new Pane(this.session, kind, { signal, maximise: (pane) => this.maximise(pane) }),
     );
     this.grid = h('div', { class: 'cvd-panes' }, ...this.panes.map((pane) => pane.element));
@@ -98,10 +104,12 @@ export class TrajectoryEditor {
     this.loop = new FrameLoop(this.root, (now, asked) => {
       if (this.timeline.advance(now) || asked) this.draw();
     });
-    this.#stopTheme = watchTheme(() => {
+    const readAgain = () => {
       this.theme = null;
       this.loop.invalidate();
-    });
+    };
+    this.#stopTheme = watchTheme(readAgain);
+    styleSheet().addEventListener('load', readAgain, { signal });
     attachKeyboard(this);
     attachFiles(this);
     this.root.addEventListener('click', (/** @type {MouseEvent} */ event) => {
@@ -147,7 +155,7 @@ export class TrajectoryEditor {
     const alone = !this.grid.classList.contains('cvd-single');
     this.grid.classList.toggle('cvd-single', alone);
     for (const other of this.panes) other.element.hidden = alone && other !== pane;
-    for (const other of this.panes) other.fit();
+    this.fit();
   }
 
   get fillsWindow() {
@@ -188,7 +196,17 @@ export class TrajectoryEditor {
 
   #refit() {
     this.menu.close();
-    for (const pane of this.panes) pane.fit();
+    this.fit();
+  }
+
+  /** Show everything in every pane. */
+  fit() {
+    for (const pane of this.panes ?? []) pane.fit();
+  }
+
+  #keepInSight() {
+    this.session.build();
+    for (const pane of this.panes ?? []) pane.keepInSight();
   }
 
   /** A word to the user that goes away by itself. @param {string} message */

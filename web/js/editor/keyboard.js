@@ -23,12 +23,13 @@ export function attachKeyboard(editor) {
     v: () => session.setTool('select'),
     d: () => session.setTool(session.tool === 'draw' ? 'select' : 'draw'),
     k: () => session.run(commands.addKeyframe, session.selection.view, session.frame),
-    f: () => editor.panes.forEach((pane) => pane.fit()),
+    f: () => editor.fit(),
+    g: () => session.setTool(session.tool === 'path' ? 'select' : 'path'),
     l: () => session.toggleLock(),
     '[': () => session.selectNextKey(-1),
     ']': () => session.selectNextKey(1),
-    Delete: () => session.run(commands.deleteKeyframe),
-    Backspace: () => session.run(commands.deleteKeyframe),
+    Delete: () => session.run(commands.deleteSelected),
+    Backspace: () => session.run(commands.deleteSelected),
     Escape: () => session.setTool('select'),
     'shift+F': () => editor.toggleWindow(),
     'mod+z': () => session.undo(),
@@ -77,7 +78,9 @@ export function attachKeyboard(editor) {
     const shift = point.map((value, i) => to[i] - value);
     const length = Math.hypot(...shift) || 1;
     const by = NUDGE * (event.shiftKey ? 10 : 1);
-    const moved = point.map((value, i) => value + (shift[i] / length) * by);
-    session.run(commands.moveKeyframe, view, key, moved);
+    session.run(
+      commands.moveSelected,
+      shift.map((value) => (value / length) * by),
+    );
   };
 }

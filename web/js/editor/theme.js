@@ -1,7 +1,7 @@
 /**
  * The host's colours for what is drawn on a canvas; elements take them from CSS themselves.
  *
- * @typedef {{dark: boolean, background: string, grid: string, gridStrong: string, text: string, dim: string,
+ * @typedef {{dark: boolean, background: string, sky: [string, string], floor: string, grid: string, gridStrong: string, text: string, dim: string,
  *   accent: string, warning: string, error: string, halo: string, axes: [string, string, string]}} Theme
  */
 
@@ -22,6 +22,8 @@ export function readTheme(element) {
   return {
     dark,
     background: dark ? '#17181b' : '#f7f7f8',
+    sky: dark ? ['#14171c', '#2b323c'] : ['#f2f5f8', '#dfe6ee'],
+    floor: dark ? '#33363b' : '#c9cbc8',
     grid: `rgba(${ink}, 0.07)`,
     gridStrong: `rgba(${ink}, 0.16)`,
     text: style.color,

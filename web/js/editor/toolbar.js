@@ -6,16 +6,30 @@ import { button, fill, h, icon } from './dom.js';
 import { DEFAULT_TEXT, parse } from '../trajectory/document.js';
 import { applyRig } from '../trajectory/edit.js';
 import { MOVES, RIGS } from '../trajectory/presets.js';
+import { surround } from '../trajectory/surround.js';
+import { numberField } from './panel/fields.js';
 import * as commands from './session/commands.js';
+
+/** Views or frames at most. */
+const MOST = 4096;
+/** Fraction of the clip in which cameras around a subject travel to their places. */
+const LEAD_IN = 0.5;
 
 export class Toolbar {
   #chips = '';
+  #counts = '';
 
-  /** @param {import('./editor.js').TrajectoryEditor} editor */
-  constructor(editor) {
+  /** @param {import('./editor.js').TrajectoryEditor} editor @param {AbortSignal} signal */
+  constructor(editor, signal) {
     this.editor = editor;
+    this.signal = signal;
     const { session } = editor;
     this.select = button({ icon: 'move', title: 'Select and move (V)', run: () => session.setTool('select') });
+    this.path = button({
+      icon: 'path',
+      title: 'Move, turn and scale the whole path (G)',
+      run: () => session.setTool('path'),
+    });
     this.draw = button({
       icon: 'pencil',
       title: "Draw the selected view's path by hand (D)",
@@ -24,7 +38,13 @@ export class Toolbar {
     this.undo = button({ icon: 'undo', title: 'Undo (Ctrl+Z)', run: () => session.undo() });
     this.redo = button({ icon: 'redo', title: 'Redo (Ctrl+Shift+Z)', run: () => session.redo() });
     this.lock = button({ icon: 'lock', title: '', run: () => session.toggleLock() });
-    this.window = button({ icon: 'expand', title: 'Fill the window (Shift+F)', run: () => editor.toggleWindow() });
+    this.window = button({
+      icon: 'expand',
+      text: 'Open',
+      title: 'Fill the window (Shift+F)',
+      class: 'cvd-outlined',
+      run: () => editor.toggleWindow(),
+    });
     const rigs = this.#menuButton('Rig', 'Start from a rig: all views at once', () => this.#rigs());
     const moves = this.#menuButton('Move', 'Give the selected view a named move', () => this.#moves());
     const more = button({
@@ -33,6 +53,7 @@ export class Toolbar {
       run: () => editor.menu.show(more, this.#more()),
     });
     this.chips = h('div', { class: 'cvd-chips', role: 'group', 'aria-label': 'Views' });
+    this.counts = h('div', { class: 'cvd-counts' });
     this.add = button({ icon: 'plus', title: 'Add a view', run: () => session.run(commands.addView) });
     this.element = h(
       'div',
@@ -41,6 +62,7 @@ export class Toolbar {
         'div',
         { class: 'cvd-bar' },
         this.select,
+        this.path,
         this.draw,
         h('div', { class: 'cvd-gap' }),
         rigs,
@@ -54,7 +76,7 @@ export class Toolbar {
         more,
         this.window,
       ),
-      h('div', { class: 'cvd-views' }, this.chips, this.add),
+      h('div', { class: 'cvd-views' }, this.chips, this.add, h('div', { class: 'cvd-space' }), this.counts),
     );
   }
 
@@ -64,6 +86,7 @@ export class Toolbar {
     const press = (/** @type {HTMLElement} */ of, /** @type {boolean} */ on) =>
       of.setAttribute('aria-pressed', String(on));
     press(this.select, session.tool === 'select');
+    press(this.path, session.tool === 'path');
     press(this.draw, session.tool === 'draw');
     this.undo.disabled = !session.history.canUndo;
     this.redo.disabled = !session.history.canRedo;
@@ -83,9 +106,50 @@ export class Toolbar {
     const fills = fillsWindow ? 'Back into the node (Shift+F)' : 'Fill the window (Shift+F)';
     if (this.window.title !== fills) {
       this.window.title = fills;
-      fill(this.window, icon(fillsWindow ? 'shrink' : 'expand'));
+      fill(this.window, icon(fillsWindow ? 'shrink' : 'expand'), h('span', {}, fillsWindow ? 'Close' : 'Open'));
     }
     this.#updateChips();
+    this.#updateCounts();
+  }
+
+  /** Numbers of views and frames: those of the node, or of the views that are listed. */
+  #updateCounts() {
+    const { session } = this.editor;
+    const views = session.listedViews ?? session.settings.views;
+    const { frames } = session.settings;
+    const now = JSON.stringify([views, frames, session.editable]);
+    if (now === this.#counts) return;
+    this.#counts = now;
+    const number = (
+      /** @type {string} */ label,
+      /** @type {string} */ title,
+      /** @type {number} */ value,
+      /** @type {(value: number) => void} */ set,
+    ) =>
+      numberField({
+        label,
+        title,
+        value,
+        step: 1,
+        digits: 0,
+        min: 1,
+        max: MOST,
+        whole: true,
+        disabled: !session.editable,
+        signal: this.signal,
+        change: (entered, final) => final && entered !== null && set(entered),
+      });
+    fill(
+      this.counts,
+      number('views', 'Number of views', views, (count) => this.#setViews(count)),
+      number('frames', 'Number of frames', frames, (count) => session.setSetting('frames', count)),
+    );
+  }
+
+  #setViews(/** @type {number} */ count) {
+    const { session } = this.editor;
+    if (session.document?.rig) session.setSetting('views', count);
+    else session.run(commands.setViewCount, count);
   }
 
   #updateChips() {
@@ -133,7 +197,25 @@ export class Toolbar {
           this.editor.panel.show('shape');
         },
       })),
+      { title: 'Cameras around the subject, each at a place of its own' },
+      ...[90, 180, 360].map((angle) => ({
+        text: `around ${angle}\u00b0`,
+        description: 'One common start, as CVD wants it: the cameras travel to their places in half of the clip',
+        run: () => this.#surround(angle, LEAD_IN),
+      })),
+      {
+        text: 'around 360\u00b0, standing',
+        description: 'At their places from the first frame: for SynCamMaster and bullet time, not for CVD',
+        run: () => this.#surround(360, 0),
+      },
     ];
+  }
+
+  #surround(/** @type {number} */ angle, /** @type {number} */ leadIn) {
+    const { session } = this.editor;
+    session.replace(surround({ views: Math.max(session.built.views.length, 2), angle, leadIn }));
+    if (!leadIn) this.editor.toast('CVD wants one common start: take a rig with a lead-in for it');
+    this.editor.panel.show('shape');
   }
 
   /** @returns {import('./menu.js').Entry[]} */

@@ -15,7 +15,6 @@ import {
   FORWARD,
   RIGHT,
   add,
-  distance,
   dot,
   mix,
   multiplyRotations,
@@ -94,10 +93,14 @@ export function turnsOf(keyframe) {
 /** @param {number} pan @param {number} tilt */
 const panned = (pan, tilt) => multiplyRotations(rotationAbout(DOWN, pan), rotationAbout(RIGHT, tilt));
 
+/** The rotation (9 numbers) of pan, tilt and roll in degrees. @param {number[]} turns  as `turnsOf` gives */
+export function rotationOfTurns([pan, tilt, roll]) {
+  return multiplyRotations(panned(pan, tilt), rotationAbout(FORWARD, roll));
+}
+
 /** @param {Document} document @param {number} view @param {number} key @param {number[]} turns  as `turnsOf` gives */
-export function turnKeyframe(document, view, key, [pan, tilt, roll]) {
-  const turned = multiplyRotations(panned(pan, tilt), rotationAbout(FORWARD, roll));
-  return setKeyframe(document, view, key, { rotation: quaternionFromMatrix(turned) });
+export function turnKeyframe(document, view, key, turns) {
+  return setKeyframe(document, view, key, { rotation: quaternionFromMatrix(rotationOfTurns(turns)) });
 }
 
 /**
@@ -150,21 +153,6 @@ export function setAim(document, view, key, looks) {
   const near = keyframes.find((other) => other.look_at)?.look_at;
   const along = near ? dot(subtract(near, position), forward) : 1;
   return setKeyframe(document, view, key, { look_at: add(position, scale(forward, along > 0.01 ? along : 1)) });
-}
-
-/**
- * Move a target.
- *
- * @param {Document} document @param {number} view @param {number} key @param {number[]} point
- * @param {boolean} together  also that of the view's other keyframes, where it is the same point
- */
-export function moveTarget(document, view, key, point, together) {
-  const keyframes = keyframesOf(document, view);
-  const old = keyframes[key].look_at;
-  return keyframes.reduce((edited, other, k) => {
-    const shares = together && old && other.look_at && distance(old, other.look_at) < 1e-9;
-    return k === key || shares ? setKeyframe(edited, view, k, { look_at: point }) : edited;
-  }, document);
 }
 
 /**

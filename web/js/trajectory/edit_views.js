@@ -10,7 +10,7 @@ import { VERSION, VIEW_COLORS } from './document.js';
 import { keyframesOf, put, setView } from './edit_keyframes.js';
 import { fieldsOf, tidy } from './fit.js';
 import { poseOf } from './keyframes.js';
-import { add, invertPose, multiplyPoses, pose, positionOf, rotate, rotationOf } from './math.js';
+import { add, invertPose, multiplyPoses, positionOf, rotate, rotationOf } from './math.js';
 import { DEFAULT_FOCAL } from './presets.js';
 
 /** How far a new view's path goes to the side. */
@@ -108,18 +108,6 @@ function apply(c2w, point) {
 }
 
 /**
- * Move a path and what it looks at.
- *
- * @param {Document} document
- * @param {number} view
- * @param {number[]} by  world units
- */
-export function offsetView(document, view, by) {
-  const there = pose([1, 0, 0, 0, 1, 0, 0, 0, 1], by);
-  return setView(document, view, { keyframes: keyframesOf(document, view).map((keyframe) => moved(keyframe, there)) });
-}
-
-/**
  * Give the path of one view to another, which keeps its name and colour.
  *
  * @param {Document} document
@@ -181,7 +169,7 @@ function eachOther(document, view, edit) {
 }
 
 /**
- * A keyframe taken elsewhere. Targets go along where cameras stay upright; else they become rotations.
+ * A keyframe taken elsewhere by a pose. Targets go along where cameras stay upright; else they become rotations.
  *
  * @param {Keyframe} keyframe
  * @param {number[]} there

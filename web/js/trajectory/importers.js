@@ -22,6 +22,8 @@ import { readTransforms, writeTransforms } from './transforms_json.js';
 const ROTATION_TOLERANCE = 1e-3;
 /** Principal points further off the middle, as a share of the picture, are mentioned. */
 const OFF_MIDDLE = 1e-3;
+/** Characters of a view's name that is taken from a file's. */
+const LONGEST_NAME = 16;
 const NUMBER = /^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$/;
 
 /**
@@ -85,9 +87,17 @@ function inFile(name, read) {
   }
 }
 
-/** @param {string} name */
-function stem(name) {
-  return name.replace(/^.*[/\\]/, '').replace(/\.[^.]*$/, '') || 'view';
+/**
+ * What a file's view is called: the file's name, or of a long one as many of its last words as fit, which tell files
+ * apart.
+ *
+ * @param {string} fileName
+ */
+function stem(fileName) {
+  const whole = fileName.replace(/^.*[/\\]/, '').replace(/\.[^.]*$/, '') || 'view';
+  if (whole.length <= LONGEST_NAME) return whole;
+  const words = [...whole.matchAll(/[^\s_.-]+/g)].map(({ index }) => whole.slice(index));
+  return words.find((rest) => rest.length <= LONGEST_NAME) ?? whole.slice(-LONGEST_NAME);
 }
 
 /**

@@ -50,6 +50,18 @@ class ParallelView {
     };
   }
 
+  /** Pixels per world unit, at any depth. */
+  pixelsAt() {
+    return this.scale;
+  }
+
+  /** Whence the scene is seen: from far away. @returns {Vector} */
+  get position() {
+    const far = [...this.middle];
+    far[3 - this.axes[0] - this.axes[1]] -= this.away * LARGEST;
+    return /** @type {Vector} */ (far);
+  }
+
   /**
    * The world point at a place, in the plane through `through` that faces the pane.
    *
@@ -83,16 +95,18 @@ class ParallelView {
     this.middle = add(this.middle, subtract(before, after));
   }
 
-  /** Show all points. @param {ArrayLike<number>[]} points */
-  fit(points) {
+  /** Show all points. @param {ArrayLike<number>[]} points @param {number} [top]  pixels that are kept free above */
+  fit(points, top = 0) {
     const { low, high } = bounds(points);
     const [a, b] = this.axes;
     this.middle = scale(add(low, high), 0.5);
     const room = 1 - 2 * MARGIN;
+    const free = top < this.height / 2 ? top : 0;
     this.scale = Math.min(
       (this.width * room) / Math.max(high[a] - low[a], SMALLEST),
-      (this.height * room) / Math.max(high[b] - low[b], SMALLEST),
+      ((this.height - free) * room) / Math.max(high[b] - low[b], SMALLEST),
     );
+    this.middle[b] -= (free / 2 / this.scale) * this.down;
   }
 }
 
@@ -129,6 +143,8 @@ export class FreeCamera {
   distance = 3;
   /** Vertical field of view in radians. */
   view = 0.7;
+  /** World axes that a turn about the upright one moves along. @type {[number, number]} */
+  axes = [0, 2];
 
   /**
    * The axes as they were last asked for.
@@ -140,6 +156,17 @@ export class FreeCamera {
   /** Smallest depth that can be seen. */
   get near() {
     return this.distance * 0.01;
+  }
+
+  /** Pixels per world unit. @param {number} depth */
+  pixelsAt(depth) {
+    return this.focal / depth;
+  }
+
+  /** Where a world direction points in the pane, and away from the viewer. @param {ArrayLike<number>} direction */
+  turned(direction) {
+    const { right, down, forward } = this.#axes();
+    return { x: dot(direction, right), y: dot(direction, down), away: dot(direction, forward) };
   }
 
   /** Focal length in pixels. */

@@ -7,7 +7,7 @@ import { follow, h, written } from '../dom.js';
 /**
  * @typedef {{
  *   label: string, title: string, value: number | null, axis?: number, step?: number, digits?: number,
- *   min?: number, above?: number, max?: number, placeholder?: string, disabled?: boolean,
+ *   min?: number, above?: number, max?: number, whole?: boolean, placeholder?: string, disabled?: boolean,
  *   signal: AbortSignal,
  *   change: (value: number | null, final: boolean) => void,
  * }} NumberOptions  `change` gets every value while the label is dragged, `final` with the last; null for an emptied
@@ -32,7 +32,8 @@ export function numberField(options) {
     placeholder: options.placeholder,
     value: value === null ? '' : written(value, digits),
   });
-  const allowed = (/** @type {number} */ x) => Number.isFinite(x) && x >= min && x > above && x <= max;
+  const allowed = (/** @type {number} */ x) =>
+    Number.isFinite(x) && x >= min && x > above && x <= max && (!options.whole || Number.isInteger(x));
   const show = () => {
     input.value = value === null ? '' : written(value, digits);
   };

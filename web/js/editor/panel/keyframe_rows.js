@@ -91,7 +91,7 @@ function buttons(session, timed) {
     outlined({
       icon: 'trash',
       title: 'Delete this keyframe (Delete)',
-      run: () => session.run(commands.deleteKeyframe),
+      run: () => session.run(commands.deleteSelected),
     }),
     timed &&
       outlined({

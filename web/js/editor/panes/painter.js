@@ -3,8 +3,9 @@
  *
  * @typedef {[number, number, number]} Point
  * @typedef {{x: number, y: number, depth: number}} Projected  pixels, and the distance along the view
- * @typedef {{project: (point: ArrayLike<number>) => Projected, near?: number}} Projection
- *   `near`: smallest depth that can be seen; a parallel projection has none
+ * @typedef {{
+ *   project: (point: ArrayLike<number>) => Projected, pixelsAt: (depth: number) => number, near?: number,
+ * }} Projection  `pixelsAt`: per world unit; `near`: smallest depth that can be seen; a parallel projection has none
  */
 
 export class Painter {
@@ -108,6 +109,30 @@ export class Painter {
     context.fillStyle = color;
     context.fill();
     context.globalAlpha = 1;
+  }
+
+  /**
+   * A round limb between two points, lit from above: three strokes, each narrower and lighter than the one before.
+   *
+   * @param {ArrayLike<number>} from
+   * @param {ArrayLike<number>} to
+   * @param {number} radius  world units
+   * @param {string[]} tones
+   */
+  limb(from, to, radius, tones) {
+    const [a, b] = [this.place(from), this.place(to)];
+    if (!a || !b) return;
+    const { context } = this;
+    const width = 2 * radius * this.projection.pixelsAt((a.depth + b.depth) / 2);
+    tones.forEach((tone, i) => {
+      const aside = 0.14 * i * width;
+      context.beginPath();
+      context.moveTo(a.x - aside * 0.5, a.y - aside * 0.5);
+      context.lineTo(b.x - aside * 0.5, b.y - aside * 0.5 + 0.01);
+      context.strokeStyle = tone;
+      context.lineWidth = width * (1 - 0.3 * i);
+      context.stroke();
+    });
   }
 
   /**

@@ -1,17 +1,16 @@
 /**
- * What pointers do in a pane: drag handles, draw freehand, turn and move the pane's own camera, pinch.
+ * What pointers do in a pane: which gesture a press starts (gestures.js), what is under the pointer, the wheel.
  */
 
 import { follow, placeOn } from '../dom.js';
-import { centerOf } from './scene_drawing.js';
-import { describeHandle, dragHandleTo, takeHold } from './handle_drag.js';
-import { handleAt } from './handles.js';
 import * as commands from '../session/commands.js';
+import { drawMarquee, drawStroke, dragHandle, moveCamera, pinch } from './gestures.js';
+import { describeHandle } from './handle_drag.js';
+import { handleAt } from './handles.js';
 
 /** Reach of a pointer in pixels. */
 const GRAB = 9;
 const GRAB_FINGER = 20;
-const SNAP = 0.05;
 
 /**
  * @param {import('./pane.js').Pane} pane
@@ -51,6 +50,7 @@ export function attachPointer(pane, signal) {
     if (!pane.projection) return followSimply(event, done);
     if (handle) return dragHandle(pane, event, handle, signal, done);
     if (event.button === 0 && session.tool === 'draw') return drawStroke(pane, event, signal, done);
+    if (event.button === 0 && event.shiftKey) return drawMarquee(pane, event, signal, done);
     moveCamera(pane, event, signal, touches, done);
   };
 
@@ -97,155 +97,8 @@ export function attachPointer(pane, signal) {
   );
 }
 
-/** @typedef {import('./pane.js').Pane} Pane */
-
-/** Move what was taken along the plane through it that faces the pane. */
-function dragHandle(
-  /** @type {Pane} */ pane,
-  /** @type {PointerEvent} */ event,
-  /** @type {import('./handles.js').Handle} */ handle,
-  /** @type {AbortSignal} */ signal,
-  /** @type {() => void} */ done,
-) {
-  const { session, projection, canvas } = pane;
-  const start = handle.point;
-  const from = projection.unproject(...placeOn(event, canvas), start);
-  session.select(handle.view, Math.max(handle.key, 0));
-  let taken = handle;
-  let moved = false;
-  canvas.style.cursor = 'grabbing';
-  follow(event, {
-    signal,
-    move: (at) => {
-      if (!moved && Math.hypot(at.clientX - event.clientX, at.clientY - event.clientY) < 3) return;
-      if (!moved) {
-        session.beginGesture();
-        taken = takeHold(session, handle);
-        moved = true;
-      }
-      const to = projection.unproject(...placeOn(at, canvas), start);
-      const shift = to.map((/** @type {number} */ value, /** @type {number} */ i) => value - from[i]);
-      if (at.shiftKey) keepLargest(shift);
-      const point = start.map((value, i) => value + shift[i]);
-      if (at.ctrlKey || at.metaKey) {
-        point.forEach((value, i) => {
-          if (shift[i]) point[i] = Math.round(value / SNAP) * SNAP;
-        });
-      }
-      dragHandleTo(session, taken, /** @type {[number, number, number]} */ (point), at.altKey);
-    },
-    end: (at) => {
-      if (moved) session.endGesture(at === null);
-      canvas.style.cursor = 'default';
-      done();
-    },
-  });
-}
-
-function keepLargest(/** @type {number[]} */ shift) {
-  const most = Math.max(...shift.map(Math.abs));
-  shift.forEach((value, i) => {
-    if (Math.abs(value) < most) shift[i] = 0;
-  });
-}
-
-/** A path drawn by hand, in the plane of the pane through where the view starts. */
-function drawStroke(
-  /** @type {Pane} */ pane,
-  /** @type {PointerEvent} */ event,
-  /** @type {AbortSignal} */ signal,
-  /** @type {() => void} */ done,
-) {
-  const { session, projection, canvas } = pane;
-  const through = centerOf(session.built.views[session.selection.view].c2w, 0);
-  const add = (/** @type {PointerEvent} */ at) => {
-    pane.stroke.push(projection.unproject(...placeOn(at, canvas), through));
-    session.redraw();
-  };
-  pane.stroke = [];
-  add(event);
-  follow(event, {
-    signal,
-    move: add,
-    end: (at) => {
-      const stroke = pane.stroke;
-      pane.stroke = [];
-      if (at && stroke.length > 2) session.run(commands.drawFreehand, stroke);
-      session.setTool('select');
-      session.redraw();
-      done();
-    },
-  });
-}
-
-/** Orbit or pan the pane's own camera. */
-function moveCamera(
-  /** @type {Pane} */ pane,
-  /** @type {PointerEvent} */ event,
-  /** @type {AbortSignal} */ signal,
-  /** @type {Map<number, [number, number]>} */ touches,
-  /** @type {() => void} */ done,
-) {
-  const { projection, canvas } = pane;
-  const orbits = pane.kind === 'free' && event.button === 0 && !event.shiftKey;
-  let [x, y] = placeOn(event, canvas);
-  follow(event, {
-    signal,
-    move: (at) => {
-      const [nx, ny] = placeOn(at, canvas);
-      if (touches.size < 2) {
-        if (orbits) projection.orbit(nx - x, ny - y);
-        else projection.pan(nx - x, ny - y);
-        pane.look();
-      }
-      [x, y] = [nx, ny];
-    },
-    end: done,
-  });
-}
-
-/** Two fingers: their middle pans, their distance zooms. */
-function pinch(
-  /** @type {Pane} */ pane,
-  /** @type {Map<number, [number, number]>} */ touches,
-  /** @type {AbortSignal} */ signal,
-) {
-  const { projection, canvas } = pane;
-  if (!projection) return;
-  const measure = () => {
-    const [a, b] = [...touches.values()];
-    return { x: (a[0] + b[0]) / 2, y: (a[1] + b[1]) / 2, apart: Math.hypot(a[0] - b[0], a[1] - b[1]) || 1 };
-  };
-  let before = measure();
-  const stop = new AbortController();
-  const options = { signal: AbortSignal.any([stop.signal, signal]), capture: true };
-  document.addEventListener(
-    'pointermove',
-    (event) => {
-      if (!touches.has(event.pointerId)) return;
-      touches.set(event.pointerId, placeOn(event, canvas));
-      const now = measure();
-      projection.pan(now.x - before.x, now.y - before.y);
-      projection.zoomAt(now.x, now.y, now.apart / before.apart);
-      before = now;
-      pane.look();
-    },
-    options,
-  );
-  for (const kind of ['pointerup', 'pointercancel']) {
-    document.addEventListener(
-      kind,
-      (event) => {
-        touches.delete(/** @type {PointerEvent} */ (event).pointerId);
-        if (touches.size < 2) stop.abort();
-      },
-      options,
-    );
-  }
-}
-
 /** The frame of any view that is drawn nearest to a place, if one is near. */
-function nearestFrame(/** @type {Pane} */ pane, /** @type {number} */ x, /** @type {number} */ y) {
+function nearestFrame(/** @type {import('./pane.js').Pane} */ pane, /** @type {number} */ x, /** @type {number} */ y) {
   const { session, projection } = pane;
   /** @type {{view: number, frame: number} | null} */
   let best = null;

@@ -1,8 +1,8 @@
 /**
- * What the plan, side, front and free panes show: grid, axes, paths, frusta, keyframes, targets.
+ * The parts of a scene: grid, axes, paths, frusta, keyframes, targets.
  */
 
-import { BOXES, EDGES, FLOOR, corners, floorLines } from './reference_scene.js';
+import { FLOOR } from './reference_scene.js';
 
 /**
  * @typedef {import('./painter.js').Point} Point
@@ -63,21 +63,7 @@ export function drawnFrames(/** @type {number} */ frames) {
 }
 
 /**
- * The floor with the reference boxes, for the free pane.
- *
- * @param {Painter} painter
- * @param {Theme} theme
- */
-export function drawFloor(painter, theme) {
-  for (const line of floorLines()) painter.line(line, theme.grid);
-  for (const box of BOXES) {
-    const at = corners(box);
-    for (const [a, b] of EDGES) painter.line([at[a], at[b]], theme.gridStrong);
-  }
-}
-
-/**
- * A grid over the whole of a parallel pane, with the reference boxes in outline.
+ * A grid over the whole of a parallel pane, and the floor as a line.
  *
  * @param {Painter} painter
  * @param {Theme} theme
@@ -102,10 +88,6 @@ export function drawGrid(painter, theme, { axes: [a, b], low, high, pixels }) {
       to[across] = high[across];
       painter.line([from, to], i % 5 === 0 ? theme.gridStrong : theme.grid);
     }
-  }
-  for (const box of BOXES) {
-    const at = corners(box);
-    for (const [i, j] of EDGES) painter.line([at[i], at[j]], theme.gridStrong, { alpha: 0.8 });
   }
   if (a !== 1 && b !== 1) return;
   const floor = /** @type {Point[]} */ ([
@@ -134,18 +116,28 @@ export function drawAxes(painter, theme, length) {
 }
 
 /**
- * A camera as a pyramid; the thick edge is the upper side of its picture.
+ * A camera as the pyramid that it sees; the thick edge is the upper side of its picture.
  *
  * @param {Painter} painter
  * @param {{c2w: ArrayLike<number>, intrinsics: ArrayLike<number>}} view
  * @param {number} f
  * @param {number} size  depth of the pyramid
  * @param {string} color
- * @param {{width?: number, alpha?: number, fill?: number}} [style]
+ * @param {{width?: number, alpha?: number, fill?: number, sides?: number, reach?: number}} [style]  opacity of the picture
+ *   and of the pyramid's sides; how far its edges go on, palely
  */
-export function drawFrustum(painter, view, f, size, color, { width = 1, alpha = 1, fill = 0 } = {}) {
+export function drawFrustum(painter, view, f, size, color, style = {}) {
+  const { width = 1, alpha = 1, fill = 0, sides = 0, reach = 0 } = style;
   const apex = centerOf(view.c2w, f);
-  const at = PICTURE.map(([u, v]) => seenPoint(view.c2w, 16 * f, view.intrinsics, 4 * f, u, v, size));
+  const cornersAt = (/** @type {number} */ depth) =>
+    PICTURE.map(([u, v]) => seenPoint(view.c2w, 16 * f, view.intrinsics, 4 * f, u, v, depth));
+  const at = cornersAt(size);
+  if (reach > size) {
+    const far = cornersAt(reach);
+    at.forEach((corner, i) => painter.line([corner, far[i]], color, { alpha: 0.22 * alpha, dash: [4, 4] }));
+    painter.line(far, color, { alpha: 0.28 * alpha, closed: true, dash: [4, 4] });
+  }
+  if (sides) at.forEach((corner, i) => painter.polygon([apex, corner, at[(i + 1) % 4]], color, sides));
   if (fill) painter.polygon(at, color, fill);
   const { context } = painter;
   context.beginPath();
@@ -187,10 +179,11 @@ export function drawPath(painter, view, { frames, size, selected }) {
  * @param {Painter} painter
  * @param {Theme} theme
  * @param {import('./handles.js').Handle[]} handles
- * @param {{selection: {view: number, key: number}, hover: import('./handles.js').Handle | null,
+ * @param {{selection: import('../session/commands.js').Selection, hover: import('./handles.js').Handle | null,
  *   colors: string[]}} of
  */
 export function drawHandles(painter, theme, handles, { selection, hover, colors }) {
+  const chosen = new Set([selection, ...selection.others].map((place) => `${place.view} ${place.key}`));
   const over = (/** @type {import('./handles.js').Handle} */ a) =>
     hover !== null && a.kind === hover.kind && a.view === hover.view && a.key === hover.key;
   /** @type {{view: number, x: number, y: number} | null} */
@@ -199,7 +192,7 @@ export function drawHandles(painter, theme, handles, { selection, hover, colors 
     const { kind, view, key, point, from } = handle;
     const color = colors[view];
     const mine = view === selection.view;
-    const taken = mine && key === selection.key;
+    const taken = kind === 'key' && chosen.has(`${view} ${key}`);
     if (kind === 'key' && !taken) {
       const at = painter.place(point);
       if (!at || (last && last.view === view && Math.hypot(at.x - last.x, at.y - last.y) < CROWDED)) continue;
@@ -210,6 +203,10 @@ export function drawHandles(painter, theme, handles, { selection, hover, colors 
       painter.line([from, point], color, { alpha: 0.4, dash: [3, 3] });
       painter.mark(point, 'ring', { size: 6 + grow, color, width: 2, fill: theme.halo });
       painter.mark(point, 'cross', { size: 9 + grow, color });
+    } else if (kind === 'shift' || kind === 'turn' || kind === 'scale') {
+      painter.line([from, point], theme.text, { alpha: 0.7 });
+      const shape = /** @type {const} */ ({ shift: 'square', turn: 'ring', scale: 'diamond' })[kind];
+      painter.mark(point, shape, { size: 6 + grow, color: theme.text, fill: color, width: 2 });
     } else if (kind === 'aim' || kind === 'roll') {
       painter.line([from, point], color, { alpha: 0.8 });
       painter.mark(point, kind === 'aim' ? 'disc' : 'square', {

@@ -9,11 +9,13 @@
 import * as edit from '../../trajectory/edit.js';
 
 /**
- * @typedef {{view: number, key: number}} Selection  the view and the keyframe that fields and keys act on
+ * @typedef {import('../../trajectory/edit.js').Place} Place  of a keyframe
+ * @typedef {{view: number, key: number, others: Place[]}} Selection  the view and the keyframe that fields act on, and the
+ *   other keyframes that are moved and deleted with it
  * @typedef {{
  *   document: Document, settings: Settings, built: Built, selection: Selection, locked: boolean, frame: number,
  * }} Context
- * @typedef {Document | {document: Document, selection?: Selection, notice?: string}} Outcome
+ * @typedef {Document | {document: Document, select?: Place, notice?: string}} Outcome
  */
 /**
  * @template {unknown[]} A
@@ -81,23 +83,45 @@ export const moveKeyframe = posing((document, view, key, /** @type {number[]} */
 );
 
 /** @param {Context} context @param {number} view @param {number} frame @returns {Outcome} */
-export function addKeyframe({ document, settings, selection }, view, frame) {
+export function addKeyframe({ document, settings }, view, frame) {
   const whole = document.views?.[view]?.keyframes
     ? document
     : edit.bake(document, settings, document.rig ? undefined : view);
   const added = edit.addKeyframe(whole, view, frame, settings);
-  return { document: added.document, selection: { ...selection, view, key: added.key } };
+  return { document: added.document, select: { view, key: added.key } };
 }
 
-/** @param {Context} context */
-export function deleteKeyframe({ document, selection: { view, key } }) {
-  return document.views?.[view]?.keyframes ? edit.deleteKeyframe(document, view, key) : document;
+/** All selected keyframes. @param {{selection: Selection}} context @returns {Place[]} */
+export function selected({ selection: { view, key, others } }) {
+  return [{ view, key }, ...others];
+}
+
+/** Move all selected keyframes; where starts are locked, all starts go where one goes. */
+export function moveSelected(/** @type {Context} */ context, /** @type {number[]} */ by) {
+  const places = selected(context).filter(({ view }) => context.document.views?.[view]?.keyframes);
+  const starts = places.filter(({ key }) => key === 0);
+  const moved = edit.moveKeyframes(context.document, places, by);
+  return context.locked && starts.length ? edit.lockFirstPose(moved, starts[0].view) : moved;
+}
+
+/** @param {Context} context @returns {Outcome} */
+export function deleteSelected(context) {
+  const { document, selection } = context;
+  if (!document.views?.[selection.view]?.keyframes) return document;
+  const first = selected(context).reduce(
+    (low, at) => (at.view === selection.view && at.key < low ? at.key : low),
+    selection.key,
+  );
+  return {
+    document: edit.deleteKeyframes(document, selected(context)),
+    select: { view: selection.view, key: Math.max(selection.others.length ? first - 1 : selection.key, 0) },
+  };
 }
 
 /** @param {Context} context @returns {Outcome} */
 export function duplicateKeyframe({ document, selection: { view, key } }) {
   if (!document.views?.[view]?.keyframes) return document;
-  return { document: edit.duplicateKeyframe(document, view, key), selection: { view, key: key + 1 } };
+  return { document: edit.duplicateKeyframe(document, view, key), select: { view, key: key + 1 } };
 }
 
 /** @param {Context} context @param {number} key @param {number} frame */
@@ -133,7 +157,24 @@ export function drawFreehand(context, stroke) {
 }
 
 export const mirrorView = onKeyframes(edit.mirrorView);
-export const offsetView = onKeyframes(edit.offsetView);
+
+/**
+ * Move, turn or scale the whole path of a view. Where starts are locked, the start stays, and a shift takes all views
+ * along.
+ *
+ * @param {Context} context
+ * @param {number} view
+ * @param {edit.Transform} transform
+ */
+export function transformPath(context, view, transform) {
+  const document = baked(context);
+  if (!context.locked) return edit.transformPath(document, view, transform);
+  const { shift, ...about } = transform;
+  const turned = edit.transformPath(document, view, about, { keepStart: true });
+  const views = turned.views ?? [];
+  return shift ? views.reduce((all, _, v) => edit.offsetView(all, v, shift), turned) : turned;
+}
+
 export const copyPath = onKeyframes(edit.copyPath);
 export const alignStarts = onKeyframes(edit.alignStarts);
 
@@ -142,10 +183,25 @@ export const alignStarts = onKeyframes(edit.alignStarts);
 /** @param {Context} context @param {number} [like]  a view to repeat @returns {Outcome} */
 export function addView(context, like) {
   const document = edit.addView(baked(context), like);
-  return { document, selection: { view: (document.views?.length ?? 1) - 1, key: 0 } };
+  return { document, select: { view: (document.views?.length ?? 1) - 1, key: 0 } };
 }
 
 export const deleteView = onKeyframes(edit.deleteView);
+
+/**
+ * As many views as wanted: more are added, the last ones deleted.
+ *
+ * @param {Context} context
+ * @param {number} count
+ */
+export function setViewCount(context, count) {
+  let document = baked(context);
+  const { length } = document.views ?? [];
+  for (let v = length; v < count; v++) document = edit.addView(document);
+  for (let v = length - 1; v >= count; v--) document = edit.deleteView(document, v);
+  return document;
+}
+
 export const setView = onKeyframes(edit.setView);
 
 // Rigs and moves

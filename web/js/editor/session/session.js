@@ -2,7 +2,7 @@
  * What is being edited and how far it is: the text and its document, what that builds, what is wrong with it, and what
  * the user has selected. Everything that changes the document is a command (commands.js) given to `run`.
  *
- * @import {Command, Selection} from './commands.js'
+ * @import {Command, Place, Selection} from './commands.js'
  * @import {Document} from '../../trajectory/document.js'
  * @import {Check} from '../../trajectory/checks.js'
  * @import {Built, Settings} from '../../trajectory/paths.js'
@@ -12,7 +12,7 @@ import { check } from '../../trajectory/checks.js';
 import { parse } from '../../trajectory/document.js';
 import { messageOf } from '../../trajectory/messages.js';
 import { build } from '../../trajectory/paths.js';
-import { alignStarts } from './commands.js';
+import { alignStarts, selected } from './commands.js';
 import { EditedText } from './edited_text.js';
 
 /**
@@ -22,11 +22,19 @@ import { EditedText } from './edited_text.js';
  *   setSetting: (name: keyof Settings, value: number) => void,
  * }} Owner  of the text and the settings, which live elsewhere. `changed` gets the text, the number of views it lists
  *   (null for a rig or a broken text), and whether the change is done or still being typed
- * @typedef {Owner & {redraw: () => void, notify: (message: string) => void, hasFocus: () => boolean}} Host
+ * @typedef {Owner & {
+ *   redraw: () => void, notify: (message: string) => void, hasFocus: () => boolean, replaced: () => void,
+ * }} Host  `replaced`: there is another document, of another extent
+ * @typedef {'select' | 'path' | 'draw'} Tool
  */
 
 /** Milliseconds that checks may take while something is dragged. */
 const SLOW_CHECK = 5;
+
+const TOOL_HINTS = {
+  draw: 'Drag in a pane to draw the path of the selected view',
+  path: 'Drag the marks at the start of the selected path: move, turn or scale it as a whole',
+};
 
 /** @type {Built} */
 const NOTHING = { views: [], frames: 0, width: 0, height: 0 };
@@ -45,21 +53,22 @@ export class EditSession {
   /** @type {Check[]} */
   checks = [];
   frame = 0;
-  /** @type {'select' | 'draw'} */
+  /** @type {Tool} */
   tool = 'select';
   /** Whether all views start from one pose: moving one start moves all. */
   locked = false;
   /** @type {Selection} */
-  selection = { view: 0, key: 0 };
+  selection = { view: 0, key: 0, others: [] };
   /** Seen through the lens. @type {HTMLCanvasElement | null} */
   image = null;
 
   /** @param {Host} host */
-  constructor({ text, settings, changed, setSetting, redraw, notify, hasFocus }) {
+  constructor({ text, settings, changed, setSetting, redraw, notify, hasFocus, replaced }) {
     this.settings = settings;
     this.redraw = redraw;
     this.notify = notify;
     this.hasFocus = hasFocus;
+    this.replaced = replaced;
     this.changed = changed;
     this.setSetting = setSetting;
     this.#edited = new EditedText(text, () => this.#invalidate());
@@ -162,10 +171,10 @@ export class EditSession {
     }
     try {
       const outcome = command({ ...this.#context(), document: before }, ...given);
-      const { document, selection, notice } = 'document' in outcome ? outcome : { document: outcome };
+      const { document, select, notice } = 'document' in outcome ? outcome : { document: outcome };
       if (notice) this.notify(notice);
       if (document !== before) this.#put(document, before);
-      if (selection && !this.error) this.select(selection.view, selection.key);
+      if (select && !this.error) this.select(select.view, select.key);
     } catch (error) {
       this.notify(messageOf(error));
     }
@@ -195,6 +204,7 @@ export class EditSession {
     this.#edited.put(document);
     this.#commit();
     this.#lockAsFound();
+    this.replaced();
   }
 
   /** A whole text from elsewhere, if it can be read. @param {string} text @param {string} from  what to call it */
@@ -268,10 +278,10 @@ export class EditSession {
     this.#tell();
   }
 
-  /** @param {'select' | 'draw'} tool */
+  /** @param {Tool} tool */
   setTool(tool) {
     this.tool = tool;
-    if (tool === 'draw') this.notify('Drag in a pane to draw the path of the selected view');
+    if (tool !== 'select') this.notify(TOOL_HINTS[tool]);
     this.redraw();
   }
 
@@ -283,11 +293,19 @@ export class EditSession {
     this.redraw();
   }
 
-  /** @param {number} view @param {number} key */
-  select(view, key) {
-    this.selection = { view, key };
+  /** @param {number} view @param {number} key @param {Place[]} [others]  selected with it */
+  select(view, key, others = []) {
+    this.selection = { view, key, others };
     this.#keepSelection();
     this.redraw();
+  }
+
+  /** Take a keyframe into the selection, or out of it. @param {Place} place */
+  toggleSelected(place) {
+    const all = selected(this);
+    const found = all.findIndex(({ view, key }) => view === place.view && key === place.key);
+    const [first, ...others] = found < 0 ? [place, ...all] : all.toSpliced(found, 1);
+    if (first) this.select(first.view, first.key, others);
   }
 
   /** @param {number} by  keyframes further, or back */
@@ -341,8 +359,12 @@ export class EditSession {
   }
 
   #keepSelection() {
+    const keysOf = (/** @type {number} */ v) => this.document?.views?.[v]?.keyframes?.length ?? 1;
     const view = Math.max(Math.min(this.selection.view, this.built.views.length - 1), 0);
-    const keys = this.document?.views?.[view]?.keyframes?.length ?? 1;
-    this.selection = { view, key: Math.min(Math.max(this.selection.key, 0), keys - 1) };
+    const key = Math.min(Math.max(this.selection.key, 0), keysOf(view) - 1);
+    const others = this.selection.others.filter(
+      (at) => at.view < this.built.views.length && at.key < keysOf(at.view) && !(at.view === view && at.key === key),
+    );
+    this.selection = { view, key, others };
   }
 }
