@@ -62,7 +62,7 @@ class HostRun:
             self.models = [self.scene.evolved(view) for view in range(views)]
         else:
             injection = host.pack("nodes.host.injection")
-            sync = self._sync(models) if models is not None else injection.sync_patcher(small.sync_modules())
+            sync = self._sync(models) if models is not None else injection.managed(small.sync_modules())
             start, end = (0.0, 1.0) if kind == TOGETHER else (1.0, 1.0)
             epipolar = small.epipolar(host, self.scene.cameras, resolution)
             settings = injection.SyncSettings(epipolar, 1.0, start, end)

@@ -6,6 +6,8 @@ from comfy_api.latest import ComfyExtension, io
 
 from .cameras import CAMERA_NODES
 from .conditioning import CONDITIONING_NODES
+from .mini import MINI_NODES
+from .motion import MOTION_NODES
 from .sampling import SAMPLING_NODES
 from .sync import SYNC_NODES
 from .syncam import SYNCAM_NODES
@@ -16,4 +18,13 @@ class CVDExtension(ComfyExtension):
     """Collaborative Video Diffusion."""
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [*CAMERA_NODES, *CONDITIONING_NODES, *SYNC_NODES, *SAMPLING_NODES, *SYNCAM_NODES, *VIDEO_NODES]
+        return [
+            *CAMERA_NODES,
+            *CONDITIONING_NODES,
+            *MINI_NODES,
+            *MOTION_NODES,
+            *SYNC_NODES,
+            *SAMPLING_NODES,
+            *SYNCAM_NODES,
+            *VIDEO_NODES,
+        ]

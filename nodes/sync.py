@@ -2,48 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
-import folder_paths
 from comfy_api.latest import io
 
 from .host.injection import SyncSettings, apply_sync, load_sync
 from .inputs import verdict
+from .model_files import file_names, fingerprint, model_path, register_folder
 from .types import EpipolarSpec, EpipolarType, SyncType
 
 FOLDER = "cvd"
 CATEGORY = "CVD/sampling"
 _RELEASED = "CVD.ckpt"
 
-
-def _register_folder() -> None:
-    """Have the host list ``models/cvd``, besides folders that the user's extra_model_paths.yaml names."""
-    folder_paths.add_model_folder_path(FOLDER, os.path.join(folder_paths.models_dir, FOLDER))
-    paths, extensions = folder_paths.folder_names_and_paths[FOLDER]
-    folder_paths.folder_names_and_paths[FOLDER] = (paths, set(extensions) | folder_paths.supported_pt_extensions)
-
-
-_register_folder()
-
-
-def module_options() -> list[str]:
-    """Names of the files in ``models/cvd``."""
-    found: list[str] = folder_paths.get_filename_list(FOLDER)
-    return found
-
-
-def module_path(name: str, example: str) -> str:
-    """The file of that name in ``models/cvd``; ``example`` is what the message of its absence asks for.
-
-    Raises:
-        ValueError: there is none.
-    """
-    path: str | None = folder_paths.get_full_path(FOLDER, name)
-    if path is None:
-        folders = " or ".join(folder_paths.get_folder_paths(FOLDER))
-        raise ValueError(f"there is no {name} in {folders}; put {example} there and refresh (R), or pick another file")
-    return path
+register_folder(FOLDER)
 
 
 class SyncModuleLoader(io.ComfyNode):
@@ -59,7 +31,7 @@ class SyncModuleLoader(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "sync_name",
-                    options=module_options(),
+                    options=file_names(FOLDER),
                     tooltip="File with the sync modules, in models/cvd: CVD.ckpt or a .safetensors of it.",
                 )
             ],
@@ -69,17 +41,16 @@ class SyncModuleLoader(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, sync_name: str | None = None) -> bool | str:
         """Refuse a file that is gone; None is a linked value, which is not known yet."""
-        return True if sync_name is None else verdict(module_path, sync_name, _RELEASED)
+        return True if sync_name is None else verdict(model_path, FOLDER, sync_name, _RELEASED)
 
     @classmethod
     def fingerprint_inputs(cls, sync_name: str) -> str:
         """Reload when another file takes the name."""
-        found = os.stat(module_path(sync_name, _RELEASED))
-        return f"{found.st_mtime_ns} {found.st_size}"
+        return fingerprint(model_path(FOLDER, sync_name, _RELEASED))
 
     @classmethod
     def execute(cls, sync_name: str) -> io.NodeOutput:
-        return io.NodeOutput(load_sync(module_path(sync_name, _RELEASED)))
+        return io.NodeOutput(load_sync(model_path(FOLDER, sync_name, _RELEASED)))
 
 
 class ApplySync(io.ComfyNode):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any, cast
 
 import comfy.model_management
@@ -17,13 +16,15 @@ from cvd_core.syncam.presets import PRESETS, preset_cameras
 
 from .host.wan import SynCamSettings, apply_syncam, load_modules
 from .inputs import CONVENTION, check_choices, verdict
+from .model_files import file_names, fingerprint, model_path
 from .sampling_inputs import views_per_pass_input
-from .sync import module_options, module_path
+from .sync import FOLDER
 from .types import CamerasType, SynCamType
 
 CATEGORY = "CVD/syncammaster"
 CHANNELS = 16
 """Of Wan's latents."""
+_RELEASED = "step20000.ckpt"
 _SIDE = 16
 """Pixels: the latent's stride times the patch size."""
 
@@ -63,7 +64,7 @@ class SynCamLoader(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "module_name",
-                    options=module_options(),
+                    options=file_names(FOLDER),
                     tooltip="File in models/cvd: step20000.ckpt, whose Wan is left alone, or the smaller .safetensors "
                     "that `cvd convert` makes of it.",
                 )
@@ -74,17 +75,16 @@ class SynCamLoader(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, module_name: str | None = None) -> bool | str:
         """Refuse a file that is gone; None is a linked value, which is not known yet."""
-        return True if module_name is None else verdict(module_path, module_name, "step20000.ckpt")
+        return True if module_name is None else verdict(model_path, FOLDER, module_name, _RELEASED)
 
     @classmethod
     def fingerprint_inputs(cls, module_name: str) -> str:
         """Reload when another file takes the name."""
-        found = os.stat(module_path(module_name, "step20000.ckpt"))
-        return f"{found.st_mtime_ns} {found.st_size}"
+        return fingerprint(model_path(FOLDER, module_name, _RELEASED))
 
     @classmethod
     def execute(cls, module_name: str) -> io.NodeOutput:
-        return io.NodeOutput(load_modules(module_path(module_name, "step20000.ckpt")))
+        return io.NodeOutput(load_modules(model_path(FOLDER, module_name, _RELEASED)))
 
 
 class SynCamCameras(io.ComfyNode):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ from comfy_api.latest import io
 
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.geometry.epipolar import Band
+from cvd_core.geometry.plucker import plucker_embedding
 from cvd_core.sync.bias import EpipolarBias
 
 if TYPE_CHECKING:
@@ -25,6 +26,10 @@ SyncType = io.Custom("CVD_SYNC")
 """Carries the loaded sync modules, a model patcher of the host."""
 SynCamType = io.Custom("CVD_SYNCAM")
 """Carries SynCamMaster's loaded modules, a model patcher of the host."""
+MotionType = io.Custom("CVD_MOTION")
+"""Carries loaded motion modules, a model patcher of the host."""
+CameraControlType = io.Custom("CVD_CAMERA_CONTROL")
+"""Carries a loaded CameraCtrl, a model patcher of the host."""
 CameraCtrlPoses = io.Custom("CAMERACTRL_POSES")
 """AnimateDiff-Evolved's camera path: a flat list of rows of 19 numbers, one video."""
 
@@ -48,6 +53,17 @@ class PluckerRays:
     width: int
     height: int
     embedding: Tensor  # (V, F, 6, H, W) float32 on the CPU
+
+    def of_view(self, view: int, frames: Sequence[int] | None = None) -> Tensor:
+        """``(F, 6, H, W)`` of one view, or of some of its frames as a clip of its own.
+
+        CameraCtrl knows a clip by poses relative to its first, so rays of a part start anew.
+        """
+        if frames is None:
+            return self.embedding[view]
+        index = list(frames)
+        seen = Cameras(self.cameras.c2w[view : view + 1, index], self.cameras.intrinsics[view : view + 1, index])
+        return plucker_embedding(seen.relative_to_first(), self.width, self.height)[0]
 
 
 @dataclass(frozen=True, eq=False)

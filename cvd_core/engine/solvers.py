@@ -17,14 +17,15 @@ from diffusers import (
 from torch import Tensor
 
 from cvd_core.fields import FieldError
+from cvd_core.motion.noise_schedule import BETA_END, BETA_START, TIMESTEPS
 from cvd_core.sampling.recurrence import NoiseLevel
 from cvd_core.sampling.settings import Sampler
 
 NOISE_SCHEDULE: dict[str, Any] = {
-    "num_train_timesteps": 1000,
-    "beta_start": 0.00085,
-    "beta_end": 0.012,
-    "beta_schedule": "linear",  # AnimateDiff's; Stable Diffusion itself uses scaled_linear
+    "num_train_timesteps": TIMESTEPS,
+    "beta_start": BETA_START,
+    "beta_end": BETA_END,
+    "beta_schedule": "linear",
     "timestep_spacing": "leading",
     "steps_offset": 1,
 }

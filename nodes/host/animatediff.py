@@ -1,22 +1,20 @@
 """What the collaborative guider needs of AnimateDiff-Evolved, asked for by shape: nothing of it is imported.
 
-Everything that knows that pack's insides is in this file and ``animatediff_settings.py``; another source of motion
-modules would offer the methods of :class:`AnimateDiff`.
+Everything that knows that pack's insides is in this file and ``animatediff_settings.py``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
+from comfy.patcher_extension import WrappersMP
 from torch.nn import AvgPool2d
 
-from cvd_core.geometry.cameras import Cameras
-from cvd_core.geometry.plucker import plucker_embedding
-
 from .animatediff_settings import check_context, check_motion_model, check_sample_settings
+from .packing import pack, pack_conds, shared_rows, unpack, unpack_conds
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,25 +28,22 @@ _MISSING = (
 )
 
 Frames = tuple[int, ...]
-"""The frames of the clip that one network call sees, in its order."""
 
 
 class AnimateDiff:
-    """The motion modules of a MODEL, with CameraCtrl.
+    """The motion modules of a MODEL, with CameraCtrl: a :class:`.motion_backend.MotionBackend`.
 
     Args:
         model: a MODEL.
         rays: cameras of all views.
 
     Raises:
-        ValueError: AnimateDiff-Evolved was not applied to the model, or without CameraCtrl, or with a setting that one
-            batch of several videos cannot follow.
+        ValueError: AnimateDiff-Evolved was applied without CameraCtrl, or with a setting that one batch of several
+            videos cannot follow.
     """
 
     def __init__(self, model: Any, rays: PluckerRays) -> None:
         patchers = model.get_additional_models_with_key(_KEY)
-        if not patchers:
-            raise ValueError(f"the model has no motion module: {_MISSING}")
         self.models = [p.model for p in patchers if getattr(p.model, "camera_encoder", None) is not None]
         if not self.models:
             raise ValueError(f"the model's motion module is without CameraCtrl: {_MISSING}")
@@ -90,39 +85,68 @@ class AnimateDiff:
         frames = transformer_options["ad_params"]["sub_idxs"]
         return None if frames is None else tuple(frames)
 
-    def set_cameras(self, views: Sequence[int], branches: int, frames: Frames | None, like: Tensor) -> None:
-        """Give the motion modules the cameras of a network call.
-
-        Args:
-            views: in batch order; rows are ``[branch [view [frame]]]``.
-            branches: guidance branches in the batch.
-            frames: from :meth:`seen_frames`.
-            like: tensor with the device to encode on.
-        """
+    def with_cameras(
+        self,
+        transformer_options: dict[str, Any],
+        views: Sequence[int],
+        branches: int,
+        frames: Frames | None,
+        like: Tensor,
+    ) -> dict[str, Any]:
+        """Give the motion modules the cameras of a network call; they keep them, so the options stay as they are."""
         call = (tuple(views), branches, frames)
         for index, model in enumerate(self.models):
             if index not in self._joined or self._joined[index][0] != call:
                 levels = zip(*(self._encode(index, view, frames, like) for view in views), strict=True)
                 self._joined[index] = (call, [torch.cat(level * branches) for level in levels])
             model.set_camera_features(self._joined[index][1])
+        return transformer_options
+
+    def pack(self, rows: Tensor, views: int) -> Tensor:
+        """The pack takes the batch for the frames of one video, so it is shown ``(F, V * C, h, w)``."""
+        return pack(rows, views)
+
+    def unpack(self, packed: Tensor, views: int) -> Tensor:
+        """The inverse of :meth:`pack`."""
+        return unpack(packed, views)
+
+    def wrappers(
+        self, views: Callable[[], int]
+    ) -> tuple[dict[str, list[Callable[..., Any]]], dict[str, list[Callable[..., Any]]]]:
+        """Packs the batch around the pack's own wrapper, which cuts it into windows, and names every chunk inside."""
+        frames = self.rays.cameras.frames
+
+        def pack_all(executor: Any, model: Any, conds: Any, x: Any, timestep: Any, model_options: Any) -> Any:
+            packed = [pack_conds(cond, views(), frames) for cond in conds]
+            out = executor(model, packed, pack(x, views()), shared_rows(timestep, frames), model_options)
+            return [unpack(prediction, views()) for prediction in out]
+
+        def unpack_all(executor: Any, model: Any, conds: Any, x: Any, timestep: Any, model_options: Any) -> Any:
+            rows = unpack(x, views())
+            unpacked = [unpack_conds(cond) for cond in conds]
+            out = executor(model, unpacked, rows, shared_rows(timestep, len(rows)), model_options)
+            return [pack(prediction, views()) for prediction in out]
+
+        def count_videos(executor: Any, *args: Any, **kwargs: Any) -> Any:
+            """Name every chunk of F rows: AnimateDiff-Evolved divides the batch by their number to learn F."""
+            options = args[5]
+            named = {
+                name: [value for value in options[name] for _ in range(views())] for name in ("cond_or_uncond", "uuids")
+            }
+            return executor(*args[:5], {**options, **named}, *args[6:], **kwargs)
+
+        outside = {WrappersMP.CALC_COND_BATCH: [pack_all], WrappersMP.APPLY_MODEL: [count_videos]}
+        return outside, {WrappersMP.CALC_COND_BATCH: [unpack_all]}
 
     def _encode(self, index: int, view: int, frames: Frames | None, like: Tensor) -> list[Tensor]:
         """Per level ``(h * w, F, C)``, computed once per run."""
         key = (index, view, frames)
         if key not in self._features:
-            rays = self._window_rays(view, frames).to(like.device, torch.float32)
+            rays = self.rays.of_view(view, frames).to(like.device, torch.float32)
             encoder = self.models[index].camera_encoder
             with _rounding_up(encoder):
                 self._features[key] = encoder(rays.transpose(0, 1), video_length=len(rays))
         return self._features[key]
-
-    def _window_rays(self, view: int, frames: Frames | None) -> Tensor:
-        """``(F, 6, H, W)``; CameraCtrl knows a clip by poses relative to its first, so each window starts anew."""
-        if frames is None:
-            return self.rays.embedding[view]
-        cameras, index = self.rays.cameras, list(frames)
-        seen = Cameras(cameras.c2w[view : view + 1, index], cameras.intrinsics[view : view + 1, index])
-        return plucker_embedding(seen.relative_to_first(), self.rays.width, self.rays.height)[0]
 
 
 def _window(options: Any, frames: int) -> int:

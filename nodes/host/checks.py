@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import comfy.model_sampling
 
-from cvd_core.networks.sd15 import LATENT_CHANNELS, LATENT_STRIDE
+from cvd_core.networks.sd15 import LATENT_STRIDE
 
 from ..types import EpipolarSpec, PluckerRays
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def check_latent(latent: Tensor, rays: PluckerRays) -> None:
-    """Raise ValueError if a latent batch is not of the cameras' views, frames and size."""
+def check_latent(latent: Tensor, rays: PluckerRays, channels: int) -> None:
+    """Raise ValueError if a latent batch is not of the model's channels and the cameras' views, frames and size."""
     views, frames = rays.cameras.views, rays.cameras.frames
     if latent.ndim != 4:
         raise ValueError(
-            f"the latent has shape {tuple(latent.shape)}; expected (views x frames, 4, height / 8, width / 8) - use "
-            "Empty Multi-View Latent, or images encoded with a Stable Diffusion 1.5 VAE"
+            f"the latent has shape {tuple(latent.shape)}; expected (views x frames, {channels}, height / 8, width / 8) "
+            "- use Empty Multi-View Latent, or images encoded with the checkpoint's VAE"
         )
-    if latent.shape[1] != LATENT_CHANNELS:
+    if latent.shape[1] != channels:
         raise ValueError(
-            f"the latent has {latent.shape[1]} channels; expected {LATENT_CHANNELS} - use Empty Multi-View Latent, or "
-            "images encoded with a Stable Diffusion 1.5 VAE"
+            f"the latent has {latent.shape[1]} channels; expected {channels} - use Empty Multi-View Latent, or images "
+            "encoded with the checkpoint's VAE"
         )
     if len(latent) != views * frames:
         raise ValueError(
@@ -37,6 +37,16 @@ def check_latent(latent: Tensor, rays: PluckerRays) -> None:
         raise ValueError(
             f"the latent is for {width}x{height} pixels, the Pluecker embedding for {rays.width}x{rays.height}; make "
             "both for one size"
+        )
+
+
+def check_whole(x: Tensor, rays: PluckerRays) -> None:
+    """Raise ValueError if a network call is on a part of the picture."""
+    size = (x.shape[-2] * LATENT_STRIDE, x.shape[-1] * LATENT_STRIDE)
+    if size != (rays.height, rays.width):
+        raise ValueError(
+            f"the network was called on {size[1]}x{size[0]} pixels, the cameras and epipolar masks are for the whole "
+            f"{rays.width}x{rays.height} picture: give the latent that size, and remove Conditioning (Set Area)"
         )
 
 
@@ -55,7 +65,7 @@ def check_model(model: Any) -> None:
     if model.model_options.get("context_handler") is not None:
         raise ValueError(
             "the model has ComfyUI's own context windows, which would cut through the views; remove Context Windows "
-            "and connect AnimateDiff-Evolved's context options to Use Evolved Sampling"
+            "and set context_length of Apply Motion + Camera (or context options of AnimateDiff-Evolved)"
         )
 
 

@@ -10,9 +10,7 @@ from typing import Any
 import comfy.model_management
 import comfy.model_patcher
 from comfy.patcher_extension import WrappersMP
-from torch import Tensor
 
-from cvd_core.networks.sd15 import LATENT_STRIDE
 from cvd_core.sampling.collaborate import NetworkCall
 from cvd_core.sampling.draws import Draws
 from cvd_core.sync.bias import EpipolarBias
@@ -21,9 +19,9 @@ from cvd_core.sync.context import SyncContext, groups_to_partners
 from cvd_core.sync.slopes import SlopeTape
 
 from ..types import PluckerRays
-from .animatediff import AnimateDiff, Frames
+from .checks import check_whole
 from .injection import KEY, SyncSettings
-from .packing import pack, pack_conds, shared_rows, unpack, unpack_conds
+from .motion_backend import Frames, MotionBackend
 
 
 class CollaborativeCalls:
@@ -42,7 +40,7 @@ class CollaborativeCalls:
         self,
         rays: PluckerRays,
         sync: SyncSettings,
-        video: AnimateDiff,
+        video: MotionBackend,
         draws: Draws,
         views_together: int,
         model_sampling: Any,
@@ -80,21 +78,23 @@ class CollaborativeCalls:
         return self._batch
 
     def wrap(self, model_options: dict[str, Any]) -> dict[str, Any]:
-        """The options with this run's wrappers at their places among AnimateDiff-Evolved's.
+        """The options with this run's wrappers at their places among those of other packs.
 
         The dictionaries are rebuilt because wrappers run in their order, and hosts differ in how they merge a model's
         and a run's.
         """
         options = comfy.model_patcher.create_model_options_clone(model_options)
         wrappers: dict[str, dict[str, list[Callable[..., Any]]]] = options["transformer_options"]["wrappers"]
-
-        def place(kind: str, *, first: list[Any] | None = None, last: list[Any] | None = None) -> None:
-            wrappers[kind] = {f"{KEY} first": first or [], **wrappers.get(kind, {}), f"{KEY} last": last or []}
-
-        place(WrappersMP.CALC_COND_BATCH, first=[self._pack], last=[self._unpack])
-        place(WrappersMP.APPLY_MODEL, first=[self._count_videos])
-        place(WrappersMP.DIFFUSION_MODEL, last=[self._call_network])
-        place(WrappersMP.PREPARE_SAMPLING, last=[self._cap_memory])
+        outside, inside = self.video.wrappers(lambda: len(self.batch.views))
+        outside = {**outside, WrappersMP.APPLY_MODEL: [self._only_whole, *outside.get(WrappersMP.APPLY_MODEL, ())]}
+        inside = {
+            **inside,
+            WrappersMP.DIFFUSION_MODEL: [self._call_network],
+            WrappersMP.PREPARE_SAMPLING: [self._cap_memory],
+        }
+        for kind in outside.keys() | inside.keys():
+            first, last = outside.get(kind, []), inside.get(kind, [])
+            wrappers[kind] = {f"{KEY} first": first, **wrappers.get(kind, {}), f"{KEY} last": last}
         return options
 
     def _cap_memory(self, executor: Any, model: Any, noise_shape: Any, *args: Any, **kwargs: Any) -> Any:
@@ -105,35 +105,9 @@ class CollaborativeCalls:
         self._cache = BiasCache(free // PART_OF_FREE)
         return loaded
 
-    def _pack(self, executor: Any, model: Any, conds: Any, x: Any, timestep: Any, model_options: Any) -> Any:
-        views = len(self.batch.views)
-        packed = [pack_conds(cond, views, self.frames) for cond in conds]
-        out = executor(model, packed, pack(x, views), shared_rows(timestep, self.frames), model_options)
-        return [unpack(prediction, views) for prediction in out]
-
-    def _unpack(self, executor: Any, model: Any, conds: Any, x: Any, timestep: Any, model_options: Any) -> Any:
-        views = len(self.batch.views)
-        rows = unpack(x, views)
-        unpacked = [unpack_conds(cond) for cond in conds]
-        out = executor(model, unpacked, rows, shared_rows(timestep, len(rows)), model_options)
-        return [pack(prediction, views) for prediction in out]
-
-    def _count_videos(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
-        """Name every chunk of F rows: AnimateDiff-Evolved divides the batch by their number to learn F."""
-        self._check_whole(args[0])
-        views = len(self.batch.views)
-        options = args[5]
-        named = {name: [value for value in options[name] for _ in range(views)] for name in ("cond_or_uncond", "uuids")}
-        return executor(*args[:5], {**options, **named}, *args[6:], **kwargs)
-
-    def _check_whole(self, x: Tensor) -> None:
-        size = (x.shape[-2] * LATENT_STRIDE, x.shape[-1] * LATENT_STRIDE)
-        if size != (self.rays.height, self.rays.width):
-            raise ValueError(
-                f"the network was called on a part of {size[1]}x{size[0]} pixels of the "
-                f"{self.rays.width}x{self.rays.height} picture; cameras and epipolar masks are for the whole: remove "
-                "Conditioning (Set Area)"
-            )
+    def _only_whole(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
+        check_whole(args[0], self.rays)
+        return executor(*args, **kwargs)
 
     def _call_network(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
         """Set cameras and partners of the views in this call."""
@@ -141,7 +115,7 @@ class CollaborativeCalls:
         views = self.batch.views
         frames = self.video.seen_frames(options)
         branches = x.shape[0] // (len(views) * (self.frames if frames is None else len(frames)))
-        self.video.set_cameras(views, branches, frames, x)
+        options = self.video.with_cameras(options, views, branches, frames, x)
         low, high = self._active
         if low <= float(options["sigmas"][0]) <= high:
             options = {**options, KEY: self._context(frames, branches)}

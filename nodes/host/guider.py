@@ -13,12 +13,12 @@ from cvd_core.sampling.draws import Draws, SeededDraws
 from cvd_core.sampling.pairs import Pairing
 
 from ..types import PluckerRays
-from .animatediff import AnimateDiff
 from .checks import check_epipolar, check_latent, check_mask, check_model
 from .collaboration import CollaborativeCalls
 from .control import ViewControls
 from .injection import sync_settings
-from .packing import pack, select_views, unpack
+from .motion_backend import motion_of
+from .packing import select_views
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,7 +28,7 @@ class CollaborativeGuider(comfy.samplers.CFGGuider):  # type: ignore[misc]
     """Predicts the noise of V views together.
 
     Args:
-        model: a MODEL with AnimateDiff+CameraCtrl and sync modules.
+        model: a MODEL with motion modules, cameras and sync modules.
         rays: cameras of all views.
         pairing: who talks to whom in a step.
 
@@ -49,7 +49,8 @@ class CollaborativeGuider(comfy.samplers.CFGGuider):  # type: ignore[misc]
         super().__init__(model)
         check_model(model)
         self.rays = rays
-        AnimateDiff(model, rays).check_frames(rays.cameras.frames)
+        self._video = motion_of(model, rays)
+        self._video.check_frames(rays.cameras.frames)
         self.sync = sync_settings(model)
         check_epipolar(rays, self.sync.epipolar)
         self.pairing = pairing
@@ -78,8 +79,8 @@ class CollaborativeGuider(comfy.samplers.CFGGuider):  # type: ignore[misc]
         seed: int | None = None,
         **kwargs: Any,
     ) -> Tensor:
-        """Sample ``(V * F, C, h, w)`` latents; AnimateDiff-Evolved, which wraps what is inside, sees F frames."""
-        check_latent(latent_image, self.rays)
+        """Sample ``(V * F, C, h, w)`` latents; what other packs wrap sees them as the motion backend packs them."""
+        check_latent(latent_image, self.rays, self.model_patcher.get_model_object("latent_format").latent_channels)
         check_mask(denoise_mask, self.views, self.frames)
         # Hosts since 0.5.1 fit a mask right here, to the packed shape; so it goes to outer_sample past them.
         self._mask = None
@@ -88,8 +89,8 @@ class CollaborativeGuider(comfy.samplers.CFGGuider):  # type: ignore[misc]
             self._mask = comfy.sampler_helpers.prepare_mask(denoise_mask, latent_image.shape, device)[:, :1].float()
         self.draws = self.make_draws(0 if seed is None else seed)
         packed = super().sample(
-            pack(noise, self.views),
-            pack(latent_image, self.views),
+            self._video.pack(noise, self.views),
+            self._video.pack(latent_image, self.views),
             sampler,
             sigmas,
             None,
@@ -98,7 +99,7 @@ class CollaborativeGuider(comfy.samplers.CFGGuider):  # type: ignore[misc]
             seed,
             **kwargs,
         )
-        return unpack(packed, self.views)
+        return self._video.unpack(packed, self.views)
 
     def outer_sample(
         self,
@@ -111,16 +112,16 @@ class CollaborativeGuider(comfy.samplers.CFGGuider):  # type: ignore[misc]
         **kwargs: Any,
     ) -> Tensor:
         model_sampling = self.model_patcher.get_model_object("model_sampling")
-        video = AnimateDiff(self.model_patcher, self.rays)
+        video = motion_of(self.model_patcher, self.rays)
         self._calls = CollaborativeCalls(self.rays, self.sync, video, self.draws, self.views_together, model_sampling)
         options, self.model_options = self.model_options, self._calls.wrap(self.model_options)
         self._controls = ViewControls(self.views, self.frames)
         try:
-            noise, latent_image = unpack(noise, self.views), unpack(latent_image, self.views)
+            noise, latent_image = video.unpack(noise, self.views), video.unpack(latent_image, self.views)
             if "latent_shapes" in kwargs:  # since 0.5.1
                 kwargs["latent_shapes"] = [latent_image.shape]
             rows = super().outer_sample(noise, latent_image, sampler, sigmas, self._mask, *args, **kwargs)
-            return pack(rows, self.views)
+            return video.pack(rows, self.views)
         finally:
             self._controls.cleanup()
             self.model_options = options

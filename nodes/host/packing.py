@@ -61,6 +61,34 @@ def select_views(conds: Conds | None, selected: Sequence[int], views: int, frame
     return _map_tensors(conds, lambda name, x: (name, select(name, x)))
 
 
+def select_frames(conds: Conds | None, window: Sequence[int], views: int, frames: int) -> Conds | None:
+    """Conditionings for some frames of every view, from those of ``views * frames`` rows.
+
+    Raises:
+        ValueError: a ControlNet with more than one hint image, which would show a window those of other frames.
+    """
+    rows = [view * frames + frame for view in range(views) for frame in window]
+
+    def select(name: str, x: Tensor) -> tuple[str, Tensor]:
+        if x.shape[0] == views * frames > 1:
+            return name, x[rows]
+        if x.shape[0] == frames > 1:
+            return name, x[list(window)]
+        return name, x
+
+    for control in (cond["control"] for cond in conds or () if "control" in cond):
+        link = control
+        while link is not None:
+            hint = getattr(link, "cond_hint_original", None)
+            if hint is not None and len(hint) > 1:
+                raise ValueError(
+                    f"a ControlNet has {len(hint)} hint images, which context windows would mix up; give it one image "
+                    "for all frames, or set context_length to 0"
+                )
+            link = link.previous_controlnet
+    return _map_tensors(conds, select)
+
+
 def pack_conds(conds: Conds | None, views: int, frames: int) -> Conds | None:
     """Give ``views * frames`` rows the shape ``(F, V, ...)`` and a marked name: windows cut the first axis."""
 

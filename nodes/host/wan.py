@@ -25,7 +25,7 @@ from cvd_core.syncam.checkpoint import load_syncam
 from cvd_core.syncam.module import SynCamModules
 from cvd_core.syncam.rope import ViewGrid
 
-from .injection import sync_patcher
+from .blocks import managed
 
 if TYPE_CHECKING:
     import os
@@ -66,7 +66,7 @@ def load_modules(path: str | os.PathLike[str]) -> Any:
     Raises:
         ValueError: the file is something else or incomplete; the message says what and where it belongs.
     """
-    return sync_patcher(load_syncam(path, ops=comfy.ops.manual_cast))
+    return managed(load_syncam(path, ops=comfy.ops.manual_cast))
 
 
 def apply_syncam(model: Any, modules: Any, settings: SynCamSettings) -> Any:

@@ -26,7 +26,8 @@ class Scene:
 
     Attributes:
         size: of the pictures: one side, or width and height; from 128 pixels the small network is well-conditioned.
-        context: length and overlap of AnimateDiff-Evolved's context windows.
+        context: length and overlap of the context windows.
+        native: motion modules and cameras of this pack instead of AnimateDiff-Evolved's.
         sync_first: Apply Sync Module before Use Evolved Sampling instead of after.
     """
 
@@ -41,6 +42,7 @@ class Scene:
     context: tuple[int, int] | None = None
     sync_first: bool = False
     seed: int = 1
+    native: bool = False
 
     def __post_init__(self) -> None:
         self.cameras = small.rig(self.views, self.frames)
@@ -54,6 +56,17 @@ class Scene:
     def motion(self) -> Any:
         return small.motion_model(self.host)
 
+    @cached_property
+    def own_motion(self) -> tuple[Any, Any]:
+        """CVD_MOTION and CVD_CAMERA_CONTROL."""
+        return small.native_motion(self.host), small.native_camera(self.host)
+
+    def with_motion(self, model: Any = None) -> Any:
+        """The base model with motion and cameras, for a collaborative run."""
+        if self.native:
+            return small.native(self.host, model or self.base, *self.own_motion, self.rays, self.context)
+        return self.evolved(model=model)
+
     def evolved(self, view: int = 0, model: Any = None) -> Any:
         """The base model with AnimateDiff and one view's cameras."""
         poses = small.pose_rows(self.cameras, view, self.size)
@@ -65,12 +78,12 @@ class Scene:
         """The model of a collaborative run."""
         injection = self.host.pack("nodes.host.injection")
         settings = injection.SyncSettings(small.epipolar(self.host, self.cameras, self.size), strength, start, end)
-        sync = injection.sync_patcher(small.sync_modules(identity))
+        sync = injection.managed(small.sync_modules(identity))
         if model is not None:
             return injection.apply_sync(model, sync, settings)
         if self.sync_first:
-            return self.evolved(model=injection.apply_sync(self.base, sync, settings))
-        return injection.apply_sync(self.evolved(), sync, settings)
+            return self.with_motion(injection.apply_sync(self.base, sync, settings))
+        return injection.apply_sync(self.with_motion(), sync, settings)
 
     def guider(self, model: Any, **pairing: Any) -> Any:
         guider = self.host.pack("nodes.host.guider").CollaborativeGuider(model, self.rays, Pairing(**pairing))

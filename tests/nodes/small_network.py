@@ -19,9 +19,14 @@ import comfy.supported_models
 import torch
 from torch import Tensor, nn
 
+from cvd_core.camera_control.checkpoint import merge_key
+from cvd_core.camera_control.injection import CameraMerges
+from cvd_core.camera_control.pose_encoder import PoseEncoder
 from cvd_core.geometry.cameras import Cameras, prepare_cameras
 from cvd_core.geometry.plucker import plucker_embedding
 from cvd_core.geometry.rigs import make_rig
+from cvd_core.motion.module import MotionModules
+from cvd_core.sampling.windows import Windows
 from cvd_core.sync.module import SyncModules
 from tests import formula
 from tests.nodes.host_process import Host
@@ -132,6 +137,26 @@ def _add_camera_control(host: Host, model: Any) -> None:
             attention.qkv_merge.load_state_dict({n: merges[base + n] for n in ("weight", "bias")})
 
 
+def native_motion(host: Host, *, positions: int = 32, middle: bool = False) -> Any:
+    """A CVD_MOTION with formula weights."""
+    state = {k: v[:, :positions] if k.endswith(".pe") else v for k, v in _weights("mm").items()}
+    if middle:
+        last = "down_blocks.3.motion_modules.1."
+        state |= {"mid_block.motion_modules.0." + k.removeprefix(last): v for k, v in state.items() if last in k}
+    modules = MotionModules(WIDTHS, positions, comfy.ops.manual_cast, middle=middle)
+    modules.load_state_dict(state)
+    return host.pack("nodes.host.blocks").managed(modules.eval().requires_grad_(False))
+
+
+def native_camera(host: Host) -> Any:
+    """A CVD_CAMERA_CONTROL with formula weights."""
+    encoder, merges = PoseEncoder(WIDTHS, ops=comfy.ops.manual_cast), CameraMerges(WIDTHS, comfy.ops.manual_cast)
+    encoder.load_state_dict(_weights("pose_encoder"))
+    merges.load_state_dict({merge_key(key): value for key, value in _weights("attention_processor").items()})
+    control = host.pack("nodes.host.native").CameraControl(encoder, merges)
+    return host.pack("nodes.host.blocks").managed(control.eval().requires_grad_(False))
+
+
 def sync_modules(identity: bool = False) -> SyncModules:
     """The sync modules with formula weights; ``identity`` ones add nothing."""
     modules = SyncModules(WIDTHS, comfy.ops.manual_cast)
@@ -215,6 +240,14 @@ def evolved(
         context_options=options,
     )
     return model
+
+
+def native(
+    host: Host, model: Any, motion: Any, camera: Any, rays: Any, context: tuple[int, int] | None = None, **options: Any
+) -> Any:
+    """The same without another pack: Apply Motion + Camera."""
+    windows = None if context is None else Windows(*context)
+    return host.pack("nodes.host.native").apply_motion(model, motion, camera, rays, windows=windows, **options)
 
 
 def prompt(name: str, batch: int = 1) -> Any:

@@ -108,7 +108,7 @@ def test_latent_of_another_size(scene: Scene) -> None:
 
 def test_latent_of_another_model(scene: Scene) -> None:
     done = execute(scene, latent_image={"samples": torch.ones(4, 16, 8, 8)})
-    assert_fails(done, "16 channels", "Stable Diffusion 1.5 VAE")
+    assert_fails(done, "16 channels", "the checkpoint's VAE")
 
 
 def test_latent_of_a_video_model(scene: Scene) -> None:
@@ -160,7 +160,7 @@ def test_several_gpus(scene: Scene) -> None:
 def test_context_windows_of_the_host(scene: Scene) -> None:
     model = scene.synced()
     model.model_options["context_handler"] = object()
-    assert_fails(execute(scene, model=model), "cut through the views", "AnimateDiff-Evolved's context options")
+    assert_fails(execute(scene, model=model), "cut through the views", "context_length of Apply Motion")
 
 
 def test_injected_images(scene: Scene) -> None:
@@ -183,7 +183,7 @@ def test_prompts_for_views_or_frames(scene: Scene) -> None:
 
 def test_conditioning_of_an_area(scene: Scene) -> None:
     area = [[scene.positive[0][0], {"area": (4, 4, 0, 0), "strength": 1.0}]]
-    assert_fails(execute(scene, positive=area), "a part of 32x32 pixels", "Conditioning (Set Area)")
+    assert_fails(execute(scene, positive=area), "called on 32x32 pixels", "Conditioning (Set Area)")
 
 
 def test_control_hints_for_other_frames(scene: Scene) -> None:
@@ -230,7 +230,7 @@ def test_sync_modules_of_another_width(scene: Scene) -> None:
     modules = type(small.sync_modules())((64, 64, 64, 64))
     settings = scene.synced().get_attachment(injection.KEY)
     with pytest.raises(ValueError, match="64 channels where this model has 32; CVD runs on"):
-        injection.apply_sync(scene.base, injection.sync_patcher(modules), settings)
+        injection.apply_sync(scene.base, injection.managed(modules), settings)
 
 
 def test_model_that_is_no_unet(scene: Scene) -> None:
@@ -239,7 +239,7 @@ def test_model_that_is_no_unet(scene: Scene) -> None:
     other.model = torch.nn.Module()
     other.model.diffusion_model = torch.nn.Linear(1, 1)
     with pytest.raises(ValueError, match=r"is a Linear, not a Stable Diffusion 1.5 UNet"):
-        injection.apply_sync(other, injection.sync_patcher(small.sync_modules()), None)
+        injection.apply_sync(other, injection.managed(small.sync_modules()), None)
 
 
 @pytest.fixture

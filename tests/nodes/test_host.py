@@ -42,7 +42,7 @@ def test_sampling_without_animatediff(host: Host, tmp_path: Path) -> None:
     assert {name for name in alone["nodes"] if name.startswith("CVD_")} == ours
     assert alone["failed"] == "sampler"
     assert "no motion module" in alone["error"]
-    assert "in the pack AnimateDiff-Evolved, install it" in alone["error"]
+    assert "Apply Motion + Camera" in alone["error"]
 
 
 def test_torchvision_is_not_needed(host: Host, tmp_path: Path) -> None:

@@ -81,13 +81,13 @@ def test_two_sync_models_in_one_graph(scene: Scene) -> None:
     injection = scene.host.pack("nodes.host.injection")
     one = scene.synced()
     settings = one.get_attachment(injection.KEY)
-    two = injection.apply_sync(scene.evolved(), injection.sync_patcher(other_modules.eval()), settings)
+    two = injection.apply_sync(scene.evolved(), injection.managed(other_modules.eval()), settings)
     first, second = scene.together(one), scene.together(two)
     assert relative(second, first) > 1e-2
     assert torch.equal(scene.together(one), first)
     assert torch.equal(scene.together(two), second)
     # Applied on top of another, the last one counts.
-    stacked = injection.apply_sync(one, injection.sync_patcher(other_modules), settings)
+    stacked = injection.apply_sync(one, injection.managed(other_modules), settings)
     assert torch.equal(scene.together(stacked), second)
 
 
@@ -103,7 +103,7 @@ def test_half_precision_modules_compute_in_the_unets(scene: Scene) -> None:
     modules = SyncModules(small.WIDTHS, comfy.ops.manual_cast)
     modules.load_state_dict(small.sync_modules().state_dict())
     settings = scene.synced().get_attachment(injection.KEY)
-    half = injection.apply_sync(scene.evolved(), injection.sync_patcher(modules.half().eval()), settings)
+    half = injection.apply_sync(scene.evolved(), injection.managed(modules.half().eval()), settings)
     out = scene.together(half)
     assert out.isfinite().all()
     assert next(modules.parameters()).dtype == torch.float16

@@ -52,14 +52,14 @@ def test_windows_see_their_own_frames(host: Host) -> None:
     scene = Scene(host, frames=4, context=(2, 0))
     seen: list[tuple[int, ...] | None] = []
     animatediff = host.pack("nodes.host.animatediff").AnimateDiff
-    original = animatediff.set_cameras
+    original = animatediff.with_cameras
 
-    def record(self: Any, views: Any, branches: int, frames: Any, like: Any) -> None:
+    def record(self: Any, options: Any, views: Any, branches: int, frames: Any, like: Any) -> Any:
         seen.append(frames)
-        original(self, views, branches, frames, like)
+        return original(self, options, views, branches, frames, like)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(animatediff, "set_cameras", record)
+        patch.setattr(animatediff, "with_cameras", record)
         synced = scene.together(scene.synced())
     assert set(seen) == {(0, 1), (2, 3)}
     assert relative(synced, scene.together(scene.synced(identity=True))) > 1e-2
@@ -74,7 +74,7 @@ def test_camera_features_of_any_size(host: Host, size: tuple[int, int]) -> None:
     video = host.pack("nodes.host.animatediff").AnimateDiff(scene.evolved(), scene.rays)
     with torch.inference_mode():
         expected = [level.permute(0, 3, 4, 2, 1).flatten(0, 2) for level in core.eval()(scene.rays.embedding)]
-        video.set_cameras((0, 1), 1, None, scene.latent)
+        video.with_cameras({}, (0, 1), 1, None, scene.latent)
     found = video.models[0].down_blocks[0].motion_modules[0].camera_features
     assert all(relative(a, b) < 1e-5 for a, b in zip(found, expected, strict=True))
 

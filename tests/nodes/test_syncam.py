@@ -80,7 +80,7 @@ def modules(host: Host, state: dict[str, Tensor] | None = None) -> Any:
     blocks = sum(key.endswith(".projector.bias") for key in extra)
     made = SynCamModules(blocks, WIDTH, HEADS, ops=host.pack("nodes.host.wan").comfy.ops.manual_cast)
     made.load_state_dict(extra)
-    return host.pack("nodes.host.injection").sync_patcher(made.eval().requires_grad_(False))
+    return host.pack("nodes.host.blocks").managed(made.eval().requires_grad_(False))
 
 
 def apply(host: Host, model: Any, cameras: Cameras, syncam: Any = None, **settings: Any) -> Any:

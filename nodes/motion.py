@@ -1,0 +1,238 @@
+"""Motion modules and cameras without another pack."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io
+
+from cvd_core.sampling.windows import Windows
+
+from .host.native import apply_motion, load_camera, load_motion, with_motion_lora
+from .inputs import check_choices, verdict
+from .model_files import file_names, fingerprint, model_path, register_folder
+from .types import CameraControlType, MotionType, PluckerRays, PluckerType
+
+CATEGORY = "CVD/motion"
+FOLDER = "animatediff_models"
+LORA_FOLDER = "animatediff_motion_lora"
+"""AnimateDiff-Evolved's names, so that files lie in one place for both."""
+MOTION_FILE, CAMERA_FILE, LORA_FILE = "v3_sd15_mm.ckpt", "CameraCtrl_pruned.safetensors", "v2_lora_ZoomIn.ckpt"
+LINEAR, OF_MODEL = "linear (AnimateDiff)", "model"
+
+register_folder(FOLDER)
+register_folder(LORA_FOLDER)
+
+
+class LoadMotionModule(io.ComfyNode):
+    """Read an AnimateDiff motion module."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="CVD_LoadMotionModule",
+            display_name="Load Motion Module",
+            category=CATEGORY,
+            description="Loads an AnimateDiff motion module (v2, v3 or a fine-tune of one) from "
+            f"models/{FOLDER}. CVD is trained with v3.",
+            inputs=[
+                io.Combo.Input(
+                    "motion_name",
+                    options=file_names(FOLDER),
+                    tooltip=f"File with the motion modules, in models/{FOLDER}: {MOTION_FILE}.",
+                )
+            ],
+            outputs=[
+                MotionType.Output(display_name="motion", tooltip="The motion module; connect to Apply Motion + Camera.")
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, motion_name: str | None = None) -> bool | str:
+        """Refuse a file that is gone; None is a linked value, which is not known yet."""
+        return True if motion_name is None else verdict(model_path, FOLDER, motion_name, MOTION_FILE)
+
+    @classmethod
+    def fingerprint_inputs(cls, motion_name: str) -> str:
+        """Reload when another file takes the name."""
+        return fingerprint(model_path(FOLDER, motion_name, MOTION_FILE))
+
+    @classmethod
+    def execute(cls, motion_name: str) -> io.NodeOutput:
+        return io.NodeOutput(load_motion(model_path(FOLDER, motion_name, MOTION_FILE)))
+
+
+class LoadCameraCtrl(io.ComfyNode):
+    """Read CameraCtrl."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="CVD_LoadCameraCtrl",
+            display_name="Load CameraCtrl",
+            category=CATEGORY,
+            description="Loads CameraCtrl, which makes motion modules follow cameras: the original checkpoint or the "
+            "flat file that AnimateDiff-Evolved uses.",
+            inputs=[
+                io.Combo.Input(
+                    "camera_name",
+                    options=file_names(FOLDER),
+                    tooltip=f"File with CameraCtrl, in models/{FOLDER}: {CAMERA_FILE} or CameraCtrl.ckpt.",
+                )
+            ],
+            outputs=[
+                CameraControlType.Output(
+                    display_name="camera control", tooltip="CameraCtrl; connect to Apply Motion + Camera."
+                )
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, camera_name: str | None = None) -> bool | str:
+        """Refuse a file that is gone; None is a linked value, which is not known yet."""
+        return True if camera_name is None else verdict(model_path, FOLDER, camera_name, CAMERA_FILE)
+
+    @classmethod
+    def fingerprint_inputs(cls, camera_name: str) -> str:
+        """Reload when another file takes the name."""
+        return fingerprint(model_path(FOLDER, camera_name, CAMERA_FILE))
+
+    @classmethod
+    def execute(cls, camera_name: str) -> io.NodeOutput:
+        return io.NodeOutput(load_camera(model_path(FOLDER, camera_name, CAMERA_FILE)))
+
+
+class MotionLora(io.ComfyNode):
+    """Add a motion LoRA to a motion module."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="CVD_MotionLora",
+            display_name="Motion LoRA",
+            category=CATEGORY,
+            description="Adds a motion LoRA to a motion module, such as AnimateDiff's camera moves, which were made "
+            f"for v2. Files lie in models/{LORA_FOLDER}. Several of these nodes add up.",
+            inputs=[
+                MotionType.Input("motion", tooltip="The motion module from Load Motion Module."),
+                io.Combo.Input(
+                    "lora_name",
+                    options=file_names(LORA_FOLDER),
+                    tooltip=f"Motion LoRA, in models/{LORA_FOLDER}: {LORA_FILE} and others.",
+                ),
+                io.Float.Input(
+                    "strength", default=1.0, min=-10.0, max=10.0, step=0.05, tooltip="Strength; 1 is as trained."
+                ),
+            ],
+            outputs=[MotionType.Output(display_name="motion with LoRA", tooltip="For Apply Motion + Camera.")],
+        )
+
+    @classmethod
+    def validate_inputs(cls, lora_name: str | None = None) -> bool | str:
+        """Refuse a file that is gone; None is a linked value, which is not known yet."""
+        return True if lora_name is None else verdict(model_path, LORA_FOLDER, lora_name, LORA_FILE)
+
+    @classmethod
+    def fingerprint_inputs(cls, lora_name: str, **others: object) -> str:
+        """Reload when another file takes the name."""
+        return fingerprint(model_path(LORA_FOLDER, lora_name, LORA_FILE))
+
+    @classmethod
+    def execute(cls, motion: Any, lora_name: str, strength: float) -> io.NodeOutput:
+        return io.NodeOutput(with_motion_lora(motion, model_path(LORA_FOLDER, lora_name, LORA_FILE), strength))
+
+
+class ApplyMotion(io.ComfyNode):
+    """Attach motion modules and cameras to a model."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="CVD_ApplyMotion",
+            display_name="Apply Motion + Camera",
+            category=CATEGORY,
+            description=(
+                "Makes videos of a Stable Diffusion 1.5 model: one per view of the cameras, each along its own path. "
+                "Works with the collaborative samplers and with any other; the latent holds all frames of the first "
+                "view, then of the next."
+            ),
+            inputs=[
+                io.Model.Input("model", tooltip="A Stable Diffusion 1.5 model, with or without LoRAs."),
+                MotionType.Input("motion", tooltip="The motion module from Load Motion Module."),
+                PluckerType.Input(
+                    "plucker", tooltip="The cameras of all views, from Pluecker Embed; decides views and frames."
+                ),
+                CameraControlType.Input(
+                    "camera_control",
+                    optional=True,
+                    tooltip="CameraCtrl from Load CameraCtrl. Without it the videos do not follow the cameras.",
+                ),
+                io.Float.Input(
+                    "camera_strength",
+                    default=1.0,
+                    min=0.0,
+                    max=10.0,
+                    step=0.05,
+                    tooltip="How strongly the videos follow the cameras; 1 is as trained.",
+                ),
+                io.Int.Input(
+                    "context_length",
+                    default=0,
+                    min=0,
+                    max=1024,
+                    tooltip="Frames per context window, for videos longer than the networks were trained with (16). "
+                    "0 runs all frames at once.",
+                ),
+                io.Int.Input(
+                    "context_overlap",
+                    default=4,
+                    min=0,
+                    max=1023,
+                    tooltip="Frames that neighbouring context windows share; more is smoother and slower.",
+                ),
+                io.Combo.Input(
+                    "beta_schedule",
+                    options=[LINEAR, OF_MODEL],
+                    default=LINEAR,
+                    tooltip="Noise schedule: the linear one that AnimateDiff is trained with, or the one that the "
+                    "model has, for instance from a ModelSampling node.",
+                ),
+            ],
+            outputs=[
+                io.Model.Output(
+                    display_name="motion model", tooltip="For Apply Sync Module, or for any sampler on its own."
+                )
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, beta_schedule: str | None = None) -> bool | str:
+        return verdict(check_choices, cls, beta_schedule=beta_schedule)
+
+    @classmethod
+    def execute(
+        cls,
+        model: Any,
+        motion: Any,
+        plucker: PluckerRays,
+        camera_strength: float,
+        context_length: int,
+        context_overlap: int,
+        beta_schedule: str,
+        camera_control: Any = None,
+    ) -> io.NodeOutput:
+        check_choices(cls, beta_schedule=beta_schedule)
+        return io.NodeOutput(
+            apply_motion(
+                model,
+                motion,
+                camera_control,
+                plucker,
+                camera_strength=camera_strength,
+                windows=Windows(context_length, context_overlap) if context_length else None,
+                linear_betas=beta_schedule == LINEAR,
+            )
+        )
+
+
+MOTION_NODES: list[type[io.ComfyNode]] = [LoadMotionModule, LoadCameraCtrl, MotionLora, ApplyMotion]
