@@ -50,7 +50,7 @@ def replay_unet(host: Host, case: Case) -> Outcome | None:
 
     def keep(_unet: Any, _args: Any, kwargs: Any, output: Tensor) -> None:
         chunks = output.chunk(len(kwargs["transformer_options"]["cond_or_uncond"]))
-        views = guider._run.batch.views
+        views = guider._calls.batch.views
         for i, (kind, chunk) in enumerate(zip(kwargs["transformer_options"]["cond_or_uncond"], chunks, strict=True)):
             found[views[i % len(views)], kind] = chunk.transpose(0, 1)
 
