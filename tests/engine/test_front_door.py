@@ -161,6 +161,31 @@ def test_settings_survive_json(chosen: Settings) -> None:
     assert Settings.from_dict(json.loads(json.dumps(chosen.to_dict()))) == chosen
 
 
+def test_settings_of_version_1_are_read() -> None:
+    """As run.json has had them since its first version, the fields of the pairing among the others."""
+    written = {
+        "prompts": ["a", "b"],
+        "negative_prompts": [""],
+        "width": 64,
+        "height": 72,
+        "steps": 2,
+        "guidance": 3.0,
+        "sampler": "euler",
+        "seed": 3,
+        "strategy": "multi-partition",
+        "partitions": 2,
+        "recurrence": {"times": 2, "start": 0.0, "end": 0.5},
+        "views_per_pass": 2,
+        "sync_strength": 0.5,
+        "camera_strength": 1.0,
+        "band": "hard",
+        "threshold": 5.0,
+    }
+    found = Settings.from_dict(written)
+    assert (found.pairing, found.recurrence) == (Pairing("multi-partition", 2, 2), Recurrence(2, 0.0, 0.5))
+    assert json.loads(json.dumps(found.to_dict())) == written
+
+
 WRONG: dict[str, list[Any]] = {
     "prompts": [(), 3, ("a", 3), None, b"a"],
     "negative_prompts": [(), 3],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -253,6 +254,22 @@ def test_a_base_folder_that_has_changed(refused: Any, record: Path, change: str)
     message = refused("--from", record)
     assert f"{file} is not the file that the recorded run used" in message
     assert "with --base" in message
+
+
+def test_a_lora_in_a_folder_is_recorded_with_its_config(record: Path, models: ModelFiles, tmp_path: Path) -> None:
+    folder = tmp_path / "style"
+    folder.mkdir()
+    shutil.copy(models.lora_peft, folder / "adapter_model.safetensors")
+    config = folder / "adapter_config.json"
+    config.write_text('{"r": 4, "lora_alpha": 4}')
+    earlier = RunRecord.load(record)
+    changed = replace(earlier, models=record_models(replace(earlier.paths, loras=((folder, 1.0),)), earlier.models))
+    (lora,) = (model for model in changed.models if model.role == "lora")
+    assert {file.name for file in lora.files} == {"adapter_model.safetensors", "adapter_config.json"}
+    changed.verify()
+    config.write_text('{"r": 4, "lora_alpha": 8}')
+    with pytest.raises(ValueError, match=r"adapter_config\.json is not the file that the recorded run used.*`loras`"):
+        changed.verify()
 
 
 def test_files_that_are_not_read_may_come_and_go(record: Path) -> None:

@@ -8,6 +8,7 @@ import torch
 from einops import repeat
 from torch import Tensor
 
+from cvd_core.engine.branches import join_branches
 from cvd_core.engine.prediction import to_noise
 from cvd_core.engine.sd15.unet import CollaborativeUNet
 from cvd_core.engine.solvers import DiffusersSolver
@@ -16,7 +17,6 @@ from cvd_core.geometry.plucker import plucker_embedding
 from cvd_core.networks.sd15 import LATENT_STRIDE
 from cvd_core.sampling.collaborate import NetworkCall, Progress, sample_together
 from cvd_core.sampling.draws import Draws
-from cvd_core.sampling.guidance import guide
 from cvd_core.sampling.settings import Settings
 from cvd_core.sync.bias import EpipolarBias
 from cvd_core.sync.cache import BiasCache
@@ -78,8 +78,7 @@ def denoise(
         t = solver.timestep(step)
         output = unet(rows, t, text[views].flatten(0, 1), camera, context, settings.camera_strength).float()
         noise = to_noise(unet.prediction, output, rows, t)
-        branches = noise.unflatten(0, (len(views), -1)).unbind(1)
-        return guide(branches[0], branches[1], settings.guidance) if len(branches) == 2 else branches[0]
+        return join_branches(noise.unflatten(0, (len(views), -1)), settings.guidance)
 
     return sample_together(
         predict,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from cvd_core.engine.branches import encode_branches
 from cvd_core.engine.decoding import decode_frames
 from cvd_core.engine.placement import Placement
 from cvd_core.engine.sd15.denoise import denoise
@@ -55,19 +56,12 @@ class CollaborativePipeline:
             ValueError: more frames than a network's position table holds, or prompts that do not match the views.
         """
         self.check_frames(cameras.frames)
-        prompts, negative = settings.per_view(cameras.views)
-        text = self.encode_text(prompts, negative if settings.guidance > 1 else None)
+        with self.placement.working(self.base.text_encoder):
+            text = encode_branches(lambda texts: encode_prompts(self.base, texts), settings, cameras.views)
         prepared = prepare_cameras(cameras, settings.width, settings.height)
         with self.placement.working(self.unet):
             latents = denoise(self.unet, prepared, text, settings, SeededDraws(settings.seed), on_progress)
         return self.decode(latents)
-
-    @torch.no_grad()
-    def encode_text(self, prompts: list[str], negative: list[str] | None) -> Tensor:
-        """``(V, B, 77, C)``: branches uncond, cond; only cond if ``negative`` is None."""
-        with self.placement.working(self.base.text_encoder):
-            branches = [encode_prompts(self.base, p) for p in (negative, prompts) if p is not None]
-        return torch.stack(branches, 1)
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:

@@ -7,11 +7,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from cvd_core.engine.branches import join_branches
 from cvd_core.engine.wan.network import SynCamTransformer
 from cvd_core.sampling.collaborate import NetworkCall
 from cvd_core.sampling.flow import FlowEuler
 from cvd_core.sampling.groups import evaluate_groups
-from cvd_core.sampling.guidance import guide
 from cvd_core.sampling.pairs import Group
 
 
@@ -51,6 +51,6 @@ def velocity_of_views(
             )
 
         output = evaluate_groups(x[:, None].expand(-1, branches, *x.shape[1:]), together.groups, call)
-        return guide(output[:, 0], output[:, 1], guidance) if branches == 2 else output[:, 0]
+        return join_branches(output, guidance)
 
     return predict

@@ -1,0 +1,35 @@
+"""The branches of classifier-free guidance: what all views' prompts become, and what their predictions do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from cvd_core.sampling.guidance import guide
+from cvd_core.sampling.settings import Settings
+
+
+def encode_branches(encode: Callable[[Sequence[str]], Tensor], settings: Settings, views: int) -> Tensor:
+    """Embed the prompts of all views.
+
+    Args:
+        encode: N texts to embeddings ``(N, L, C)``.
+        settings: its prompts, and whether there is guidance.
+        views: V.
+
+    Returns:
+        ``(V, B, L, C)``: branches uncond and cond, cond alone without guidance.
+
+    Raises:
+        ValueError: prompts that do not match the views.
+    """
+    prompts, negative = settings.per_view(views)
+    return torch.stack([encode(texts) for texts in ([negative] if settings.guidance > 1 else []) + [prompts]], 1)
+
+
+def join_branches(predictions: Tensor, guidance: float) -> Tensor:
+    """``(rows, B, ...)`` predictions of all branches -> ``(rows, ...)``."""
+    branches = predictions.unbind(1)
+    return guide(branches[0], branches[1], guidance) if len(branches) == 2 else branches[0]
