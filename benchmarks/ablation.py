@@ -17,7 +17,7 @@ from cvd_core import ModelPaths
 from cvd_core.engine.model_paths import MODEL_FILES
 from cvd_core.training.config import LoopConfig, SyncConfig, load_config
 from cvd_core.training.data.source import PairSource
-from cvd_core.training.trainer import Run
+from cvd_core.training.trainer import Trainer
 
 UNSYNCED = "unsynced"
 FULL = "all parts"
@@ -69,11 +69,12 @@ def train(model: Path, out: Path, steps: int) -> dict[str, Path]:
     for name, sync in VARIANTS.items():
         folder = out / name.replace(" ", "-")
         loop = LoopConfig(steps, batch=4, learning_rate=1e-3, ema=0.995)
-        run = Run(replace(config, output=folder, sync=sync, stages={"sync": loop}), resume=True, source=source)
-        source = run.source
-        run.train()
-        run.export(folder)
-        files[name] = folder / MODEL_FILES.sync
+        trainer = Trainer(replace(config, output=folder, sync=sync, stages={"sync": loop}), resume=True, source=source)
+        source = trainer.source
+        trainer.train()
+        files[name] = folder / "model" / MODEL_FILES.sync
+        if not files[name].exists():
+            trainer.export(folder / "model")
     return files
 
 

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import cvd_core
 from cvd_core.training.config import LoopConfig, load_config
-from cvd_core.training.trainer import Run
+from cvd_core.training.trainer import Trainer
 
 
 def main(out: Path) -> None:
     config = load_config("mini-continue")
     loop = LoopConfig(steps=2, batch=2, learning_rate=1e-4, warmup=1, log_every=1)
     config = replace(config, output=out / "training", data=replace(config.data, clips=8), stages={"sync": loop})
-    training = Run(config, resume=False)
-    training.train()
-    training.export(out / "model")
+    trainer = Trainer(config, resume=False)
+    trainer.train()
+    trainer.export(out / "model")
     pipe = cvd_core.load_pipeline(cvd_core.ModelPaths.in_folder(out / "model"))
     rig = cvd_core.make_rig("stereo", views=2, frames=8, baseline=2)
     pipe(rig, "a red ball on a gray floor", width=64, height=64, steps=2, guidance=3).save(out / "videos")

@@ -17,6 +17,7 @@ from typing import TextIO
 
 from cvd_core import __version__
 from cvd_core.fields import FieldError
+from cvd_core.interruption import Terminated, termination_raises
 from cvd_core.memory import lacks_memory
 
 COMMANDS = {
@@ -49,17 +50,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         the exit code: 0, 2 after a mistake in the input, an error of the file system or for want of memory, 130 after
-        Ctrl-C. argparse exits by itself with 2 for options it does not know.
+        Ctrl-C, 143 after SIGTERM. argparse exits by itself with 2 for options it does not know.
     """
     words = sys.argv[1:] if argv is None else list(argv)
     outside = _OPTIONS.set({})
     try:
-        with warnings.catch_warnings():
+        with termination_raises(), warnings.catch_warnings():
             _show_only_own_warnings()
             parser = _parser(words)
             _OPTIONS.set(dict(_options(parser)))
             args = parser.parse_args(words)
             args.run(args)
+    except Terminated:
+        print("\ncvd: terminated", file=sys.stderr)
+        return 143
     except KeyboardInterrupt:
         print("\ncvd: interrupted", file=sys.stderr)
         return 130
@@ -134,7 +138,7 @@ def _explain(error: ValueError | OSError) -> str:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     if isinstance(error, FieldError) and error.field in _OPTIONS.get():
         return f"{_OPTIONS.get()[error.field]} {_spelled(error.problem)}"
-    return _spelled(str(error))
+    return _spelled(" ".join(str(error).split("\n")))
 
 
 def _spelled(text: str) -> str:

@@ -101,8 +101,8 @@ def make_demo(out: Path, *, frames: int | None = None, **changes: Any) -> None:
     from cvd_core import Cameras, Recurrence, load_pipeline, read_cameras
     from cvd_core.drawing.panels import Panel, draw_sheet, side_by_side
     from cvd_core.geometry.trajectories import resample
+    from cvd_core.output_folder import complete_folder
     from cvd_core.runs import mini
-    from cvd_core.runs.output import complete_folder
     from cvd_core.video.files import write_video
 
     with complete_folder(out, [*runs(), *(f"{scene}.mp4" for scene in SCENES), SHEET]) as folder:

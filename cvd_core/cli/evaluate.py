@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from cvd_core.cli import COMMANDS, note
-from cvd_core.runs.output import complete_folder
+from cvd_core.output_folder import complete_folder
 
 JSON, CSV, HTML = "evaluation.json", "evaluation.csv", "report.html"
 

@@ -28,10 +28,10 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from cvd_core.training.config import load_config
-    from cvd_core.training.trainer import Run
+    from cvd_core.training.trainer import Trainer
 
-    training = Run(load_config(args.config), resume=args.resume)
+    trainer = Trainer(load_config(args.config), resume=args.resume)
     if args.export is not None:
-        training.export(args.export)
+        trainer.export(args.export)
     else:
-        training.train()
+        trainer.train()

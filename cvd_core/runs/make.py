@@ -21,9 +21,10 @@ from cvd_core.geometry.cameras import Cameras, prepare_cameras
 from cvd_core.geometry.formats import write_cameras
 from cvd_core.geometry.trajectories import resample
 from cvd_core.memory import lacks_memory
+from cvd_core.output_folder import complete_folder
 from cvd_core.runs import mini
 from cvd_core.runs.choose_models import choose_models, is_mini
-from cvd_core.runs.output import complete_folder, file_stems
+from cvd_core.runs.file_names import file_stems
 from cvd_core.runs.plan import Plan, check_run, default_settings, hints
 from cvd_core.runs.record import RecordedModel, RunRecord, record_models
 from cvd_core.runs.request import DEFAULT_FPS

@@ -76,6 +76,10 @@ class Scene:
         return text + f" under a {self.sky} sky" if sky else text
 
 
+LONGEST_PROMPT = 16
+"""Words of the longest prompt: two objects, a floor and a sky."""
+
+
 def vocabulary() -> list[str]:
     """Every word a prompt can hold."""
     words = {"a", "and", "on", "under", "floor", "sky", *SHAPES, *FLOOR_PATTERNS}

@@ -9,13 +9,14 @@ import torch
 from torch import Tensor
 
 from cvd_core.engine.sd15.patch_autoencoder import PatchAutoencoder
+from cvd_core.geometry.cameras import Cameras
 from cvd_core.networks.sd15 import LATENT_STRIDE
 from cvd_core.sampling.draws import seeded_generator
 from cvd_core.scenes.paths import camera_paths, random_amounts
 from cvd_core.scenes.render import render
 from cvd_core.scenes.world import random_scene
-from cvd_core.training.config import DataConfig
-from cvd_core.training.stage import Batch, Stage
+from cvd_core.training.config import TrainConfig
+from cvd_core.training.stage import Stage, StageBatch
 
 LATENT_NOISE = 0.1
 """Added to the unit-variance latents in training: the decoder must forgive what a diffusion leaves over."""
@@ -28,24 +29,22 @@ class AutoencoderStage(Stage):
 
     Args:
         autoencoder: to be trained.
-        data: what to render.
-        seed: of the data and the noise.
+        config: what to render, and its seed.
     """
 
-    def __init__(self, autoencoder: PatchAutoencoder, data: DataConfig, seed: int) -> None:
+    def __init__(self, autoencoder: PatchAutoencoder, config: TrainConfig) -> None:
         super().__init__()
-        self.autoencoder = autoencoder
-        self.data = data
-        self.seed = seed
+        self.autoencoder = autoencoder.requires_grad_(True)
+        self.config = config
 
-    def batch(self, step: int, positions: Sequence[int]) -> Batch:
+    def batch(self, step: int, positions: Sequence[int]) -> StageBatch:
         pictures = torch.cat([self._pictures(step, p) for p in positions[::PER_SCENE]])[: len(positions)]
-        noise = seeded_generator(self.seed, "latent noise", step, positions[0])
-        side = self.data.size // LATENT_STRIDE
+        noise = seeded_generator(self.config.seed, "latent noise", step, positions[0])
+        side = self.config.data.size // LATENT_STRIDE
         shape = (len(pictures), self.autoencoder.config["latent_channels"], side, side)
         return {"pictures": pictures, "noise": torch.randn(shape, generator=noise)}
 
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
+    def forward(self, batch: StageBatch) -> dict[str, Tensor]:
         latents = self.autoencoder.encode(batch["pictures"])
         decoded = self.autoencoder.decode(latents + LATENT_NOISE * batch["noise"]).sample.float()
         error = decoded - batch["pictures"]
@@ -55,9 +54,10 @@ class AutoencoderStage(Stage):
 
     def _pictures(self, step: int, position: int) -> Tensor:
         """``(4, 3, H, W)`` of one scene, from everywhere the camera paths go."""
-        rng = np.random.default_rng((self.seed, 1, step, position))
+        data = self.config.data
+        rng = np.random.default_rng((self.config.seed, 1, step, position))
         scene = random_scene(rng, moving=False)
-        amounts = np.stack([random_amounts(rng, self.data.spread) * rng.random() for _ in range(PER_SCENE)])
+        amounts = np.stack([random_amounts(rng, data.spread) * rng.random() for _ in range(PER_SCENE)])
         cameras = camera_paths(amounts, 2)
-        last = type(cameras)(cameras.c2w[:, 1:], cameras.intrinsics[:, 1:])
-        return render(scene, last, self.data.size, self.data.size)[:, 0]
+        last = Cameras(cameras.c2w[:, 1:], cameras.intrinsics[:, 1:])
+        return render(scene, last, data.size, data.size)[:, 0]

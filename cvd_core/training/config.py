@@ -1,25 +1,46 @@
-"""The configuration of a training run: a YAML file, checked name by name."""
+"""The configuration of a training, a YAML file: what each entry may be is declared here and checked on construction."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
-import typing
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Literal
 
-import yaml
+from pydantic import ConfigDict, Field, Strict, TypeAdapter
+from pydantic.dataclasses import dataclass
 
+from cvd_core.declared import read_declared
 from cvd_core.engine.prediction import Prediction
 from cvd_core.geometry.epipolar import Mask
-from cvd_core.scenes.paths import SPREAD
+from cvd_core.scenes.paths import AXES, SPREAD
+from cvd_core.scenes.world import LONGEST_PROMPT
 from cvd_core.sync.module import ATTENTIONS
+from cvd_core.training.yaml_values import read_yaml
 
 Precision = Literal["no", "bf16", "fp16"]
+StageName = Literal["autoencoder", "images", "video", "sync"]
+STAGES: tuple[StageName, ...] = ("autoencoder", "images", "video", "sync")
+"""In the order in which they build on each other."""
+Axis = Annotated[str, Field(pattern=f"^({'|'.join(AXES)})$")]
+
+Switch = Annotated[bool, Strict()]
+Whole = Annotated[int, Strict()]
+Number = Annotated[float, Strict()]
+"""Whole numbers are numbers; true and "1" are not."""
+Fraction = Annotated[Number, Field(ge=0, le=1)]
+
+# Upper bounds are far beyond any use: they catch a slip of the keyboard before it costs memory or days.
+Count = Annotated[Whole, Field(ge=1, le=10**9)]
+Side = Annotated[Whole, Field(ge=8, le=4096, multiple_of=8)]
+Width = Annotated[Whole, Field(ge=32, le=8192, multiple_of=32)]
+"""Channels: the norms have 32 groups at most."""
+
+_checked = ConfigDict(allow_inf_nan=False, extra="forbid")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_checked)
 class LoopConfig:
     """How long and how fast a stage learns.
 
@@ -33,19 +54,19 @@ class LoopConfig:
         log_every: steps between rows of the CSV.
     """
 
-    steps: int
-    batch: int
-    learning_rate: float
-    warmup: int = 100
-    final_rate: float = 0.05
-    weight_decay: float = 0.01
-    ema: float = 0.999
-    clip: float = 1.0
-    save_seconds: float = 120.0
-    log_every: int = 20
+    steps: Count
+    batch: Annotated[Whole, Field(ge=1, le=100_000)]
+    learning_rate: Annotated[Number, Field(gt=0, le=1)]
+    warmup: Annotated[Whole, Field(ge=0, le=10**9)] = 100
+    final_rate: Fraction = 0.05
+    weight_decay: Fraction = 0.01
+    ema: Annotated[Number, Field(ge=0, lt=1)] = 0.999
+    clip: Annotated[Number, Field(gt=0)] = 1.0
+    save_seconds: Annotated[Number, Field(ge=0)] = 120.0
+    log_every: Count = 20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_checked)
 class DataConfig:
     """Procedural data.
 
@@ -54,17 +75,19 @@ class DataConfig:
         frames: F.
         spread: largest amounts of the camera paths, see :func:`cvd_core.scenes.paths.random_amounts`.
         clips: scenes whose latents are kept on disk.
-        dynamic: share of the scenes that move; they are presented without cameras.
+        dynamic: fraction of the scenes that move; they are presented without cameras.
     """
 
-    size: int = 64
-    frames: int = 8
-    spread: dict[str, float] = field(default_factory=lambda: dict(SPREAD))
-    clips: int = 6000
-    dynamic: float = 0.3
+    size: Side = 64
+    frames: Annotated[Whole, Field(ge=2, le=1024)] = 8
+    spread: Annotated[dict[Axis, Annotated[Number, Field(ge=0, le=360)]], Field(min_length=1)] = field(
+        default_factory=lambda: dict(SPREAD)
+    )
+    clips: Annotated[Whole, Field(ge=1, le=10**7)] = 6000
+    dynamic: Fraction = 0.3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_checked)
 class FoldersConfig:
     """Clips on disk instead of procedural ones.
 
@@ -78,9 +101,9 @@ class FoldersConfig:
     videos: Path | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_checked)
 class NetworkConfig:
-    """Sizes of networks made from nothing.
+    """Sizes of untrained networks.
 
     Attributes:
         widths: channels of the UNet's down blocks.
@@ -89,47 +112,47 @@ class NetworkConfig:
         text_width, text_layers, text_length: of the text encoder; the length in tokens.
     """
 
-    widths: tuple[int, ...] = (32, 64, 128)
-    layers: int = 1
-    latent_channels: int = 8
-    autoencoder_width: int = 64
-    text_width: int = 64
-    text_layers: int = 2
-    text_length: int = 20
+    widths: Annotated[tuple[Width, ...], Field(min_length=1, max_length=8)] = (32, 64, 128)
+    layers: Annotated[Whole, Field(ge=1, le=16)] = 1
+    latent_channels: Annotated[Whole, Field(ge=1, le=256)] = 8
+    autoencoder_width: Annotated[Whole, Field(ge=1, le=4096)] = 64
+    text_width: Annotated[Whole, Field(ge=4, le=8192, multiple_of=4)] = 64
+    text_layers: Annotated[Whole, Field(ge=1, le=64)] = 2
+    text_length: Annotated[Whole, Field(ge=LONGEST_PROMPT + 2, le=1024)] = 20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_checked)
 class NoiseConfig:
     """What the diffusion trains on.
 
     Attributes:
         prediction: "epsilon" or "v_prediction", diffusers' names.
         shift: above 1, more samples at high noise, where layout and camera are decided.
-        empty_text: share of samples without prompt, for classifier-free guidance.
+        empty_text: fraction of samples without prompt, for classifier-free guidance.
     """
 
     prediction: Prediction = "v_prediction"
-    shift: float = 1.0
-    empty_text: float = 0.1
+    shift: Annotated[Number, Field(gt=0, le=1000)] = 1.0
+    empty_text: Fraction = 0.1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_checked)
 class VideoConfig:
     """The training of single videos.
 
     Attributes:
-        camera_share: share of the steps on static scenes with cameras; the others are on moving ones without.
+        camera_share: fraction of the steps on static scenes with cameras; the others are on moving ones without.
     """
 
-    camera_share: float = 0.85
+    camera_share: Fraction = 0.85
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_checked)
 class SyncConfig:
     """The hybrid training of the sync modules, and what its ablations leave out.
 
     Attributes:
-        camera_share: share of the steps on folded videos with cameras; the paper's 7 : 3. 1 leaves the videos out.
+        camera_share: fraction of the steps on folded videos with cameras; the paper's 7 : 3. 1 leaves the videos out.
         band: of the epipolar bias; "none" trains without epipolar geometry.
         homography: deform the copy in the video phase.
         shared_timestep: one noise level for both videos of a pair, as in the paper; the released code draws two.
@@ -138,18 +161,18 @@ class SyncConfig:
             the data of that phase. None: the plain base.
     """
 
-    camera_share: float = 0.7
+    camera_share: Fraction = 0.7
     band: Mask = "soft"
-    homography: bool = True
-    shared_timestep: bool = True
-    attentions: int = ATTENTIONS
+    homography: Switch = True
+    shared_timestep: Switch = True
+    attentions: Annotated[Whole, Field(ge=1, le=16)] = ATTENTIONS
     camera_lora: Path | None = None
     video_lora: Path | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_checked)
 class TrainConfig:
-    """A whole run.
+    """A whole training.
 
     Attributes:
         output: folder of checkpoints, metrics and caches.
@@ -162,16 +185,16 @@ class TrainConfig:
             less memory and more time.
         tensorboard: write the metrics for TensorBoard too, which the extra ``train`` installs.
         folders: clips to train on; None: procedural scenes.
-        stages: loop of each stage by name, in the order in which they run.
+        stages: loop of each stage by name; they run in the order of :data:`STAGES`.
     """
 
     output: Path
-    stages: dict[str, LoopConfig]
+    stages: Annotated[dict[StageName, LoopConfig], Field(min_length=1)]
     start_from: Path | None = None
-    seed: int = 0
+    seed: Annotated[Whole, Field(ge=0, lt=2**63)] = 0
     precision: Precision = "no"
-    gradient_checkpointing: bool = False
-    tensorboard: bool = False
+    gradient_checkpointing: Switch = False
+    tensorboard: Switch = False
     data: DataConfig = field(default_factory=DataConfig)
     folders: FoldersConfig | None = None
     networks: NetworkConfig = field(default_factory=NetworkConfig)
@@ -179,8 +202,43 @@ class TrainConfig:
     video: VideoConfig = field(default_factory=VideoConfig)
     sync: SyncConfig = field(default_factory=SyncConfig)
 
+    def __post_init__(self) -> None:
+        self._check_order()
+        self._check_data()
+        if self.start_from is None and (self.sync.camera_lora or self.sync.video_lora):
+            raise ValueError("sync.camera_lora and sync.video_lora are LoRAs of a model; name it with start_from")
 
-T = TypeVar("T")
+    def _check_order(self) -> None:
+        """Every stage has what it builds on."""
+        if self.start_from is not None:
+            if new := [name for name in ("autoencoder", "images") if name in self.stages]:
+                raise ValueError(
+                    f"stages has {', '.join(new)}, but the model of start_from has an autoencoder and a UNet that go "
+                    "together; train the stages video and sync alone"
+                )
+            return
+        for name, earlier in (("images", "autoencoder"), ("video", "autoencoder"), ("sync", "video")):
+            if name in self.stages and earlier not in self.stages:
+                raise ValueError(
+                    f"stages has {name} but not {earlier}, which it builds on; add it, or name a trained model with "
+                    "start_from"
+                )
+
+    def _check_data(self) -> None:
+        """There are clips of every kind that a stage asks for."""
+        shares = [self.sync.camera_share] * ("sync" in self.stages)
+        shares += [self.video.camera_share] * any(name in self.stages for name in ("images", "video"))
+        folders = self.folders
+        rests = self.data.dynamic < 1 if folders is None else folders.realestate10k is not None
+        moves = self.data.dynamic > 0 if folders is None else folders.videos is not None
+        if not rests and any(share > 0 for share in shares):
+            instead = "data.dynamic is 1" if folders is None else "folders names no realestate10k"
+            raise ValueError(f"camera_share asks for clips with cameras, but {instead}; change one of them")
+        if not moves and any(share < 1 for share in shares):
+            instead = "data.dynamic is 0" if folders is None else "folders names no videos"
+            raise ValueError(f"camera_share asks for clips without cameras, but {instead}; change one of them")
+
+
 PACKAGED = Path(__file__).parent / "configs"
 
 
@@ -188,59 +246,16 @@ def load_config(path: str | os.PathLike[str]) -> TrainConfig:
     """Read a configuration: a file, or one of the package by its name, such as "mini".
 
     Raises:
-        ValueError: no such file, not YAML, a name that is unknown or missing, or a value of another type; the message
-            says where.
+        ValueError: no such file, not YAML, a name that is unknown or missing, or a value of another type or out of
+            range; the message says where.
     """
     packaged = PACKAGED / f"{os.fspath(path)}.yaml"
     path = packaged if packaged.is_file() else Path(path)
+    values = read_yaml(path)
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"cannot read {path}: {error.strerror}; give a training configuration (YAML)") from error
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path} is no YAML: {error}") from error
-    config = _build(TrainConfig, values, str(path))
+        config = read_declared(TypeAdapter(TrainConfig), values)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
     if config.start_from is None:
         return config
     return dataclasses.replace(config, start_from=path.parent / config.start_from)
-
-
-def _build(cls: type[T], values: Any, where: str) -> T:
-    """A dataclass from plain values, every name and type checked."""
-    if not isinstance(values, dict):
-        raise ValueError(f"{where} is {values!r}; expected names and values")
-    types = typing.get_type_hints(cls)
-    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    if unknown := sorted(map(str, values.keys() - fields.keys())):
-        raise ValueError(f"{where} has unknown entries {', '.join(unknown)}; expected some of {', '.join(fields)}")
-    missing = [
-        name
-        for name, f in fields.items()
-        if name not in values and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-    ]
-    if missing:
-        raise ValueError(f"{where} lacks {', '.join(missing)}")
-    return cls(**{name: _convert(types[name], value, f"{where}: {name}") for name, value in values.items()})
-
-
-def _convert(kind: Any, value: Any, where: str) -> Any:
-    if dataclasses.is_dataclass(kind):
-        return _build(kind, value, where)  # type: ignore[arg-type]
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin is dict and isinstance(value, dict):
-        return {str(key): _convert(arguments[1], item, f"{where}: {key}") for key, item in value.items()}
-    if origin is tuple and isinstance(value, list):
-        return tuple(_convert(arguments[0], item, where) for item in value)
-    if origin is Literal:
-        if value in arguments:
-            return value
-        raise ValueError(f"{where} is {value!r}; expected one of {', '.join(arguments)}")
-    if type(None) in arguments:
-        return None if value is None else _convert(arguments[0], value, where)
-    if kind is Path and isinstance(value, str):
-        return Path(value)
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if isinstance(kind, type) and type(value) is kind:
-        return value
-    raise ValueError(f"{where} is {value!r}; expected {getattr(origin or kind, '__name__', kind)}")

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
+from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
 from cvd_core.engine.prediction import signal_and_noise, velocity
 from cvd_core.sampling.draws import seeded_generator
-from cvd_core.training.config import NoiseConfig
+from cvd_core.training.config import TrainConfig
 from cvd_core.training.data.source import PairBatch, PairSource
-from cvd_core.training.stage import Batch, Stage
+from cvd_core.training.stage import Stage, StageBatch
 
 TIMESTEPS = 1000
 
@@ -22,49 +25,56 @@ def timesteps(uniform: Tensor, shift: float) -> Tensor:
     return (TIMESTEPS * shift * uniform / (1 + (shift - 1) * uniform)).long().clamp(max=TIMESTEPS - 1)
 
 
+@dataclass(frozen=True, eq=False)
+class Material:
+    """What every diffusion stage of a training works with.
+
+    Attributes:
+        config: of the training.
+        clips: gives their source; the first call may take long.
+        text_encoder: trained by the stage "images" alone.
+        empty: ``(L,)`` tokens of the empty prompt.
+    """
+
+    config: TrainConfig
+    clips: Callable[[], PairSource]
+    text_encoder: nn.Module
+    empty: Tensor
+
+
 class DiffusionStage(Stage):
     """A stage that learns to denoise the latents of video pairs; those of one step are all of one kind.
 
     Args:
         unet: the network to be trained, or parts of it.
-        text_encoder: to be trained or not, as its ``requires_grad`` says.
-        source: of the data.
-        noise: of the diffusion.
-        camera_share: share of the steps on static scenes with cameras; the others are on moving ones without.
-        empty: ``(L,)`` tokens of the empty prompt.
-        seed: of the samples and the noise.
+        material: what it learns from.
+        train_text: train the text encoder too.
     """
 
-    def __init__(
-        self,
-        unet: Any,
-        text_encoder: nn.Module,
-        source: PairSource,
-        noise: NoiseConfig,
-        camera_share: float,
-        empty: Tensor,
-        seed: int,
-    ) -> None:
+    def __init__(self, unet: Any, material: Material, *, train_text: bool = False) -> None:
         super().__init__()
-        self.text_encoder = text_encoder
+        self.text_encoder = material.text_encoder.requires_grad_(train_text)
         self.unet = unet
-        self.source = source
-        self.noise = noise
-        self.camera_share = camera_share
-        self.empty = empty
-        self.seed = seed
+        self.config = material.config
+        self.clips = material.clips
+        self.empty = material.empty
+
+    @property
+    @abstractmethod
+    def camera_share(self) -> float:
+        """Fraction of the steps on static scenes with cameras; the others are on moving ones without."""
 
     def with_cameras(self, step: int) -> bool:
         """Which kind of pairs a step has, the same in all processes."""
-        draw = torch.rand((), generator=seeded_generator(self.seed, type(self).__name__, "with cameras", step))
-        return bool(draw < self.camera_share)
+        rng = seeded_generator(self.config.seed, type(self).__name__, "with cameras", step)
+        return bool(torch.rand((), generator=rng) < self.camera_share)
 
     def draw(self, step: int, positions: Sequence[int]) -> tuple[PairBatch, torch.Generator]:
         """The pairs at some positions of a step's batch, and the random numbers for what is made of them."""
-        rng = seeded_generator(self.seed, type(self).__name__, step, positions[0])
-        return self.source.draw(step, positions, cameras=self.with_cameras(step)), rng
+        rng = seeded_generator(self.config.seed, type(self).__name__, step, positions[0])
+        return self.clips().draw(step, positions, cameras=self.with_cameras(step)), rng
 
-    def noised(self, latents: Tensor, rng: torch.Generator, groups: int | None = None) -> Batch:
+    def noised(self, latents: Tensor, rng: torch.Generator, groups: int | None = None) -> StageBatch:
         """Noise for ``latents`` ``(rows, ...)``: ``noisy``, ``timestep`` ``(rows,)`` and ``target``.
 
         Args:
@@ -72,21 +82,20 @@ class DiffusionStage(Stage):
         """
         rows = len(latents)
         groups = rows if groups is None else groups
-        t = timesteps(torch.rand(groups, generator=rng), self.noise.shift).repeat_interleave(rows // groups)
+        t = timesteps(torch.rand(groups, generator=rng), self.config.noise.shift).repeat_interleave(rows // groups)
         noise = torch.randn(latents.shape, generator=rng)
         a, s = signal_and_noise(t, latents)
-        target = noise if self.noise.prediction == "epsilon" else velocity(latents, noise, t)
+        target = noise if self.config.noise.prediction == "epsilon" else velocity(latents, noise, t)
         return {"noisy": a * latents + s * noise, "timestep": t, "target": target}
 
     def prompts(self, tokens: Tensor, rng: torch.Generator) -> Tensor:
         """``(rows, L)`` tokens, some replaced by the empty prompt's."""
-        silent = torch.rand(len(tokens), generator=rng) < self.noise.empty_text
+        silent = torch.rand(len(tokens), generator=rng) < self.config.noise.empty_text
         return torch.where(silent[:, None], self.empty, tokens)
 
     def encode_text(self, tokens: Tensor) -> Tensor:
         """``(rows, L, C)``."""
-        out: Tensor = self.text_encoder(tokens).last_hidden_state
-        return out
+        return self.text_encoder(tokens).last_hidden_state
 
 
 def one_view(pairs: PairBatch, rng: torch.Generator) -> Tensor:
@@ -97,14 +106,21 @@ def one_view(pairs: PairBatch, rng: torch.Generator) -> Tensor:
 class ImageStage(DiffusionStage):
     """Stage "images": text to single frames; trains the UNet and the text encoder."""
 
-    def batch(self, step: int, positions: Sequence[int]) -> Batch:
+    def __init__(self, unet: UNet2DConditionModel, material: Material) -> None:
+        super().__init__(unet.requires_grad_(True), material, train_text=True)
+
+    @property
+    def camera_share(self) -> float:
+        return self.config.video.camera_share
+
+    def batch(self, step: int, positions: Sequence[int]) -> StageBatch:
         pairs, rng = self.draw(step, positions)
         rows, view = torch.arange(len(positions)), one_view(pairs, rng)
         frame = torch.randint(pairs.latents.shape[2], rows.shape, generator=rng)
         latents = pairs.latents[rows, view, frame]
         return {**self.noised(latents, rng), "tokens": self.prompts(pairs.tokens, rng)}
 
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
+    def forward(self, batch: StageBatch) -> dict[str, Tensor]:
         text = self.encode_text(batch["tokens"])
         output = self.unet(batch["noisy"], batch["timestep"], text, return_dict=False)[0].float()
         return {"loss": (output - batch["target"]).square().mean()}

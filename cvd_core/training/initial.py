@@ -1,4 +1,4 @@
-"""The networks a run starts with: made from nothing, or those of an earlier model."""
+"""The networks a training starts with: untrained ones, or those of an earlier model."""
 
 from __future__ import annotations
 
@@ -17,13 +17,15 @@ from cvd_core.engine.sd15.loading import BaseModel, load_base
 from cvd_core.engine.sd15.motion import build_motion_unet, new_motion_unet
 from cvd_core.engine.sd15.patch_autoencoder import PatchAutoencoder
 from cvd_core.engine.sd15.unet import CollaborativeUNet
+from cvd_core.output_folder import all_or_none
 from cvd_core.sampling.draws import seeded_generator
 from cvd_core.scenes.world import vocabulary
 from cvd_core.sync.checkpoint import load_sync_modules
 from cvd_core.sync.module import SyncModules
 from cvd_core.training.config import TrainConfig
-from cvd_core.training.new_networks import load_tokenizer, new_text_encoder, new_unet, write_tokenizer
+from cvd_core.training.new_networks import new_text_encoder, new_unet
 from cvd_core.training.processes import processes
+from cvd_core.training.tokenizer import TOKENIZER, load_tokenizer, write_tokenizer
 from cvd_core.weights import motion_tensors, read_checkpoint
 
 COMPUTED_IN = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -31,12 +33,14 @@ COMPUTED_IN = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def new_base(config: TrainConfig) -> BaseModel:
-    """An untrained base; writes its tokenizer into the output folder."""
+    """An untrained base with the tokenizer of the output folder, written if there is none yet."""
     networks = config.networks
-    folder = config.output / "tokenizer"
+    folder = config.output / TOKENIZER
     with processes().main_process_first():
-        if processes().is_main_process:
-            write_tokenizer(folder, vocabulary(), networks.text_length)
+        if processes().is_main_process and not folder.exists():
+            config.output.mkdir(parents=True, exist_ok=True)
+            with all_or_none(config.output, [TOKENIZER]) as unfinished:
+                write_tokenizer(unfinished / TOKENIZER, vocabulary(), networks.text_length)
     tokenizer = load_tokenizer(folder)
     with _initial_weights(config.seed, "base"):
         unet = new_unet(networks)
@@ -84,6 +88,7 @@ def load_networks(folder: Path, config: TrainConfig) -> tuple[BaseModel, Collabo
         with _initial_weights(config.seed, "denoiser"):
             sync = _new_sync(unet, config)
     denoiser = CollaborativeUNet(unet, encoder, merges, sync, base.prediction)
+    denoiser.check_frames(config.data.frames)
     if config.precision != "no" and config.stages.keys() <= {"sync"}:
         _keep_as_computed(denoiser, base, COMPUTED_IN[config.precision])
     return base, denoiser

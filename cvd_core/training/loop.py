@@ -7,14 +7,10 @@ depend on the step alone, and a checkpoint holds weights, their average, buffers
 from __future__ import annotations
 
 import math
-import signal
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from copy import deepcopy
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -22,7 +18,8 @@ from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from cvd_core.files import atomic_path
+from cvd_core.interruption import deferred, interruption
+from cvd_core.training.checkpoint import CHECKPOINT, Progress
 from cvd_core.training.config import LoopConfig, Precision
 from cvd_core.training.metrics import Metrics
 from cvd_core.training.stage import Stage
@@ -93,11 +90,12 @@ def train_stage(
         stop_after: step after which to stop as Ctrl-C does.
 
     Returns:
-        the averaged weights.
+        The averaged weights.
 
     Raises:
         KeyboardInterrupt: after saving, when interrupted.
-        ValueError: the checkpoint is of other networks, or one exists and ``resume`` is not set.
+        ValueError: the checkpoint is damaged or of other networks, or one exists and ``resume`` is not set; or the loss
+            is no longer a finite number.
     """
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)  # a step without cameras has no pose encoder
     accelerator = Accelerator(mixed_precision=precision, cpu=not torch.cuda.is_available(), kwargs_handlers=[unused])
@@ -106,12 +104,13 @@ def train_stage(
         [p for _, p in stage.trained()], config.learning_rate, betas=(0.9, 0.99), weight_decay=config.weight_decay
     )
     average = Average(stage, config.ema)
-    checkpoint = folder / "checkpoint.pt"
+    checkpoint = folder / CHECKPOINT
+    progress = Progress(stage, dict(zip(average.names, average.values, strict=True)), optimizer)
     step = 0
     if checkpoint.exists():
         if not resume:
             raise ValueError(f"{checkpoint} exists; continue it with `resume`, or choose another output folder")
-        step = _load(checkpoint, stage, average, optimizer)
+        step = progress.load(checkpoint)
     wrapped, fast = accelerator.prepare(stage, optimizer)
     rank = accelerator.process_index
     positions = range(rank * config.batch, (rank + 1) * config.batch)
@@ -119,8 +118,8 @@ def train_stage(
     is_main = accelerator.is_main_process
     metrics = Metrics(folder, config.log_every, step, tensorboard=tensorboard) if is_main else None
     saved = time.monotonic()
-    stopping = False
-    with _interruptible() as interrupted:
+    stopping = 0
+    with deferred() as interrupted:
         while step < end and not stopping:
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(config, step)
@@ -136,78 +135,26 @@ def train_stage(
             average.update(step)
             if metrics is not None:
                 metrics.add(step, results | {"gradient_norm": norm, "learning_rate": learning_rate(config, step - 1)})
+            # All processes stop after the same step, whichever of them hears or sees of it first.
+            reasons = [len(interrupted), int(not results["loss"].isfinite())]
+            stopping, diverged = accelerator.reduce(torch.tensor(reasons, device=accelerator.device)).tolist()
+            if diverged:
+                raise ValueError(
+                    f"the loss of step {step} is not a finite number; lower the learning rate and resume from "
+                    f"{checkpoint if checkpoint.exists() else 'the start'}"
+                )
             if is_main and time.monotonic() - saved > config.save_seconds:
-                _save(checkpoint, step, stage, average, optimizer)
+                progress.save(checkpoint, step)
                 saved = time.monotonic()
-            # All processes stop after the same step, whichever of them hears of it first.
-            stopping = bool(accelerator.reduce(torch.tensor(len(interrupted), device=accelerator.device)))
         if is_main:
-            _save(checkpoint, step, stage, average, optimizer)
+            progress.save(checkpoint, step)
     if metrics is not None:
         metrics.close()
     if stopping or interrupted:
-        raise KeyboardInterrupt
+        raise interruption(interrupted)
     return average
 
 
 def _fast_gradients(device: torch.device) -> AbstractContextManager[None]:
     """On a CPU, attention as two matrix products: the gradient of its fused kernel takes twice as long."""
     return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
-
-
-def _save(path: Path, step: int, stage: Stage, average: Average, optimizer: torch.optim.Optimizer) -> None:
-    state = {
-        "step": step,
-        "weights": {name: p.detach() for name, p in stage.trained()},
-        "buffers": dict(stage.named_buffers()),
-        "average": dict(zip(average.names, average.values, strict=True)),
-        "optimizer": optimizer.state_dict(),
-    }
-    with atomic_path(path) as temporary:
-        torch.save(state, temporary)
-
-
-def load_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint: ``step``, ``weights``, ``buffers``, ``average`` and ``optimizer``.
-
-    Tensors are mapped from the file and take memory only when they are used.
-    """
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    return state
-
-
-def _load(path: Path, stage: Stage, average: Average, optimizer: torch.optim.Optimizer) -> int:
-    state = load_checkpoint(path)
-    names = {name for name, _ in stage.trained()}
-    if names != state["weights"].keys():
-        raise ValueError(
-            f"{path} holds {len(state['weights'])} trained tensors, this configuration trains {len(names)}; continue "
-            "with the configuration it was started with"
-        )
-    with torch.no_grad():
-        for name, parameter in stage.trained():
-            parameter.copy_(state["weights"][name])
-        for name, buffer in stage.named_buffers():
-            buffer.copy_(state["buffers"][name])
-        for name, value in zip(average.names, average.values, strict=True):
-            value.copy_(state["average"][name])
-    optimizer.load_state_dict(deepcopy(state["optimizer"]))  # it writes to its state, which is mapped from the file
-    return int(state["step"])
-
-
-@contextmanager
-def _interruptible() -> Iterator[list[int]]:
-    """Collect Ctrl-C and termination instead of stopping in the middle of a step; a second Ctrl-C stops at once."""
-    received: list[int] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        if received:
-            raise KeyboardInterrupt
-        received.append(number)
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

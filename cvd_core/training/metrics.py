@@ -66,12 +66,15 @@ class Metrics:
             self.board.close()
 
     def _drop_after(self, done: int) -> None:
-        header, *rows = self.path.read_text().splitlines(keepends=True)
+        """Keep the rows up to ``done``; the last one may be cut off where the process was killed."""
+        header, *rows = self.path.read_text().splitlines(keepends=True) or [""]
+        kept = [row for row in rows if row.endswith("\n") and row.count(",") == header.count(",")]
+        kept = [row for row in kept if (step := row.split(",")[0]).isdecimal() and int(step) <= done]
         with atomic_path(self.path) as temporary:
-            temporary.write_text("".join([header, *(row for row in rows if int(row.split(",")[0]) <= done)]))
+            temporary.write_text("".join([header, *kept]))
 
     def _write(self, step: int, row: dict[str, float]) -> None:
-        new = not self.path.exists()
+        new = not self.path.exists() or not self.path.stat().st_size
         with self.path.open("a", newline="") as file:
             writer = csv.DictWriter(file, ["step", *row])
             if new:

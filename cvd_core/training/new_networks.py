@@ -1,16 +1,14 @@
-"""Networks made from nothing, and the files they are kept in: those of a full-size model, read by the same engine."""
+"""Untrained networks, and the files of trained ones: those of a full-size model, read by the same engine."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
 from safetensors.torch import save_file
-from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from torch import Tensor
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizerFast
+from transformers import CLIPTextConfig, CLIPTextModel
 
 from cvd_core.camera_control.checkpoint import merge_checkpoint_key
 from cvd_core.engine.model_paths import MODEL_FILES
@@ -57,37 +55,6 @@ def new_text_encoder(config: NetworkConfig, vocabulary: int) -> CLIPTextModel:
             pad_token_id=vocabulary - 1,
         )
     )
-
-
-def write_tokenizer(folder: Path, words: list[str], length: int) -> None:
-    """A CLIP tokenizer in which each of ``words`` is one token; other text falls into pieces and characters."""
-    tokenizer = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    alphabet = [chr(c) for c in range(33, 127)]
-    trainer = trainers.BpeTrainer(
-        vocab_size=4096, min_frequency=1, initial_alphabet=alphabet, end_of_word_suffix="</w>", show_progress=False
-    )
-    tokenizer.train_from_iterator(words, trainer)
-    trained = json.loads(tokenizer.to_str())["model"]
-    merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in trained["merges"]]
-    tokens = [token for token, _ in sorted(trained["vocab"].items(), key=lambda item: item[1])]
-    tokens += [f"{c}</w>" for c in alphabet if f"{c}</w>" not in trained["vocab"]]
-    tokens += ["<|startoftext|>", "<|endoftext|>"]
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "vocab.json").write_text(json.dumps({token: i for i, token in enumerate(tokens)}))
-    (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *merges]) + "\n")
-    settings = {"tokenizer_class": "CLIPTokenizer", "model_max_length": length, "pad_token": "<|endoftext|>"}
-    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
-
-
-def load_tokenizer(folder: Path) -> CLIPTokenizerFast:
-    return CLIPTokenizerFast.from_pretrained(folder, local_files_only=True)
-
-
-def tokenize(tokenizer: CLIPTokenizerFast, prompts: list[str], length: int) -> Tensor:
-    """``(N, length)`` token ids."""
-    ids: Tensor = tokenizer(prompts, padding="max_length", max_length=length, return_tensors="pt")["input_ids"]
-    return ids
 
 
 def save_base(base: BaseModel, folder: Path, dtype: torch.dtype) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
-Batch = Mapping[str, Tensor]
+StageBatch = Mapping[str, Tensor]
+"""Everything that a stage computes its loss from, by name."""
 
 
 class Stage(nn.Module, ABC):
@@ -18,11 +19,11 @@ class Stage(nn.Module, ABC):
     """
 
     @abstractmethod
-    def batch(self, step: int, positions: Sequence[int]) -> Batch:
+    def batch(self, step: int, positions: Sequence[int]) -> StageBatch:
         """Samples ``positions`` of the global batch of ``step``, with all random numbers that the loss needs."""
 
     @abstractmethod
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
+    def forward(self, batch: StageBatch) -> dict[str, Tensor]:
         """``{"loss": scalar}`` and further scalars for the metrics."""
 
     def trained(self) -> list[tuple[str, nn.Parameter]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from cvd_core.engine.sd15.unet import CollaborativeUNet
 from cvd_core.geometry.cameras import Cameras
@@ -13,11 +13,9 @@ from cvd_core.geometry.epipolar import PairGeometry, pair_geometry
 from cvd_core.geometry.plucker import plucker_embedding
 from cvd_core.sync.bias import EpipolarBias
 from cvd_core.sync.context import SyncContext, groups_to_partners
-from cvd_core.training.config import DataConfig, NoiseConfig, SyncConfig
-from cvd_core.training.data.source import PairSource
-from cvd_core.training.diffusion_stage import DiffusionStage
+from cvd_core.training.diffusion_stage import DiffusionStage, Material
 from cvd_core.training.phase_loras import PhaseLoras
-from cvd_core.training.stage import Batch
+from cvd_core.training.stage import StageBatch
 
 
 class SyncStage(DiffusionStage):
@@ -29,40 +27,30 @@ class SyncStage(DiffusionStage):
 
     Args:
         unet: with sync modules, the only parameters that are trained.
-        config: shares and ablations.
+        material: what it learns from.
         loras: of the phases "camera" and "video".
     """
 
-    def __init__(
-        self,
-        unet: CollaborativeUNet,
-        text_encoder: nn.Module,
-        source: PairSource,
-        noise: NoiseConfig,
-        data: DataConfig,
-        config: SyncConfig,
-        loras: PhaseLoras,
-        empty: Tensor,
-        seed: int,
-    ) -> None:
-        frozen = text_encoder.requires_grad_(False)
-        super().__init__(unet.requires_grad_(False), frozen, source, noise, config.camera_share, empty, seed)
-        self.data = data
-        self.config = config
-        self.loras = loras
+    def __init__(self, unet: CollaborativeUNet, material: Material, loras: PhaseLoras) -> None:
+        super().__init__(unet.requires_grad_(False), material)
         if unet.sync is None:
             raise ValueError("the network has no sync modules to train")
         unet.sync.requires_grad_(True)
+        self.loras = loras
 
-    def batch(self, step: int, positions: Sequence[int]) -> Batch:
+    @property
+    def camera_share(self) -> float:
+        return self.config.sync.camera_share
+
+    def batch(self, step: int, positions: Sequence[int]) -> StageBatch:
         pairs, rng = self.draw(step, positions)
         latents = pairs.latents.transpose(2, 3)  # (P, 2, C, F, h, w)
         homography, valid = pairs.homography, pairs.valid
-        if pairs.cameras is None and not self.config.homography:
+        if pairs.cameras is None and not self.config.sync.homography:
             latents, valid = latents[:, :1].expand_as(latents), torch.ones_like(valid)
             homography = torch.eye(3, dtype=torch.float64).expand_as(homography)
         # The paper gives both videos of a pair the same t.
-        noised = self.noised(latents.flatten(0, 1), rng, len(positions) if self.config.shared_timestep else None)
+        noised = self.noised(latents.flatten(0, 1), rng, len(positions) if self.config.sync.shared_timestep else None)
         batch = {
             **noised,
             "tokens": self.prompts(pairs.tokens, rng).repeat_interleave(2, 0),
@@ -70,11 +58,11 @@ class SyncStage(DiffusionStage):
             "slopes": torch.randint(1 << 62, (), generator=rng),
         }
         if pairs.cameras is not None:
-            plucker = plucker_embedding(pairs.cameras, self.data.size, self.data.size)
+            plucker = plucker_embedding(pairs.cameras, self.config.data.size, self.config.data.size)
             return batch | {"c2w": pairs.cameras.c2w, "intrinsics": pairs.cameras.intrinsics, "plucker": plucker}
         return batch | {"homography": homography}
 
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
+    def forward(self, batch: StageBatch) -> dict[str, Tensor]:
         self.loras.use("camera" if "c2w" in batch else "video")
         with torch.no_grad():
             text = self.encode_text(batch["tokens"])
@@ -85,7 +73,7 @@ class SyncStage(DiffusionStage):
         loss = ((output - batch["target"]).square() * valid).sum() / (valid.sum() * output.shape[1])
         return {"loss": loss}
 
-    def context(self, batch: Batch) -> SyncContext:
+    def context(self, batch: StageBatch) -> SyncContext:
         """Views 2i and 2i + 1 attend to each other."""
         views = len(batch["noisy"])
         groups = [(i, i + 1) for i in range(0, views, 2)]
@@ -97,11 +85,11 @@ class SyncStage(DiffusionStage):
             self.bias(batch),
         )
 
-    def bias(self, batch: Batch) -> EpipolarBias | None:
+    def bias(self, batch: StageBatch) -> EpipolarBias | None:
         """True lines in the camera phase, pseudo lines in the video phase, nothing without epipolar geometry."""
-        if self.config.band == "none":
+        if self.config.sync.band == "none":
             return None
-        size = self.data.size
+        size = self.config.data.size
         cameras_known = "c2w" in batch
 
         def geometry(view: int, partner: int) -> PairGeometry:
@@ -114,5 +102,5 @@ class SyncStage(DiffusionStage):
             return PairGeometry.from_homographies(torch.linalg.inv(H) if first else H)
 
         return EpipolarBias(
-            geometry, self.data.frames, size, size, band=self.config.band, slope_per_frame=not cameras_known
+            geometry, self.config.data.frames, size, size, band=self.config.sync.band, slope_per_frame=not cameras_known
         )

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from cvd_core.engine.sd15.unet import CollaborativeUNet
 from cvd_core.geometry.plucker import plucker_embedding
-from cvd_core.training.config import DataConfig, NoiseConfig, VideoConfig
-from cvd_core.training.data.source import PairSource
-from cvd_core.training.diffusion_stage import DiffusionStage, one_view
-from cvd_core.training.stage import Batch
+from cvd_core.training.diffusion_stage import DiffusionStage, Material, one_view
+from cvd_core.training.stage import StageBatch
 
 
 class VideoStage(DiffusionStage):
@@ -20,38 +18,29 @@ class VideoStage(DiffusionStage):
 
     Args:
         unet: with pose encoder and merges; its sync modules are not used.
-        data: sizes.
-        config: shares.
+        material: what it learns from.
     """
 
-    def __init__(
-        self,
-        unet: CollaborativeUNet,
-        text_encoder: nn.Module,
-        source: PairSource,
-        noise: NoiseConfig,
-        data: DataConfig,
-        config: VideoConfig,
-        empty: Tensor,
-        seed: int,
-    ) -> None:
-        frozen = text_encoder.requires_grad_(False)
-        super().__init__(unet.requires_grad_(True), frozen, source, noise, config.camera_share, empty, seed)
+    def __init__(self, unet: CollaborativeUNet, material: Material) -> None:
+        super().__init__(unet.requires_grad_(True), material)
         if unet.sync is not None:
             unet.sync.requires_grad_(False)
-        self.data = data
 
-    def batch(self, step: int, positions: Sequence[int]) -> Batch:
+    @property
+    def camera_share(self) -> float:
+        return self.config.video.camera_share
+
+    def batch(self, step: int, positions: Sequence[int]) -> StageBatch:
         pairs, rng = self.draw(step, positions)
         rows, view = torch.arange(len(positions)), one_view(pairs, rng)
         latents = pairs.latents[rows, view].transpose(1, 2)  # (rows, C, F, h, w)
         batch = {**self.noised(latents, rng), "tokens": self.prompts(pairs.tokens, rng)}
         if pairs.cameras is not None:
             chosen = pairs.cameras.select((2 * rows + view).tolist())
-            batch["plucker"] = plucker_embedding(chosen, self.data.size, self.data.size)
+            batch["plucker"] = plucker_embedding(chosen, self.config.data.size, self.config.data.size)
         return batch
 
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
+    def forward(self, batch: StageBatch) -> dict[str, Tensor]:
         text = self.encode_text(batch["tokens"])
         features = self.unet.encode_cameras(batch["plucker"]) if "plucker" in batch else None
         output = self.unet(batch["noisy"], batch["timestep"], text, features).float()

@@ -20,7 +20,7 @@ import cvd_core
 from cvd_core.cli import COMMANDS, inspect, main, note
 from cvd_core.cli.generate import add_parser, lora
 from cvd_core.engine.solvers import SOLVERS
-from cvd_core.runs.output import complete_folder, file_stems
+from cvd_core.runs.file_names import file_stems
 
 
 def run_by(action: Any, monkeypatch: pytest.MonkeyPatch) -> int:
@@ -173,66 +173,7 @@ def test_help_names_every_sampler(capsys: pytest.CaptureFixture[str]) -> None:
         assert name in printed
 
 
-# output folder
-
-
-def write(out: Path, *names: str, interrupted: bool = False) -> None:
-    with complete_folder(out, names) as folder:
-        for name in names:
-            (folder / name).touch()
-        if interrupted:
-            raise KeyboardInterrupt
-
-
-def test_files_appear_together(tmp_path: Path) -> None:
-    out = tmp_path / "a" / "b"
-    with complete_folder(out, ["x.txt", "y.txt"]) as folder:
-        (folder / "x.txt").write_text("x")
-        (folder / "y.txt").write_text("y")
-        assert not (out / "x.txt").exists()
-    assert sorted(path.name for path in out.iterdir()) == ["x.txt", "y.txt"]
-
-
-def test_other_files_stay(tmp_path: Path) -> None:
-    (tmp_path / "mine.txt").write_text("mine")
-    write(tmp_path, "x.txt")
-    with pytest.raises(KeyboardInterrupt):
-        write(tmp_path, "z.txt", interrupted=True)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.txt", "x.txt"]
-
-
-@pytest.mark.parametrize("moment", ["while writing", "while moving"])
-def test_an_interruption_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
-    rename = Path.rename
-
-    def interrupt(source: Path, target: Path) -> Path:
-        if target.name == "y.txt":
-            raise KeyboardInterrupt
-        return rename(source, target)
-
-    monkeypatch.setattr(Path, "rename", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        write(tmp_path / "a" / "b", "x.txt", "y.txt", interrupted=moment == "while writing")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_nothing_is_overwritten(tmp_path: Path) -> None:
-    (tmp_path / "y.txt").write_text("old")
-    message = r"already holds y\.txt; choose another `out`"
-    with pytest.raises(ValueError, match=message), complete_folder(tmp_path, ["x.txt", "y.txt"]):
-        pytest.fail("the block ran")
-    assert (tmp_path / "y.txt").read_text() == "old"
-
-
-@pytest.mark.parametrize("out", ["file", "file/below", "n" * 300, "new/" + "n" * 300])
-def test_an_unwritable_folder_is_found_before_the_work(tmp_path: Path, out: str) -> None:
-    (tmp_path / "file").touch()
-    with (
-        pytest.raises(ValueError, match=r"cannot write to .* choose another `out`"),
-        complete_folder(tmp_path / out, ["x.txt"]),
-    ):
-        pytest.fail("the block ran")
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+# names of files
 
 
 def test_file_stems() -> None:

@@ -24,7 +24,7 @@ LAYERS = (
     ("sync", "camera_control", "motion", "syncam", "cami2v"),
     ("scenes",),
     ("networks", "video", "geometry", "weights"),
-    ("files", "fields", "memory"),
+    ("files", "fields", "memory", "declared", "interruption", "output_folder"),
 )
 """Rooms of cvd_core from the top down; rooms of one layer may use each other."""
 HEIGHT = {room: -layer for layer, rooms in enumerate(LAYERS) for room in rooms}
@@ -47,7 +47,6 @@ ONE_MEANING = {
     "lora": "LoRAs: their files, and merging them",
     "module": "the module that a method adds to its base",
     "network": "the base's network with a method's modules",
-    "output": "files that appear together and overwrite nothing",
     "patch_autoencoder": "the small model's autoencoder",
     "paths": "camera paths",
     "poses": "camera poses",

@@ -108,7 +108,7 @@ def test_nothing_is_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[st
     (tmp_path / "pair").mkdir()
     (tmp_path / SHEET).write_text("mine")
     assert main(["demo", "--out", str(tmp_path)]) == 2
-    assert f"{tmp_path} already holds pair, {SHEET}; choose another --out" in capsys.readouterr().err
+    assert f"{tmp_path} already holds pair, {SHEET}; choose another folder" in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == [SHEET, "pair"]
     assert (tmp_path / SHEET).read_text() == "mine"
 

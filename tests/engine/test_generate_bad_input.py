@@ -182,7 +182,7 @@ def test_an_output_that_cannot_be_written_is_found_first(refused: Any, tmp_path:
 
 def test_earlier_results_are_not_overwritten(refused: Any, tmp_path: Path) -> None:
     (tmp_path / "grid.mp4").write_bytes(b"precious")
-    assert f"{tmp_path} already holds grid.mp4; choose another --out" in refused(*RIG, *NO_MODELS, out=tmp_path)
+    assert f"{tmp_path} already holds grid.mp4; choose another folder" in refused(*RIG, *NO_MODELS, out=tmp_path)
     assert (tmp_path / "grid.mp4").read_bytes() == b"precious"
 
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import torch
 
 from cvd_core.training.config import load_config
-from cvd_core.training.trainer import Run
+from cvd_core.training.trainer import Trainer
 
 
 def training(config: Path, out: Path) -> Callable[[], list[str]]:
     """Trains and exports; gives the names of the parameters that have changed."""
 
-    def checksums(run: Run) -> dict[str, int]:
-        networks = {"denoiser": run.denoiser, "text_encoder": run.base.text_encoder, "vae": run.base.vae}
+    def checksums(trainer: Trainer) -> dict[str, int]:
+        networks = {"denoiser": trainer.denoiser, "text_encoder": trainer.base.text_encoder, "vae": trainer.base.vae}
         return {
             f"{part}.{name}": zlib.crc32(parameter.detach().contiguous().view(torch.uint8).numpy())
             for part, network in networks.items()
@@ -24,11 +24,11 @@ def training(config: Path, out: Path) -> Callable[[], list[str]]:
         }
 
     def train() -> list[str]:
-        run = Run(load_config(config), resume=False)
-        before = checksums(run)
-        run.train()
-        after = checksums(run)
-        run.export(out)
+        trainer = Trainer(load_config(config), resume=False)
+        before = checksums(trainer)
+        trainer.train()
+        after = checksums(trainer)
+        trainer.export(out)
         return [name for name, value in after.items() if value != before[name]]
 
     return train

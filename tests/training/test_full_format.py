@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from cvd_core.sync.checkpoint import load_sync_modules
 from cvd_core.training.config import DataConfig, FoldersConfig, LoopConfig, NoiseConfig, TrainConfig
 from cvd_core.training.phase_loras import PhaseLoras
 from cvd_core.training.sync_stage import SyncStage
-from cvd_core.training.trainer import Run
+from cvd_core.training.trainer import Trainer
 from tests import formula
 from tests.training.clip_folders import write_clip_folders
 
@@ -42,11 +44,11 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
 
 
 def test_sync_modules_are_trained_and_written_in_the_published_format(config: TrainConfig, tmp_path: Path) -> None:
-    run = Run(config, resume=False)
-    before = {name: value.clone() for name, value in run.denoiser.unet.state_dict().items()}
-    run.train()
-    assert all(torch.equal(value, before[name]) for name, value in run.denoiser.unet.state_dict().items())
-    run.export(tmp_path, torch.float32)
+    trainer = Trainer(config, resume=False)
+    before = {name: value.clone() for name, value in trainer.denoiser.unet.state_dict().items()}
+    trainer.train()
+    assert all(torch.equal(value, before[name]) for name, value in trainer.denoiser.unet.state_dict().items())
+    trainer.export(tmp_path, torch.float32)
     assert config.start_from is not None
     for file in ("base/unet/diffusion_pytorch_model.safetensors", "motion.safetensors", "camera.safetensors"):
         assert (tmp_path / file).read_bytes() == (config.start_from / file).read_bytes(), "nothing has trained it"
@@ -59,15 +61,15 @@ def test_matrices_around_the_sync_modules_are_kept_as_they_are_used(config: Trai
     """Half the memory, and the same numbers as float32 weights that are cast at each use."""
     results = []
     for wide in (True, False):
-        run = Run(replace(config, precision="no" if wide else "bf16"), resume=True)
-        stage = run.stage("sync")
+        trainer = Trainer(replace(config, precision="no" if wide else "bf16"), resume=True)
+        stage = trainer.stage("sync")
         assert isinstance(stage, SyncStage)
         generator = torch.Generator().manual_seed(0)
         for parameter in stage.unet.sync.parameters():
             parameter.data += 0.05 * torch.randn(parameter.shape, generator=generator)
-        for name, value in run.base.unet.named_parameters():
+        for name, value in trainer.base.unet.named_parameters():
             assert value.dtype == (torch.bfloat16 if value.ndim > 1 and not wide else torch.float32)
-            assert value.data_ptr() == run.denoiser.unet.get_parameter(name).data_ptr(), "a LoRA must reach both"
+            assert value.data_ptr() == trainer.denoiser.unet.get_parameter(name).data_ptr(), "a LoRA must reach both"
         for cameras in (True, False):
             step = next(step for step in range(100) if stage.with_cameras(step) == cameras)
             stage.zero_grad()
@@ -84,10 +86,12 @@ def test_matrices_around_the_sync_modules_are_kept_as_they_are_used(config: Trai
 def test_each_phase_has_its_own_lora(config: TrainConfig, tmp_path: Path) -> None:
     save_file(formula.adapter_lora(formula.key_list("reduced")["base"]), tmp_path / "estates.safetensors")
     save_file(formula.peft_lora(formula.key_list("reduced")["base"]), tmp_path / "videos.safetensors")
-    run = Run(config, resume=True)
-    unet = run.denoiser.unet
+    trainer = Trainer(config, resume=True)
+    unet = trainer.denoiser.unet
     plain = {name: value.clone() for name, value in unet.state_dict().items()}
-    loras = PhaseLoras(run.base, {"camera": tmp_path / "estates.safetensors", "video": tmp_path / "videos.safetensors"})
+    loras = PhaseLoras(
+        trainer.base, {"camera": tmp_path / "estates.safetensors", "video": tmp_path / "videos.safetensors"}
+    )
     assert all(torch.equal(value, plain[name]) for name, value in unet.state_dict().items())
     seen = {}
     for phase, file in (("camera", "estates"), ("video", "videos"), ("camera", "estates")):
@@ -103,7 +107,7 @@ def test_each_phase_has_its_own_lora(config: TrainConfig, tmp_path: Path) -> Non
 
 
 def test_batches_depend_on_step_and_position_alone(config: TrainConfig) -> None:
-    first, second = Run(config, resume=True).source, Run(config, resume=True).source
+    first, second = Trainer(config, resume=True).source, Trainer(config, resume=True).source
     for cameras in (True, False):
         whole = first.draw(5, range(4), cameras=cameras)
         part = second.draw(5, range(2, 4), cameras=cameras)
@@ -113,9 +117,23 @@ def test_batches_depend_on_step_and_position_alone(config: TrainConfig) -> None:
         assert (whole.cameras is not None) == cameras
 
 
-def test_a_missing_folder_is_told_when_it_is_needed(config: TrainConfig) -> None:
-    source = Run(
-        replace(config, folders=FoldersConfig(config.folders.realestate10k if config.folders else None)), resume=True
-    ).source
-    with pytest.raises(ValueError, match="the training asks for videos"):
-        source.draw(0, range(1), cameras=False)
+def test_a_missing_folder_is_told_before_anything_is_made(config: TrainConfig) -> None:
+    assert config.folders is not None
+    one = FoldersConfig(config.folders.realestate10k)
+    with pytest.raises(ValueError, match="asks for clips without cameras, but folders names no videos"):
+        replace(config, folders=one)
+    static = replace(config, folders=one, sync=replace(config.sync, camera_share=1.0))
+    assert Trainer(static, resume=True).source.draw(0, range(1), cameras=True).cameras is not None
+
+
+def test_a_caption_that_is_too_long_is_told_before_training(config: TrainConfig, tmp_path: Path) -> None:
+    videos = tmp_path / "videos"
+    assert config.folders is not None
+    assert config.folders.videos is not None
+    shutil.copytree(config.folders.videos, videos)
+    (videos / "captions.json").write_text(json.dumps({"clip": ["a hall", "w" * 100]}))
+    folders = replace(config.folders, videos=videos)
+    trainer = Trainer(replace(config, folders=folders, output=tmp_path / "run"), resume=False)
+    with pytest.raises(ValueError, match=r"the prompt 'w+\.\.\.w+' has 100 tokens, the text encoder takes 75; shorten"):
+        trainer.train()
+    assert not (tmp_path / "run").exists()

@@ -19,10 +19,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import Tensor, nn
 
 from cvd_core.sampling.draws import seeded_generator
+from cvd_core.training.checkpoint import load_checkpoint
 from cvd_core.training.config import LoopConfig
-from cvd_core.training.loop import learning_rate, load_checkpoint, train_stage
+from cvd_core.training.loop import learning_rate, train_stage
 from cvd_core.training.metrics import check_tensorboard
-from cvd_core.training.stage import Batch, Stage
+from cvd_core.training.stage import Stage, StageBatch
 
 CONFIG = LoopConfig(steps=12, batch=8, learning_rate=0.02, warmup=3, log_every=4, ema=0.9)
 
@@ -41,12 +42,12 @@ class Line(Stage):
         self.register_buffer("seen", torch.zeros(()))
         self.interrupt_at = interrupt_at
 
-    def batch(self, step: int, positions: Sequence[int]) -> Batch:
+    def batch(self, step: int, positions: Sequence[int]) -> StageBatch:
         if step == self.interrupt_at:
             os.kill(os.getpid(), signal.SIGINT)
         return {"x": torch.randn(len(positions), 1, generator=seeded_generator("line", step, positions[0]))}
 
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
+    def forward(self, batch: StageBatch) -> dict[str, Tensor]:
         self.seen.add_(1)
         x = self.frozen(batch["x"])
         target = 3 * x + 1
@@ -76,7 +77,7 @@ def test_interruption_saves_a_complete_checkpoint(tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
         train_stage(new_line(interrupt_at=6), CONFIG, tmp_path / "cut")
-    assert load_checkpoint(tmp_path / "cut" / "checkpoint.pt")["step"] == 7, "the step under way is finished"
+    assert load_checkpoint(tmp_path / "cut" / "checkpoint.pt").step == 7, "the step under way is finished"
     assert [p.name for p in (tmp_path / "cut").iterdir() if p.name.startswith(".")] == []
     whole, continued = new_line(), new_line()
     train_stage(whole, CONFIG, tmp_path / "whole")
@@ -130,7 +131,7 @@ def test_existing_checkpoints_are_not_overwritten_and_must_fit(tmp_path: Path) -
         train_stage(new_line(), CONFIG, tmp_path)
     other = new_line()
     other.frozen.requires_grad_(True)
-    with pytest.raises(ValueError, match="holds 2 trained tensors, this configuration trains 4"):
+    with pytest.raises(ValueError, match=r"holds 2 trained weights, this configuration has 4; only one of them has f"):
         train_stage(other, CONFIG, tmp_path, resume=True)
 
 

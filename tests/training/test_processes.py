@@ -13,7 +13,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from cvd_core.training.loop import load_checkpoint, train_stage
+from cvd_core.training.checkpoint import load_checkpoint
+from cvd_core.training.loop import train_stage
 from tests.training.small import small_config
 from tests.training.two_processes import LOOP, Plane
 
@@ -52,13 +53,13 @@ def test_they_learn_what_one_learns_from_the_batches_of_both(folder: Path, weigh
 
 def test_they_stop_after_the_same_step(folder: Path, weights: list[dict[str, Tensor]]) -> None:
     saved = load_checkpoint(folder / "interrupted" / "checkpoint.pt")
-    assert saved["step"] == 4
+    assert saved.step == 4
     for rank in range(2):
-        assert torch.equal(weights[rank]["interrupted.layer.weight"], saved["weights"]["layer.weight"])
+        assert torch.equal(weights[rank]["interrupted.layer.weight"], saved.weights["layer.weight"])
 
 
 def test_a_whole_run_is_trained(folder: Path) -> None:
     config = small_config(folder / "run")
     for stage, loop in config.stages.items():
-        assert load_checkpoint(folder / "run" / stage / "checkpoint.pt")["step"] == loop.steps
+        assert load_checkpoint(folder / "run" / stage / "checkpoint.pt").step == loop.steps
         assert len((folder / "run" / stage / "metrics.csv").read_text().splitlines()) == 1 + loop.steps

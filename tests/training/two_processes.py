@@ -20,8 +20,8 @@ from cvd_core.sampling.draws import seeded_generator
 from cvd_core.training.config import LoopConfig
 from cvd_core.training.loop import train_stage
 from cvd_core.training.processes import processes
-from cvd_core.training.stage import Batch, Stage
-from cvd_core.training.trainer import Run
+from cvd_core.training.stage import Stage, StageBatch
+from cvd_core.training.trainer import Trainer
 from tests.training.small import small_config
 
 LOOP = LoopConfig(steps=6, batch=3, learning_rate=0.1, warmup=1, ema=0.5, clip=0.5, log_every=1)
@@ -41,12 +41,12 @@ class Plane(Stage):
         nn.init.zeros_(self.layer.bias)
         self.interrupt_at = interrupt_at
 
-    def batch(self, step: int, positions: Sequence[int]) -> Batch:
+    def batch(self, step: int, positions: Sequence[int]) -> StageBatch:
         if step == self.interrupt_at:
             os.kill(os.getpid(), signal.SIGINT)
         return {"x": torch.stack([torch.randn(4, generator=seeded_generator("plane", step, p)) for p in positions])}
 
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
+    def forward(self, batch: StageBatch) -> dict[str, Tensor]:
         x = batch["x"]
         return {"loss": (self.layer(x)[:, 0] - x.sum(1) - 1).square().mean()}
 
@@ -63,9 +63,9 @@ def main(folder: Path) -> None:
         train_stage(interrupted, LOOP, folder / "interrupted")
     except KeyboardInterrupt:
         tensors |= {f"interrupted.{name}": value for name, value in interrupted.state_dict().items()}
-    run = Run(replace(small_config(folder / "run"), gradient_checkpointing=True), resume=False)
-    run.train()
-    trained = {"denoiser": run.denoiser, "text_encoder": run.base.text_encoder, "vae": run.base.vae}
+    trainer = Trainer(replace(small_config(folder / "run"), gradient_checkpointing=True), resume=False)
+    trainer.train()
+    trained = {"denoiser": trainer.denoiser, "text_encoder": trainer.base.text_encoder, "vae": trainer.base.vae}
     for part, network in trained.items():
         tensors |= {f"{part}.{name}": value.clone() for name, value in network.named_parameters()}
     save_file({name: value.detach().clone() for name, value in tensors.items()}, folder / f"{rank}.safetensors")

@@ -7,11 +7,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field, Strict, TypeAdapter
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from cvd_core.declared import read_declared
 from cvd_core.geometry.formats import read_cameras
 from cvd_core.training.data.clips import ClipPair, deformed_pair, folded_pair
 from cvd_core.training.data.decode import VIDEO_SUFFIXES, Frames, PictureFolder, VideoFile, fit
@@ -54,6 +57,10 @@ class FolderPairs(Dataset[ClipPair], ABC):
     def __len__(self) -> int:
         return len(self.clips)
 
+    def prompts(self) -> set[str]:
+        """Every prompt that a pair can have."""
+        return {prompt for clip in self.clips for prompt in self._prompts(clip)}
+
     def __getitem__(self, index: int) -> ClipPair:
         return self.pair(index, self.epoch)
 
@@ -61,8 +68,10 @@ class FolderPairs(Dataset[ClipPair], ABC):
         """The pair of clip ``index`` in an epoch, which any numbers may name."""
         rng = np.random.default_rng((self.seed, self.STREAM, *epoch, index))
         clip = self.clips[index]
-        prompts = self._captions.get(clip.stem, [""])
-        return self._pair(clip, str(rng.choice(prompts)), rng)
+        return self._pair(clip, str(rng.choice(self._prompts(clip))), rng)
+
+    def _prompts(self, clip: Path) -> list[str]:
+        return self._captions.get(clip.stem, [""])
 
     def _cut(self, source: Frames, length: int, rng: np.random.Generator) -> list[int]:
         """``length`` evenly spaced frames of a clip, from a random start at a random speed."""
@@ -131,11 +140,14 @@ def _besides(pose_file: Path) -> Path | None:
     return next((place for place in places if place.exists()), None)
 
 
+_CAPTIONS = TypeAdapter(dict[str, Annotated[str, Strict()] | Annotated[list[str], Field(min_length=1)]])
+
+
 def _read_captions(path: Path) -> dict[str, list[str]]:
     if not path.exists():
         return {}
     try:
-        loaded = json.loads(path.read_text(encoding="utf-8"))
-        return {name: [text] if isinstance(text, str) else list(map(str, text)) for name, text in loaded.items()}
-    except (json.JSONDecodeError, AttributeError, TypeError) as error:
+        given = read_declared(_CAPTIONS, json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not a map from clip names to prompts (JSON): {error}") from error
+    return {name: [text] if isinstance(text, str) else text for name, text in given.items()}

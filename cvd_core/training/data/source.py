@@ -35,7 +35,7 @@ class PairBatch:
         tokens: ``(P, L)`` of the prompts.
         cameras: 2P views, pair after pair; None: nothing is known of them.
         homography: ``(P, F, 3, 3)`` from pixels of the first to pixels of the second video, where there are no cameras.
-        valid: ``(P, F, h, w)`` share of each latent pixel of the second video that has a source in the first.
+        valid: ``(P, F, h, w)`` fraction of each latent pixel of the second video that has a source in the first.
     """
 
     latents: Tensor
