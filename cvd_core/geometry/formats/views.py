@@ -9,6 +9,7 @@ be either are a question to the user, not a guess.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import PurePosixPath
@@ -75,35 +76,39 @@ def _split_stems(stems: Sequence[str], where: str) -> list[tuple[str, str]]:
     cameras = [_CAMERA.search(stem) for stem in stems]
     if all(cameras):
         split = [(m[0], stem[: m.start()] + stem[m.end() :]) for m, stem in zip(cameras, stems, strict=True) if m]
-        if _is_grid(split):
+        if _in_parallel(split):
             return split
     split = [(re.sub(r"\d+", "", stem), "-".join(re.findall(r"\d+", stem))) for stem in stems]
-    if len({view for view, _ in split}) > 1:
-        return [(view.strip(" _-.") or view, frame) for view, frame in split] if _is_grid(split) else _one(stems)
-    return _one_or_ask(stems, where)
+    if len({view for view, _ in split}) == 1:
+        _ask_about_numbers(stems, where)
+    elif _in_parallel(split):
+        return [(view.strip(" _-.") or view, frame) for view, frame in split]
+    return _one(stems)
 
 
-def _is_grid(split: Sequence[tuple[str, str]]) -> bool:
-    """Whether several views have several frames each, and all of them the same ones."""
+def _in_parallel(split: Sequence[tuple[str, str]]) -> bool:
+    """Whether several views count the same frames: some frame is in two views, and a view has several frames."""
     frames: dict[str, set[str]] = {}
     for view, frame in split:
         frames.setdefault(view, set()).add(frame)
-    sets = list(frames.values())
-    complete = sum(map(len, sets)) == len(split) and all(s == sets[0] for s in sets)
-    return complete and len(sets) > 1 and len(sets[0]) > 1
+    counts = Counter(frame for labels in frames.values() for frame in labels)
+    return len(frames) > 1 and max(map(len, frames.values())) > 1 and max(counts.values()) > 1
 
 
-def _one_or_ask(stems: Sequence[str], where: str) -> list[tuple[str, str]]:
-    """Names of one pattern are one view, unless two of their numbers form a full grid: then either may be the view."""
-    columns = [column for column in zip(*(re.findall(r"\d+", stem) for stem in stems)) if len(set(column)) > 1]  # noqa: B905
-    if len(columns) == 2 and _is_grid(list(zip(*columns, strict=True))):
+def _ask_about_numbers(stems: Sequence[str], where: str) -> None:
+    """Names of one pattern are one view, unless one of two numbers starts again for each value of the other.
+
+    Raises:
+        ValueError: that is so; then either number may be the view.
+    """
+    columns = _changing_numbers(stems)
+    if len(columns) == 2 and _in_parallel(list(zip(*columns, strict=True))):
         counts = [len(set(column)) for column in columns]
         raise ValueError(
             f"{where}: the {len(stems)} images {min(stems)!r} to {max(stems)!r} count {counts[0]} x {counts[1]}, so "
             "they may be several views or one. Put each view's images into a folder of its own (or call them cam0..., "
-            'cam1...; in a transforms.json every frame may also name its "view"), or read them as one view'
+            'cam1...; in a transforms.json every frame may also name its "view"), or read them as one view (one_view)'
         )
-    return _one(stems)
 
 
 def _in_order(labels: Sequence[str]) -> dict[str, int]:
@@ -123,21 +128,29 @@ def _check_corresponding(numbers: dict[str, dict[str, int]], where: str) -> None
             raise ValueError(
                 f"{where}: the images are {len(numbers)} views by their names, but {first!r} has {len(frames)} frames "
                 f"and {view!r} {len(other)}; every view needs the same frames. Remove those that have no counterpart, "
-                "or read all images as one view"
+                "or read all images as one view (one_view)"
             )
         if other.keys() != frames.keys() and not (_consecutive(frames) and _consecutive(other)):
             missing = min(frames.keys() - other.keys(), key=natural_key)
             raise ValueError(
                 f"{where}: the images are {len(numbers)} views by their names, but {view!r} has no frame {missing!r} "
                 f"as {first!r} has; every view needs the same frames. Remove those that have no counterpart, or "
-                "read all images as one view"
+                "read all images as one view (one_view)"
             )
 
 
 def _consecutive(frames: dict[str, int]) -> bool:
     """Whether the labels differ in one number only, which counts up by one."""
-    if len({re.sub(r"\d+", "", frame) for frame in frames}) > 1:
-        return False
-    rows = [re.findall(r"\d+", frame) for frame in frames]
-    changing = [sorted(map(int, column)) for column in zip(*rows, strict=True) if len(set(column)) > 1]
-    return len(frames) == 1 or (len(changing) == 1 and changing[0][-1] - changing[0][0] == len(frames) - 1)
+    columns = _changing_numbers(list(frames))
+    if len(columns) != 1:
+        return len(frames) == 1
+    numbers = [int(number) for number in columns[0]]
+    return max(numbers) - min(numbers) == len(set(numbers)) - 1 == len(frames) - 1
+
+
+def _changing_numbers(labels: Sequence[str]) -> list[tuple[str, ...]]:
+    """One tuple for each place at which labels of one pattern differ; none for labels of several patterns."""
+    rows = [re.findall(r"\d+", label) for label in labels]
+    if len({(re.sub(r"\d+", "", label), len(row)) for label, row in zip(labels, rows, strict=True)}) > 1:
+        return []
+    return [column for column in zip(*rows, strict=True) if len(set(column)) > 1]
