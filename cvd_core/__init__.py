@@ -5,9 +5,11 @@ them.
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # typing's own would be most of what importing this costs
 if TYPE_CHECKING:
+    from typing import Any
+
     from cvd_core.engine.model_paths import ModelPaths as ModelPaths
     from cvd_core.engine.solvers import DiffusersSolver as DiffusersSolver
     from cvd_core.evaluation.footage import read_footage as read_footage
@@ -52,7 +54,7 @@ _HOMES = {
 __all__ = ["__version__", *_HOMES]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
