@@ -170,7 +170,7 @@ def run_convert(args: argparse.Namespace) -> None:
     """Read all inputs as one set of views, write them to ``args.output`` and say what was written and what was lost."""
     target = format_to_write(args.output, args.to)
     if not args.overwrite and args.output.is_file():  # before the work; the writer makes sure
-        raise ValueError(f"{args.output} already exists; choose another name for OUT, or --overwrite")
+        raise ValueError(f"{args.output} already exists; choose another name, or allow `overwrite`")
     _, recording = _read(args)
     written = write_cameras(
         recording, args.output, format=args.to, width=args.width, height=args.height, overwrite=args.overwrite

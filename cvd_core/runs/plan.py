@@ -11,6 +11,7 @@ import torch
 from cvd_core.engine.method import method_for
 from cvd_core.engine.model_paths import ModelPaths
 from cvd_core.engine.placement import Placement
+from cvd_core.files import expand
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.geometry.formats import read_cameras
 from cvd_core.geometry.rigs import make_rig
@@ -180,11 +181,12 @@ def _cameras(request: Request, settings: Settings, own_frames: int | None) -> tu
 
 
 def _read_poses(request: Request, frames: int | None) -> Cameras:
-    parts = [read_cameras(path, intrinsics=request.intrinsics) for path in request.poses]
+    paths = expand(request.poses)
+    parts = [read_cameras(path, intrinsics=request.intrinsics) for path in paths]
     if frames is not None:
         parts = [resample(part, frames) for part in parts]
     if len({part.frames for part in parts}) > 1:
-        found = ", ".join(f"{path}: {part.frames}" for path, part in zip(request.poses, parts, strict=True))
+        found = ", ".join(f"{path}: {part.frames}" for path, part in zip(paths, parts, strict=True))
         raise ValueError(
             f"the pose files have different numbers of frames ({found}); `frames` {DEFAULT_FRAMES} resamples all of "
             "them to one length"

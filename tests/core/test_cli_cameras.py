@@ -96,7 +96,7 @@ def test_convert_passes_mistakes_on(tmp_path: Path) -> None:
 def test_convert_never_overwrites_unasked(tmp_path: Path) -> None:
     left, right = (Path(shutil.copy(file, tmp_path)) for file in FILES)
     before = right.read_bytes()
-    with pytest.raises(ValueError, match=rf"{right.name} already exists.*--overwrite"):
+    with pytest.raises(ValueError, match=rf"{right.name} already exists.*`overwrite`"):
         cvd("cameras", "convert", left, right)
     assert right.read_bytes() == before
     cvd("cameras", "convert", left, right, "--overwrite")

@@ -97,7 +97,7 @@ def read_recording(
     if convention is not None and convention not in CONVENTIONS:
         raise ValueError(f"convention is {convention!r}; expected one of {', '.join(CONVENTIONS)}")
     if convention is not None and known.convention is None:
-        raise ValueError(f"{path}: {known.name} files say what their matrices are; leave the convention out")
+        raise ValueError(f"{path}: {known.name} files say what their matrices are; leave `convention` out")
     size = None if width is None or height is None else (width, height)
     return known.read(path, ReadOptions(intrinsics, size, convention, pinhole_only, one_view))
 

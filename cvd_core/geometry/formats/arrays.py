@@ -100,7 +100,7 @@ def _poses(
     found = [name for name in _KNOWN if name in arrays]
     stated = [name for name in found if _KNOWN[name] or name == "" or options.convention]
     if not stated:
-        hint = f"; {found[0]} may mean either, so give the convention (c2w or w2c)" if found else ""
+        hint = f"; {found[0]} may mean either, so give the `convention` (c2w or w2c)" if found else ""
         raise ValueError(
             f"{path} holds {sorted(headers)}; expected c2w (camera to world) or w2c, extrinsic (world to camera), and "
             f"perhaps intrinsics and names{hint}"
@@ -124,7 +124,7 @@ def _one_pose_array(array: NDArray[np.generic], name: str, path: Path, options: 
     convention = _convention(name, options)
     if name in {"c2w", "w2c", "c2ws", "w2cs", "cam_c2w"} and not convention.startswith(str(_KNOWN[name])):
         raise ValueError(
-            f"{path}: the matrices are called {name}, but {convention} was asked for; leave the convention out"
+            f"{path}: the matrices are called {name}, but {convention} was asked for; leave `convention` out"
         )
     label = name or "c2w"
     matrices = _floats(array, f"{path}, {label}")
@@ -153,7 +153,7 @@ def _lenses(
     V, F = shape
     name = next((name for name in _INTRINSICS if name in arrays), None)
     if name is None:
-        lens = require_intrinsics(options.intrinsics, path)
+        lens = require_intrinsics(options, path)
         return [[lens] * F] * V, None
     refuse_intrinsics(options.intrinsics, path)
     K = _floats(arrays[name], f"{path}, {name}")

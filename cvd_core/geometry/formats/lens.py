@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from cvd_core.geometry.formats.options import Intrinsics, Size
+from cvd_core.geometry.formats.options import Intrinsics, ReadOptions, Size
 
 _SHORTEST, _LONGEST = 0.1, 100.0
 """Focal lengths divided by the image side: a field of view of 157 degrees, beyond any rectilinear lens, and one of 0.6
@@ -125,18 +125,18 @@ def agreed(statements: dict[str, float], where: str) -> float | None:
     return first if statements else None
 
 
-def require_intrinsics(intrinsics: Intrinsics | None, place: Path | str) -> Intrinsics:
+def require_intrinsics(options: ReadOptions, place: Path | str) -> Intrinsics:
     """The intrinsics given by hand, for a file that has none.
 
     Raises:
         ValueError: none were given, or they are implausible.
     """
-    if intrinsics is None:
+    if options.intrinsics is None:
         raise ValueError(
             f"{place} holds no intrinsics; give fx, fy, cx, cy (fx and cx divided by the image width, fy and cy by the "
             "height), for example 1.01 1.01 0.5 0.5 for a 24 mm lens on a square 23.76 mm sensor"
         )
-    return checked_fractions(intrinsics, f"{place}, the intrinsics given by hand")
+    return checked_fractions(options.intrinsics, f"{place}, the intrinsics given by hand", options.size)
 
 
 def refuse_intrinsics(intrinsics: Intrinsics | None, path: Path) -> None:

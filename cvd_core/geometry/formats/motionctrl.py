@@ -22,7 +22,7 @@ def read(path: Path, options: ReadOptions) -> Recording:
     Raises:
         ValueError: no intrinsics were given, anything but lists of 12 numbers (or 3x4 or 4x4), or as :func:`gather`.
     """
-    lens = require_intrinsics(options.intrinsics, path)
+    lens = require_intrinsics(options, path)
     poses = []
     for frame, values in enumerate(read_json(path, list)):
         where = f"{path}, frame {frame}"

@@ -51,12 +51,12 @@ def read_lens(frame: dict[str, Any], top: dict[str, Any], options: ReadOptions, 
     if fx is None and fy is None:
         if size is not None and options.intrinsics is None:
             raise ValueError(f'{where}: neither "fl_x" nor "camera_angle_x"; add the focal length in pixels as "fl_x"')
-        lens = require_intrinsics(options.intrinsics, f'{where} (without the image size "w" and "h")')
+        lens = require_intrinsics(options, f'{where} (without the image size "w" and "h")')
         return Lens(lens, size)
     if options.intrinsics is not None:
         if size is not None or (fx and fy):
             refuse_intrinsics(options.intrinsics, path)
-        return Lens(_checked_with_angle(options.intrinsics, fx, fy, where), size)
+        return Lens(_given_beside_angle(options, fx, fy, where), size)
     if used is None and (fx is None or fy is None):
         axis, known, other = ("x", fx, "fy") if fx else ("y", fy, "fx")
         raise ValueError(
@@ -112,11 +112,12 @@ def _focal(axis: str, stated: dict[str, float], size: Size | None, where: str) -
     return agreed(statements, where)
 
 
-def _checked_with_angle(given: Intrinsics, fx: float | None, fy: float | None, where: str) -> Intrinsics:
+def _given_beside_angle(options: ReadOptions, fx: float | None, fy: float | None, where: str) -> Intrinsics:
     """Intrinsics given by hand beside an angle in the file: a stated fact is never overridden."""
+    given = require_intrinsics(options, where)
     for axis, stated, value in (("x", fx, given[0]), ("y", fy, given[1])):
         if stated is not None:
             agreed(
                 {f"camera_angle_{axis}, f{axis} = {stated:.4f}": stated, f"the given f{axis} = {value:g}": value}, where
             )
-    return require_intrinsics(given, where)
+    return given

@@ -19,6 +19,9 @@ def write_files(files: Files, *, overwrite: bool = False) -> list[Path]:
     Raises:
         ValueError: one of them is there already (nothing is written then), or cannot be written.
     """
+    there = [path for path in files if path.exists()]
+    if there and not overwrite:
+        raise ValueError(f"{there[0]} already exists; choose another name, or allow `overwrite`")
     with ExitStack() as stack:
         for path, content in files.items():
             stack.enter_context(atomic_path(path, overwrite=overwrite)).write_bytes(content)

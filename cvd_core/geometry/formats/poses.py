@@ -131,7 +131,7 @@ def _report_distortion(poses: Sequence[Pose], path: Path | str, options: ReadOpt
     if worst.shift > 0 and options.pinhole_only:
         raise ValueError(
             f"{worst.where}: lens distortion that moves the picture's corner by {worst.shift:.2g} pixels; only pinhole "
-            "cameras were asked for, so undistort the images first (colmap image_undistorter)"
+            "cameras were asked for (`pinhole_only`), so undistort the images first (colmap image_undistorter)"
         )
     if worst.shift > 0:
         warnings.warn(

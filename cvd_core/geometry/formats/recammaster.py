@@ -41,7 +41,7 @@ def read(path: Path, options: ReadOptions) -> Recording:
         ValueError: no intrinsics, no frames, a key or matrix of another form, or as :func:`gather`.
     """
     data = read_json(path)
-    lens = require_intrinsics(options.intrinsics, path)
+    lens = require_intrinsics(options, path)
     poses = []
     for key, cameras in data.items():
         match = _FRAME.fullmatch(key)

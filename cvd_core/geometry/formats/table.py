@@ -58,7 +58,7 @@ def _read_folder(path: Path, options: ReadOptions) -> Recording:
     def read(file: Path) -> Recording:
         known = detect_format(file)
         if options.convention is not None and known.convention is None:
-            raise ValueError(f"{file}: {known.name} files say what their matrices are; leave the convention out")
+            raise ValueError(f"{file}: {known.name} files say what their matrices are; leave `convention` out")
         return known.read(file, options)
 
     files = _pose_files(path)

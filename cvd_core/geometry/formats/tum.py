@@ -26,7 +26,7 @@ def read(path: Path, options: ReadOptions) -> Recording:
         ValueError: no intrinsics were given, a line without eight numbers, time stamps that do not increase, a
             quaternion that is none, or as :func:`gather`.
     """
-    lens = require_intrinsics(options.intrinsics, path)
+    lens = require_intrinsics(options, path)
     poses: list[Pose] = []
     for n, line in read_lines(path):
         where, row = f"{path}, line {n}", words(line)

@@ -107,7 +107,7 @@ def _ask_about_numbers(stems: Sequence[str], where: str) -> None:
         raise ValueError(
             f"{where}: the {len(stems)} images {min(stems)!r} to {max(stems)!r} count {counts[0]} x {counts[1]}, so "
             "they may be several views or one. Put each view's images into a folder of its own (or call them cam0..., "
-            'cam1...; in a transforms.json every frame may also name its "view"), or read them as one view (one_view)'
+            'cam1...; in a transforms.json every frame may also name its "view"), or read them as one view (`one_view`)'
         )
 
 
@@ -128,14 +128,14 @@ def _check_corresponding(numbers: dict[str, dict[str, int]], where: str) -> None
             raise ValueError(
                 f"{where}: the images are {len(numbers)} views by their names, but {first!r} has {len(frames)} frames "
                 f"and {view!r} {len(other)}; every view needs the same frames. Remove those that have no counterpart, "
-                "or read all images as one view (one_view)"
+                "or read all images as one view (`one_view`)"
             )
         if other.keys() != frames.keys() and not (_consecutive(frames) and _consecutive(other)):
             missing = min(frames.keys() - other.keys(), key=natural_key)
             raise ValueError(
                 f"{where}: the images are {len(numbers)} views by their names, but {view!r} has no frame {missing!r} "
                 f"as {first!r} has; every view needs the same frames. Remove those that have no counterpart, or "
-                "read all images as one view (one_view)"
+                "read all images as one view (`one_view`)"
             )
 
 
