@@ -124,6 +124,7 @@ def broken() -> Iterator[tuple[str, str, int]]:
         yield f"view {number}", json.dumps({"version": 2, "views": [PAN, view]}), 0
     for views, document in (
         (0, {"rig": {"name": "circle"}}),
+        (100_000, {"rig": {"name": "circle"}}),
         (2, {"rig": {"name": "circle", "angle": 3}}),
         (2, {"rig": {"name": "circle", "distance": -1}}),
         (2, {"rig": {"name": "orbit", "angle": 0}}),

@@ -304,42 +304,57 @@ describe.skipIf(whyNoBrowser)('size and speed', () => {
   });
   afterAll(() => widget?.close());
 
-  /** Times of drawing in milliseconds while one keyframe of a view is dragged. */
-  async function timed(/** @type {string} */ text, /** @type {any} */ settings, /** @type {number} */ frames) {
+  /**
+   * Milliseconds of processor time on the page's main thread per frame, while one keyframe of a view is dragged: unlike
+   * the clock's, they do not grow when others use the machine.
+   *
+   * @param {string} text
+   * @param {object} settings
+   * @param {number} frames
+   */
+  async function costOfDrag(text, settings, frames, large = false) {
     await widget.open(text, settings);
-    return widget.page.evaluate(async (count) => {
+    if (large) await widget.press('Fill the window');
+    const devtools = await widget.page.context().newCDPSession(widget.page);
+    await devtools.send('Performance.enable', { timeDomain: 'threadTicks' });
+    const busy = async () => {
+      const { metrics } = await devtools.send('Performance.getMetrics');
+      return 1000 * (metrics.find(({ name }) => name === 'TaskDuration')?.value ?? NaN);
+    };
+    const before = await busy();
+    await widget.page.evaluate(async (count) => {
       const { session } = window.editor;
-      const times = [];
       session.beginGesture();
       for (let i = 0; i < count; i++) {
-        await new Promise((done) => {
-          requestAnimationFrame(done);
-        });
-        const start = performance.now();
         session.run(window.commands.moveKeyframe, 0, 1, [0.1 * Math.sin(i / 5), 0.05, 0.1]);
-        session.build();
-        window.editor.draw();
-        times.push(performance.now() - start);
+        await new Promise((done) => {
+          requestAnimationFrame(() => requestAnimationFrame(done));
+        });
       }
       session.endGesture();
-      return times.sort((a, b) => a - b);
     }, frames);
+    const cost = ((await busy()) - before) / frames;
+    await devtools.detach();
+    return cost;
   }
 
-  test('6 views x 32 frames: a frame of a drag, paths, checks and all panes, fits 60 per second', async () => {
-    const times = await timed(winding(6, 5), { views: 6, frames: 32 }, 120);
-    const median = times[60];
-    console.log(`6 views x 32 frames: median ${median.toFixed(1)} ms, 95 % below ${times[114].toFixed(1)} ms a frame`);
-    expect(median).toBeLessThan(1000 / 60);
-  });
+  test.each([
+    ['in the node', false],
+    ['in the window', true],
+  ])(
+    '6 views x 32 frames: a frame of a drag, paths, checks and all panes, fits 60 per second %s',
+    async (where, large) => {
+      if (large) await widget.page.setViewportSize({ width: 1440, height: 860 });
+      const cost = await costOfDrag(winding(6, 5), { views: 6, frames: 32 }, 120, large);
+      console.log(`6 views x 32 frames ${where}: ${cost.toFixed(1)} ms of the main thread a frame`);
+      expect(cost).toBeLessThan(1000 / 60);
+    },
+  );
 
   test('a path of 1000 keyframes opens and is dragged without freezing', async () => {
-    const start = Date.now();
-    const times = await timed(winding(1, 1000), { views: 1, frames: 64 }, 12);
-    console.log(
-      `1000 keyframes: opened and dragged in ${Date.now() - start} ms, median ${times[6].toFixed(1)} ms a frame`,
-    );
-    expect(times[6]).toBeLessThan(100);
+    const cost = await costOfDrag(winding(1, 1000), { views: 1, frames: 64 }, 12);
+    console.log(`1000 keyframes: ${cost.toFixed(1)} ms of the main thread a frame`);
+    expect(cost).toBeLessThan(100);
     expect((await widget.document()).views[0].keyframes).toHaveLength(1000);
     expect(widget.errors).toEqual([]);
   });

@@ -9,7 +9,8 @@ import {
   parse,
   stringify,
 } from '../../../web/js/trajectory/document.js';
-import { check, relativeToFirst, smallestBaseline } from '../../../web/js/trajectory/checks.js';
+import { relativeToFirst, smallestBaseline } from '../../../web/js/trajectory/baseline.js';
+import { check } from '../../../web/js/trajectory/checks.js';
 import { importFiles } from '../../../web/js/trajectory/importers.js';
 import { build } from '../../../web/js/trajectory/paths.js';
 import * as presets from '../../../web/js/trajectory/presets.js';
@@ -78,10 +79,9 @@ describe('the baselines of Python', () => {
     '$name',
     ({ text, expected, smallest_baseline: smallest, without_baseline: without, ...settings }) => {
       const built = build(parse(text), settings);
-      expect(smallestBaseline(built.views.map(({ c2w }) => relativeToFirst(c2w, settings.frames)))).toBeCloseTo(
-        smallest,
-        9,
-      );
+      const world = built.views.map(({ c2w }) => c2w);
+      const relative = world.map((c2w) => relativeToFirst(c2w, settings.frames));
+      expect(smallestBaseline(relative, world)).toBeCloseTo(smallest, 9);
       if (expected.length > 2) return; // what is found for many pairs is told in fewer words
       const found = check(built).filter(({ kind }) => kind === 'baseline' || kind === 'rotation-only');
       expect(found.flatMap(({ frames }) => frames)).toEqual(without['0 1'].filter((/** @type {number} */ f) => f > 0));

@@ -13,6 +13,9 @@ const NUDGE = 0.01;
 export function attachKeyboard(editor) {
   const { root, session } = editor;
 
+  const toggleTool = (/** @type {'path' | 'draw'} */ tool) =>
+    session.tool === tool ? session.setTool('select') : editor.toolbar.pickTool(tool);
+
   /** @type {Record<string, (event: KeyboardEvent) => void>} */
   const keys = {
     ' ': () => editor.timeline.toggle(),
@@ -21,10 +24,10 @@ export function attachKeyboard(editor) {
     ',': () => session.setFrame(session.frame - 1),
     '.': () => session.setFrame(session.frame + 1),
     v: () => session.setTool('select'),
-    d: () => session.setTool(session.tool === 'draw' ? 'select' : 'draw'),
+    d: () => toggleTool('draw'),
     k: () => session.run(commands.addKeyframe, session.selection.view, session.frame),
     f: () => editor.fit(),
-    g: () => session.setTool(session.tool === 'path' ? 'select' : 'path'),
+    g: () => toggleTool('path'),
     l: () => session.toggleLock(),
     '[': () => session.selectNextKey(-1),
     ']': () => session.selectNextKey(1),

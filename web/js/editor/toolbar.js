@@ -15,6 +15,11 @@ const MOST = 4096;
 /** Fraction of the clip in which cameras around a subject travel to their places. */
 const LEAD_IN = 0.5;
 
+const TOOL_HINTS = {
+  draw: 'Drag in a pane to draw the path of the selected view',
+  path: 'Drag the marks at the start of the selected path: move, turn or scale it as a whole',
+};
+
 export class Toolbar {
   #chips = '';
   #counts = '';
@@ -28,12 +33,12 @@ export class Toolbar {
     this.path = button({
       icon: 'path',
       title: 'Move, turn and scale the whole path (G)',
-      run: () => session.setTool('path'),
+      run: () => this.pickTool('path'),
     });
     this.draw = button({
       icon: 'pencil',
       title: "Draw the selected view's path by hand (D)",
-      run: () => session.setTool('draw'),
+      run: () => this.pickTool('draw'),
     });
     this.undo = button({ icon: 'undo', title: 'Undo (Ctrl+Z)', run: () => session.undo() });
     this.redo = button({ icon: 'redo', title: 'Redo (Ctrl+Shift+Z)', run: () => session.redo() });
@@ -78,6 +83,12 @@ export class Toolbar {
       ),
       h('div', { class: 'cvd-views' }, this.chips, this.add, h('div', { class: 'cvd-space' }), this.counts),
     );
+  }
+
+  /** Take a tool, and say what it does. @param {'path' | 'draw'} tool */
+  pickTool(tool) {
+    this.editor.session.setTool(tool);
+    this.editor.toast(TOOL_HINTS[tool]);
   }
 
   /** Show the session as it is now. */

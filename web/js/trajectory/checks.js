@@ -8,13 +8,10 @@
  * @typedef {{kind: Kind, severity: 'error' | 'warning', views: number[], frames: number[], message: string}} Check
  */
 
-import { distance, invertPose, length, multiplyPoses, positionOf } from './math.js';
+import { ROUNDING, angleBetween, gapSquared, relativeToFirst, smallestBaseline } from './baseline.js';
+import { distance, length, positionOf } from './math.js';
 import { overlapOf } from './overlap.js';
 
-/** As in cvd_core/geometry/epipolar.py: a baseline under this share of the rig's extent gives no usable line. */
-const SMALLEST_BASELINE = 1e-4;
-/** Rounding of camera centres, relative to their distance from the origin (or to 1). */
-const ROUNDING = 1e-6;
 /** Radians, and share of a focal length, by which cameras that count as one may differ. */
 const SAME_TURN = 1e-4;
 const SAME_LENS = 1e-6;
@@ -26,10 +23,6 @@ const FASTEST = 0.15;
 const JUMP = 3;
 /** Share of the clip that views may take to leave their common start. */
 const SLOW_START = 0.1;
-/** Directions in which the outermost cameras are looked for. */
-const DIRECTIONS = 60;
-/** Cameras up to which the extent is that of every pair of them; beyond, of the outermost ones. */
-const MOST_PAIRED = 1024;
 /** Pairs of views that are named one by one. */
 const MOST_NAMED = 3;
 
@@ -40,7 +33,10 @@ const MOST_NAMED = 3;
 export function check(built) {
   const { views, frames } = built;
   const relative = views.map(({ c2w }) => relativeToFirst(c2w, frames));
-  const smallest = smallestBaseline(relative);
+  const smallest = smallestBaseline(
+    relative,
+    views.map(({ c2w }) => c2w),
+  );
   const depth = depthOf(relative);
   return [
     ...firstPoses(built, smallest),
@@ -48,90 +44,6 @@ export function check(built) {
     ...overlaps(built, relative, depth),
     ...views.flatMap((_, v) => speeds(built, relative, depth, v)),
   ];
-}
-
-/** @param {Float64Array} c2w @param {number} frames @returns {Float64Array} */
-export function relativeToFirst(c2w, frames) {
-  const back = invertPose(c2w.subarray(0, 16));
-  const poses = new Float64Array(c2w.length);
-  for (let f = 0; f < frames; f++) {
-    poses.set(
-      f ? multiplyPoses(back, c2w.subarray(16 * f, 16 * f + 16)) : [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1],
-      16 * f,
-    );
-  }
-  return poses;
-}
-
-/**
- * Distance below which two camera centres count as one.
- *
- * @param {Float64Array[]} poses  of every view
- */
-export function smallestBaseline(poses) {
-  const centers = poses.flatMap((c2w) => Array.from({ length: c2w.length / 16 }, (_, f) => positionOf(c2w, 16 * f)));
-  const coordinates = centers.reduce((most, center) => Math.max(most, length(center)), 1);
-  return Math.max(SMALLEST_BASELINE * extentOf(centers), ROUNDING * coordinates);
-}
-
-/** Largest distance between any two points. @param {import('./math.js').Vector[]} points */
-function extentOf(points) {
-  const outer = points.length > MOST_PAIRED ? outermost(points) : points;
-  let most = 0;
-  for (let i = 0; i < outer.length; i++) {
-    for (let j = 0; j < i; j++) most = Math.max(most, gapSquared(outer[i], 0, 1, outer[j], 0, 1));
-  }
-  return Math.sqrt(most);
-}
-
-/** Those of very many points that lie outermost in some direction. @param {import('./math.js').Vector[]} points */
-function outermost(points) {
-  const found = new Set();
-  for (let n = 0; n < DIRECTIONS; n++) {
-    const z = (n + 0.5) / DIRECTIONS;
-    const level = Math.sqrt(1 - z * z);
-    const [x, y] = [level * Math.cos(2.4 * n), level * Math.sin(2.4 * n)]; // evenly over a half sphere
-    let [low, high] = [points[0], points[0]];
-    let [least, most] = [Infinity, -Infinity];
-    for (const point of points) {
-      const along = point[0] * x + point[1] * y + point[2] * z;
-      if (along < least) [least, low] = [along, point];
-      if (along > most) [most, high] = [along, point];
-    }
-    found.add(low).add(high);
-  }
-  return [...found];
-}
-
-/**
- * Squared distance of two points, three numbers at `at` and every `step` further each.
- *
- * @param {ArrayLike<number>} a
- * @param {number} at
- * @param {number} step
- * @param {ArrayLike<number>} b
- * @param {number} atB
- * @param {number} stepB
- */
-function gapSquared(a, at, step, b, atB, stepB) {
-  const x = a[at] - b[atB];
-  const y = a[at + step] - b[atB + stepB];
-  const z = a[at + 2 * step] - b[atB + 2 * stepB];
-  return x * x + y * y + z * z;
-}
-
-/**
- * Angle between the rotations of two poses.
- *
- * @param {ArrayLike<number>} a
- * @param {number} atA
- * @param {ArrayLike<number>} b
- * @param {number} atB
- */
-function angleBetween(a, atA, b, atB) {
-  let sum = 0;
-  for (let n = 0; n < 11; n++) if (n % 4 !== 3) sum += (a[atA + n] - b[atB + n]) ** 2;
-  return 2 * Math.asin(Math.min(Math.sqrt(sum / 8), 1));
 }
 
 /** @param {Built} built @param {number} smallest @returns {Check[]} */

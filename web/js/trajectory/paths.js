@@ -19,6 +19,8 @@ import { combine, makeMove } from './moves.js';
 import { DEFAULT_FOCAL } from './presets.js';
 import { makeRig } from './rigs.js';
 
+const MOST_CAMERAS = 200_000;
+
 /** Paths that have been built, by the part of the document they come from: edits leave the other views' parts alone. */
 const CACHE = /** @type {WeakMap<object, {key: string, paths: Path[]}>} */ (new WeakMap());
 
@@ -28,12 +30,21 @@ const CACHE = /** @type {WeakMap<object, {key: string, paths: Path[]}>} */ (new 
  * @returns {Built}
  */
 export function build(document, { views, frames, width, height }) {
-  count('frames', frames);
+  checkCount(Math.max(views, document.views?.length ?? 0), count('frames', frames));
   const aspect = count('width', width) / count('height', height);
   const built = document.rig
     ? rigViews(document.rig, views, frames, aspect)
     : listedViews(document, views, frames, aspect);
   return { views: built, frames, width, height };
+}
+
+/** Refuse rigs beyond any sense before memory is taken for them. @param {number} views @param {number} frames */
+function checkCount(views, frames) {
+  if (views * frames <= MOST_CAMERAS) return;
+  throw new TrajectoryError(
+    `${views} views of ${frames} frames are ${views * frames} cameras; expected ${MOST_CAMERAS} at most, so use fewer ` +
+      'views or frames',
+  );
 }
 
 /** @param {NonNullable<Document['rig']>} rig @param {number} views @param {number} frames @param {number} aspect */

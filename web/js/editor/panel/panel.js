@@ -14,8 +14,14 @@ import { viewSheet } from './sheet_view.js';
  *   rebuilt whenever the signature differs, drawn with every frame
  */
 
+/** Milliseconds between two rebuilds while something is dragged: what it changes is read, not used. */
+const WHILE_DRAGGED = 100;
+
 export class Panel {
   #built = '';
+  #builtAt = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #later;
 
   /**
    * @param {import('../editor.js').TrajectoryEditor} editor
@@ -23,6 +29,7 @@ export class Panel {
    */
   constructor(editor, signal) {
     this.editor = editor;
+    signal.addEventListener('abort', () => clearTimeout(this.#later));
     /** @type {Record<string, Sheet>} */
     this.sheets = {
       shape: shapeSheet(editor, signal),
@@ -86,9 +93,16 @@ export class Panel {
     const sheet = this.sheets[this.open];
     const signature = `${this.open} ${sheet.signature()}`;
     if (signature === this.#built) return;
+    if (session.inGesture && performance.now() - this.#builtAt < WHILE_DRAGGED) return this.#updateLater();
+    this.#builtAt = performance.now();
     const same = this.#built.startsWith(`${this.open} `);
     this.#built = signature;
     this.#rebuild(sheet, same);
+  }
+
+  #updateLater() {
+    clearTimeout(this.#later);
+    this.#later = setTimeout(() => this.editor.session.redraw(), WHILE_DRAGGED);
   }
 
   /** Keep the focus where it was, on what takes its place. */

@@ -11,9 +11,9 @@
 import { add, subtract } from '../../trajectory/math.js';
 import { follow, placeOn } from '../dom.js';
 import * as commands from '../session/commands.js';
-import { selected } from '../session/commands.js';
+import { isSelected, selected } from '../session/selection.js';
 import { dragHandleTo, takeHold } from './handle_drag.js';
-import { isSelected, keysWithin } from './handles.js';
+import { keysWithin } from './handles.js';
 import { centerOf } from './scene_drawing.js';
 
 /** World units between the places that a drag snaps to. */
@@ -32,7 +32,7 @@ export function dragHandle(pane, event, handle, signal, done) {
   const { session, projection, canvas } = pane;
   const start = handle.point;
   const from = projection.unproject(...placeOn(event, canvas), start);
-  const grouped = handle.kind === 'key' && isSelected(session, handle);
+  const grouped = handle.kind === 'key' && isSelected(session.selection, handle);
   if (grouped) selectFirst(session, handle);
   else if (!event.shiftKey) session.select(handle.view, Math.max(handle.key, 0));
   let taken = handle;
@@ -68,7 +68,7 @@ export function dragHandle(pane, event, handle, signal, done) {
 
 /** One of the selected keyframes becomes the one that fields act on. @param {EditSession} session @param {Handle} handle */
 function selectFirst(session, { view, key }) {
-  const others = selected(session).filter((at) => at.view !== view || at.key !== key);
+  const others = selected(session.selection).filter((at) => at.view !== view || at.key !== key);
   session.select(view, key, others);
 }
 

@@ -10,7 +10,6 @@
  * }} Handle  `from`: the camera it belongs to, or the pivot; `axis`: the world axis that a turn is about
  */
 
-import { selected } from '../session/commands.js';
 import { centerOf } from './scene_drawing.js';
 
 /** Those first in this order win where several lie under the pointer. */
@@ -78,11 +77,6 @@ function pathHandles({ built, selection: { view } }, reach, [across, along]) {
   });
   const up = along === 1 ? -reach : reach;
   return [handle('shift', pivot), handle('turn', at(across, reach)), handle('scale', at(along, up))];
-}
-
-/** Whether a keyframe is selected. @param {EditSession} session @param {{view: number, key: number}} place */
-export function isSelected(session, { view, key }) {
-  return selected(session).some((at) => at.view === view && at.key === key);
 }
 
 /**

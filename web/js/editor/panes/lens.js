@@ -15,6 +15,8 @@ import { drawFloor, drawObjects } from './reference_drawing.js';
  */
 
 const NEAR = 0.02;
+/** Width in pixels from which a picture is drawn in more detail. */
+const LARGE = 220;
 
 /** A pinhole camera of a path as a projection into `box`. */
 export class Lens {
@@ -78,9 +80,9 @@ export function drawLens(context, box, view, f, { theme, image, first }) {
   context.fillRect(box.x, box.y, box.width, box.height);
   const painter = new Painter(context, lens);
   if (image) {
-    drawPicture(painter, image, first, { aspect: box.width / box.height, cells: box.width > 220 ? 12 : 7 });
+    drawPicture(painter, image, first, { aspect: box.width / box.height, cells: box.width > LARGE ? 12 : 7 });
   } else {
-    drawFloor(painter, theme);
+    drawFloor(painter, theme, { step: box.width > LARGE ? 0.5 : 1 });
     drawObjects(painter, lens.eye, theme);
   }
   context.restore();

@@ -179,7 +179,7 @@ export function drawPath(painter, view, { frames, size, selected }) {
  * @param {Painter} painter
  * @param {Theme} theme
  * @param {import('./handles.js').Handle[]} handles
- * @param {{selection: import('../session/commands.js').Selection, hover: import('./handles.js').Handle | null,
+ * @param {{selection: import('../session/selection.js').Selection, hover: import('./handles.js').Handle | null,
  *   colors: string[]}} of
  */
 export function drawHandles(painter, theme, handles, { selection, hover, colors }) {

@@ -4,14 +4,13 @@
  *
  * @import {Document, Easing, Keyframe, Move, View} from '../../trajectory/document.js'
  * @import {Built, Settings} from '../../trajectory/paths.js'
+ * @import {Place, Selection} from './selection.js'
  */
 
 import * as edit from '../../trajectory/edit.js';
+import { selected } from './selection.js';
 
 /**
- * @typedef {import('../../trajectory/edit.js').Place} Place  of a keyframe
- * @typedef {{view: number, key: number, others: Place[]}} Selection  the view and the keyframe that fields act on, and the
- *   other keyframes that are moved and deleted with it
  * @typedef {{
  *   document: Document, settings: Settings, built: Built, selection: Selection, locked: boolean, frame: number,
  * }} Context
@@ -91,14 +90,9 @@ export function addKeyframe({ document, settings }, view, frame) {
   return { document: added.document, select: { view, key: added.key } };
 }
 
-/** All selected keyframes. @param {{selection: Selection}} context @returns {Place[]} */
-export function selected({ selection: { view, key, others } }) {
-  return [{ view, key }, ...others];
-}
-
 /** Move all selected keyframes; where starts are locked, all starts go where one goes. */
 export function moveSelected(/** @type {Context} */ context, /** @type {number[]} */ by) {
-  const places = selected(context).filter(({ view }) => context.document.views?.[view]?.keyframes);
+  const places = selected(context.selection).filter(({ view }) => context.document.views?.[view]?.keyframes);
   const starts = places.filter(({ key }) => key === 0);
   const moved = edit.moveKeyframes(context.document, places, by);
   return context.locked && starts.length ? edit.lockFirstPose(moved, starts[0].view) : moved;
@@ -108,12 +102,12 @@ export function moveSelected(/** @type {Context} */ context, /** @type {number[]
 export function deleteSelected(context) {
   const { document, selection } = context;
   if (!document.views?.[selection.view]?.keyframes) return document;
-  const first = selected(context).reduce(
+  const first = selected(context.selection).reduce(
     (low, at) => (at.view === selection.view && at.key < low ? at.key : low),
     selection.key,
   );
   return {
-    document: edit.deleteKeyframes(document, selected(context)),
+    document: edit.deleteKeyframes(document, selected(context.selection)),
     select: { view: selection.view, key: Math.max(selection.others.length ? first - 1 : selection.key, 0) },
   };
 }

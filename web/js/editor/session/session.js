@@ -2,18 +2,18 @@
  * What is being edited and how far it is: the text and its document, what that builds, what is wrong with it, and what
  * the user has selected. Everything that changes the document is a command (commands.js) given to `run`.
  *
- * @import {Command, Place, Selection} from './commands.js'
+ * @import {Command} from './commands.js'
+ * @import {Place, Selection} from './selection.js'
  * @import {Document} from '../../trajectory/document.js'
- * @import {Check} from '../../trajectory/checks.js'
- * @import {Built, Settings} from '../../trajectory/paths.js'
+ * @import {Settings} from '../../trajectory/paths.js'
  */
 
-import { check } from '../../trajectory/checks.js';
 import { parse } from '../../trajectory/document.js';
 import { messageOf } from '../../trajectory/messages.js';
-import { build } from '../../trajectory/paths.js';
-import { alignStarts, selected } from './commands.js';
+import { alignStarts } from './commands.js';
+import { BuiltPaths } from './built_paths.js';
 import { EditedText } from './edited_text.js';
+import { keptIn, toggled } from './selection.js';
 
 /**
  * @typedef {{
@@ -28,30 +28,12 @@ import { EditedText } from './edited_text.js';
  * @typedef {'select' | 'path' | 'draw'} Tool
  */
 
-/** Milliseconds that checks may take while something is dragged. */
-const SLOW_CHECK = 5;
-
-const TOOL_HINTS = {
-  draw: 'Drag in a pane to draw the path of the selected view',
-  path: 'Drag the marks at the start of the selected path: move, turn or scale it as a whole',
-};
-
-/** @type {Built} */
-const NOTHING = { views: [], frames: 0, width: 0, height: 0 };
-
 export class EditSession {
   #edited;
   #dirty = true;
-  /** Why the document cannot be built. */
-  #buildError = '';
-  /** Milliseconds that the last checks took. */
-  #checkTime = 0;
+  #made = new BuiltPaths();
   /** What the field that is being dragged is called. @type {string | null} */
   #dragging = null;
-  /** What `build` made last; there is one as soon as a text was read. */
-  built = NOTHING;
-  /** @type {Check[]} */
-  checks = [];
   frame = 0;
   /** @type {Tool} */
   tool = 'select';
@@ -83,13 +65,22 @@ export class EditSession {
     return this.#edited.document;
   }
 
+  /** What `build` made last; there is one as soon as a text was read. */
+  get built() {
+    return this.#made.paths;
+  }
+
+  get checks() {
+    return this.#made.checks;
+  }
+
   get history() {
     return this.#edited.history;
   }
 
   /** Why the text cannot be read or built; empty if it can. */
   get error() {
-    return this.#edited.error || this.#buildError;
+    return this.#edited.error || this.#made.error;
   }
 
   get frames() {
@@ -138,20 +129,9 @@ export class EditSession {
     if (!this.#dirty) return;
     this.#dirty = false;
     const { document, settings } = this;
-    if (!document) return;
-    try {
-      this.built = build(document, { ...settings, views: document.rig ? settings.views : 0 });
-      this.#buildError = '';
-    } catch (error) {
-      this.#buildError = messageOf(error);
-      return;
-    }
+    if (!document || !this.#made.update(document, settings, this.#edited.inGesture)) return;
     this.frame = Math.min(this.frame, this.frames - 1);
     this.#keepSelection();
-    if (this.#edited.inGesture && this.#checkTime > SLOW_CHECK) return; // they wait for the end of the drag
-    const start = performance.now();
-    this.checks = [...this.#countCheck(), ...check(this.built)];
-    this.#checkTime = performance.now() - start;
   }
 
   /**
@@ -189,8 +169,8 @@ export class EditSession {
   #put(document, before) {
     this.#edited.put(document);
     this.build();
-    if (this.#buildError) {
-      this.notify(this.#buildError);
+    if (this.#made.error) {
+      this.notify(this.#made.error);
       this.#edited.put(before);
     } else if (!this.#edited.inGesture) {
       this.#commit();
@@ -214,6 +194,11 @@ export class EditSession {
     } catch (error) {
       this.notify(`${from}: ${messageOf(error)}`);
     }
+  }
+
+  /** Whether something is being dragged. */
+  get inGesture() {
+    return this.#edited.inGesture;
   }
 
   /** Edits from now on are one step of undo. */
@@ -281,7 +266,6 @@ export class EditSession {
   /** @param {Tool} tool */
   setTool(tool) {
     this.tool = tool;
-    if (tool !== 'select') this.notify(TOOL_HINTS[tool]);
     this.redraw();
   }
 
@@ -302,9 +286,7 @@ export class EditSession {
 
   /** Take a keyframe into the selection, or out of it. @param {Place} place */
   toggleSelected(place) {
-    const all = selected(this);
-    const found = all.findIndex(({ view, key }) => view === place.view && key === place.key);
-    const [first, ...others] = found < 0 ? [place, ...all] : all.toSpliced(found, 1);
+    const [first, ...others] = toggled(this.selection, place);
     if (first) this.select(first.view, first.key, others);
   }
 
@@ -346,25 +328,11 @@ export class EditSession {
 
   #invalidate() {
     this.#dirty = true;
-    this.#buildError = '';
+    this.#made.error = '';
     this.redraw();
   }
 
-  /** @returns {Check[]} whether the node agrees on the number of views */
-  #countCheck() {
-    const [wanted, listed] = [this.settings.views, this.listedViews];
-    if (listed === null || wanted === 0 || wanted === listed) return [];
-    const message = `The node says ${wanted} views, the trajectory lists ${listed}; it will not run so.`;
-    return [{ kind: 'count', severity: 'error', views: [], frames: [], message }];
-  }
-
   #keepSelection() {
-    const keysOf = (/** @type {number} */ v) => this.document?.views?.[v]?.keyframes?.length ?? 1;
-    const view = Math.max(Math.min(this.selection.view, this.built.views.length - 1), 0);
-    const key = Math.min(Math.max(this.selection.key, 0), keysOf(view) - 1);
-    const others = this.selection.others.filter(
-      (at) => at.view < this.built.views.length && at.key < keysOf(at.view) && !(at.view === view && at.key === key),
-    );
-    this.selection = { view, key, others };
+    this.selection = keptIn(this.selection, this.document, this.built.views.length);
   }
 }
