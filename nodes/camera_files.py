@@ -13,6 +13,7 @@ from cvd_core.geometry.trajectories import resample
 
 from .files import find_input, save_place, stamp
 from .inputs import CONVENTION, check_choices, side_input, verdict
+from .schema import node_schema
 from .types import CamerasType
 
 AUTO = "auto"
@@ -23,10 +24,18 @@ class LoadCameraPoses(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return node_schema(
             node_id="CVD_LoadCameraPoses",
             display_name="Load Camera Poses",
             category="CVD/cameras",
+            search_aliases=[
+                "import cameras",
+                "read camera path",
+                "RealEstate10K",
+                "COLMAP",
+                "transforms.json",
+                "nerfstudio",
+            ],
             description="Reads camera files: RealEstate10K / CameraCtrl text, nerfstudio and instant-ngp JSON, "
             "ReCamMaster and MotionCtrl JSON, COLMAP text models, LLFF, TUM, NumPy (also of VGGT and MegaSaM). The "
             f"cameras are brought to one convention. {CONVENTION}",
@@ -104,10 +113,18 @@ class SaveCameraPoses(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return node_schema(
             node_id="CVD_SaveCameraPoses",
             display_name="Save Camera Poses",
             category="CVD/cameras",
+            search_aliases=[
+                "export cameras",
+                "write camera path",
+                "RealEstate10K",
+                "COLMAP",
+                "transforms.json",
+                "nerfstudio",
+            ],
             description="Writes camera files into ComfyUI's output folder, for other programs or for Load Camera "
             "Poses.",
             is_output_node=True,

@@ -16,6 +16,7 @@ from cvd_core.networks.sizes import check_size
 from .camera_files import LoadCameraPoses, SaveCameraPoses
 from .inputs import CONVENTION, check_choices, side_input, verdict
 from .previews.paths import draw_paths
+from .schema import node_schema
 from .types import CameraCtrlPoses, CamerasType, RowOfView
 
 MOST_SETS = 6
@@ -26,10 +27,11 @@ class CameraTrajectoryBuilder(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return node_schema(
             node_id="CVD_CameraTrajectoryBuilder",
             display_name="Camera Trajectory Builder",
             category="CVD/cameras",
+            search_aliases=["camera path", "camera motion", "camera control", "orbit", "dolly", "pan", "rig"],
             description="Makes camera paths for several synchronised views from a rig, named moves or keyframes. "
             f"{CONVENTION} Lengths are world units, angles degrees.",
             inputs=[
@@ -116,10 +118,11 @@ class CombineCameras(io.ComfyNode):
             )
             for i in range(1, MOST_SETS + 1)
         ]
-        return io.Schema(
+        return node_schema(
             node_id="CVD_CombineCameras",
             display_name="Combine Cameras",
             category="CVD/cameras",
+            search_aliases=["merge cameras", "join cameras", "concatenate cameras"],
             description="Puts the views of several camera sets one after the other into one set. Views whose names "
             "clash are numbered.",
             inputs=inputs,
@@ -137,10 +140,11 @@ class CamerasFromPoses(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return node_schema(
             node_id="CVD_CamerasFromPoses",
             display_name="Cameras From Poses",
             category="CVD/cameras",
+            search_aliases=["CameraCtrl poses", "convert poses"],
             description="Takes camera poses of AnimateDiff-Evolved and other packs. Several lists of poses become "
             "several views.",
             is_input_list=True,

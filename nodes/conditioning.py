@@ -17,6 +17,7 @@ from cvd_core.networks.sizes import check_size
 from .inputs import check_choices, side_input, verdict
 from .previews.band import draw_band
 from .previews.rays import draw_rays
+from .schema import node_schema
 from .types import CameraCtrlPoses, CamerasType, EpipolarSpec, EpipolarType, PluckerRays, PluckerType
 
 PREVIEW_FPS = 8.0
@@ -28,10 +29,12 @@ class PluckerEmbed(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return node_schema(
             node_id="CVD_PluckerEmbed",
             display_name="Pluecker Embed",
             category="CVD/conditioning",
+            search_aliases=["Plücker", "Plucker", "CameraCtrl", "camera embedding", "rays"],
+            has_intermediate_output=True,
             description="Turns cameras into one ray per pixel (Pluecker embedding): this is how CameraCtrl is told the "
             "camera paths. Pictures are cropped to the aspect of the video, and every path is taken relative to its "
             "own first pose, so that all views start with the same picture.",
@@ -73,10 +76,12 @@ class EpipolarMask(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return node_schema(
             node_id="CVD_EpipolarMask",
             display_name="Epipolar Mask",
             category="CVD/conditioning",
+            search_aliases=["epipolar line", "epipolar attention", "attention mask"],
+            has_intermediate_output=True,
             description="Limits what a pixel may attend to in the other views to a band around its epipolar line: the "
             "places where the same point of the scene can be, seen from there. The query inputs only choose what the "
             "preview shows.",

@@ -7,6 +7,7 @@ from comfy_api.latest import io
 from cvd_core.runs.mini import ABOUT, EXAMPLE, FRAMES, SETTINGS
 
 from .host.mini import load_mini
+from .schema import node_schema
 from .types import CameraControlType, MotionType, SyncType
 
 
@@ -15,10 +16,11 @@ class LoadMiniModel(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return node_schema(
             node_id="CVD_LoadMiniModel",
             display_name="Load Mini Model",
             category="CVD",
+            search_aliases=["demo model", "offline", "no download", "example model"],
             description=f"Loads {ABOUT.partition(';')[0]}. It ships with this pack, for trying things out without "
             f"downloads: {FRAMES} frames of {SETTINGS['width']}x{SETTINGS['height']} pixels, prompts such as "
             f'"{EXAMPLE}".',

@@ -11,6 +11,7 @@ from cvd_core.sampling.windows import Windows
 from .host.native import apply_motion, load_camera, load_motion, with_motion_lora
 from .inputs import check_choices, verdict
 from .model_files import file_names, fingerprint, model_path, register_folder
+from .schema import node_schema
 from .types import CameraControlType, MotionType, PluckerRays, PluckerType
 
 CATEGORY = "CVD/motion"
@@ -29,10 +30,11 @@ class LoadMotionModule(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return node_schema(
             node_id="CVD_LoadMotionModule",
             display_name="Load Motion Module",
             category=CATEGORY,
+            search_aliases=["AnimateDiff", "motion model", "mm", "v3_sd15_mm"],
             description="Loads an AnimateDiff motion module (v2, v3 or a fine-tune of one) from "
             f"models/{FOLDER}. CVD is trained with v3.",
             inputs=[
@@ -67,10 +69,11 @@ class LoadCameraCtrl(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return node_schema(
             node_id="CVD_LoadCameraCtrl",
             display_name="Load CameraCtrl",
             category=CATEGORY,
+            search_aliases=["CameraCtrl", "camera adapter", "pose encoder"],
             description="Loads CameraCtrl, which makes motion modules follow cameras: the original checkpoint or the "
             "flat file that AnimateDiff-Evolved uses.",
             inputs=[
@@ -107,10 +110,11 @@ class MotionLora(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return node_schema(
             node_id="CVD_MotionLora",
             display_name="Motion LoRA",
             category=CATEGORY,
+            search_aliases=["AnimateDiff LoRA", "camera LoRA"],
             description="Adds a motion LoRA to a motion module, such as AnimateDiff's camera moves, which were made "
             f"for v2. Files lie in models/{LORA_FOLDER}. Several of these nodes add up.",
             inputs=[
@@ -147,10 +151,11 @@ class ApplyMotion(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return node_schema(
             node_id="CVD_ApplyMotion",
             display_name="Apply Motion + Camera",
             category=CATEGORY,
+            search_aliases=["AnimateDiff", "CameraCtrl", "camera control", "context windows"],
             description=(
                 "Makes videos of a Stable Diffusion 1.5 model: one per view of the cameras, each along its own path. "
                 "Works with the collaborative samplers and with any other; the latent holds all frames of the first "

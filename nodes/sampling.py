@@ -21,6 +21,7 @@ from .host.guider import CollaborativeGuider
 from .host.recurrence import recurrent_sampler
 from .inputs import check_choices, side_input, verdict
 from .sampling_inputs import cfg_input, model_inputs, pairing_inputs, recurrence_inputs, views_per_pass_input
+from .schema import node_schema
 from .sync import CATEGORY
 from .types import PluckerRays
 
@@ -49,10 +50,11 @@ class EmptyMultiViewLatent(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return node_schema(
             node_id="CVD_EmptyMultiViewLatent",
             display_name="Empty Multi-View Latent",
             category=CATEGORY,
+            search_aliases=["empty latent", "blank latent"],
             description="Empty latents for a collaborative sampler: all frames of the first view, then of the next.",
             inputs=[
                 io.Int.Input(
@@ -79,10 +81,11 @@ class CollaborativeKSampler(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return node_schema(
             node_id="CVD_CollaborativeKSampler",
             display_name="Collaborative KSampler",
             category=CATEGORY,
+            search_aliases=["CVD", "multi-view sampler", "synchronised videos", "collaborative video diffusion"],
             description=(
                 "Denoises several videos of one scene together, each along its own camera path. The views talk to "
                 "each other through the sync modules, in pairs that are drawn anew at every network call."
@@ -189,10 +192,11 @@ class CollaborativeGuiderNode(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return node_schema(
             node_id="CVD_CollaborativeGuider",
             display_name="Collaborative Guider",
             category=CATEGORY,
+            search_aliases=["CVD", "multi-view guider"],
             description="What Collaborative KSampler does in each step, as a guider for SamplerCustomAdvanced.",
             inputs=[*model_inputs(), cfg_input(), *pairing_inputs(), views_per_pass_input()],
             outputs=[io.Guider.Output(display_name="guider", tooltip="For SamplerCustomAdvanced.")],
@@ -225,10 +229,11 @@ class RecurrentSampler(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return node_schema(
             node_id="CVD_RecurrentSampler",
             display_name="Recurrent Sampler",
             category=CATEGORY,
+            search_aliases=["recurrence", "repeat steps", "time travel", "RePaint"],
             description=(
                 "Makes any sampler denoise each step several times with fresh noise in between, as the paper does "
                 "for more than two views."

@@ -9,6 +9,7 @@ from comfy_api.latest import io
 from .host.injection import SyncSettings, apply_sync, load_sync
 from .inputs import verdict
 from .model_files import file_names, fingerprint, model_path, register_folder
+from .schema import node_schema
 from .types import EpipolarSpec, EpipolarType, SyncType
 
 FOLDER = "cvd"
@@ -23,10 +24,11 @@ class SyncModuleLoader(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return node_schema(
             node_id="CVD_SyncModuleLoader",
             display_name="Load Sync Module",
             category=CATEGORY,
+            search_aliases=["CVD.ckpt", "cross-view module"],
             description="Loads CVD's cross-view sync modules (CVD.ckpt) from models/cvd.",
             inputs=[
                 io.Combo.Input(
@@ -58,10 +60,11 @@ class ApplySync(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return node_schema(
             node_id="CVD_ApplySync",
             display_name="Apply Sync Module",
             category=CATEGORY,
+            search_aliases=["CVD", "cross-view attention"],
             description=(
                 "Attaches the sync modules to a Stable Diffusion 1.5 model. They let the views of a collaborative "
                 "sampler attend to each other along epipolar lines; any other sampler runs the model as if they were "

@@ -18,6 +18,7 @@ from .host.wan import SynCamSettings, apply_syncam, load_modules
 from .inputs import CONVENTION, check_choices, verdict
 from .model_files import file_names, fingerprint, model_path
 from .sampling_inputs import views_per_pass_input
+from .schema import node_schema
 from .sync import FOLDER
 from .types import CamerasType, SynCamType
 
@@ -56,10 +57,11 @@ class SynCamLoader(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return node_schema(
             node_id="CVD_SynCamLoader",
             display_name="Load SynCamMaster Module",
             category=CATEGORY,
+            search_aliases=["SynCamMaster", "Wan multi-view"],
             description="Loads SynCamMaster's multi-view modules for Wan 2.1 1.3B from models/cvd.",
             inputs=[
                 io.Combo.Input(
@@ -92,10 +94,11 @@ class SynCamCameras(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return node_schema(
             node_id="CVD_SynCamCameras",
             display_name="Cameras Around Subject",
             category=CATEGORY,
+            search_aliases=["SynCamMaster", "fixed cameras", "hemisphere"],
             description="Cameras that stand around a subject three metres away, as SynCamMaster was trained with. "
             "Paths of your own, in metres, come from any other camera node.",
             inputs=[
@@ -136,10 +139,11 @@ class ApplySynCam(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return node_schema(
             node_id="CVD_ApplySynCam",
             display_name="Apply SynCamMaster",
             category=CATEGORY,
+            search_aliases=["SynCamMaster", "Wan multi-view"],
             description="Attaches SynCamMaster's modules to a Wan 2.1 text-to-video 1.3B model: the videos of a batch "
             "show one moving scene from the given cameras, in any sampler. More than two views at once, moving cameras "
             "and wide angles are beyond what the released modules were trained for.",
@@ -242,10 +246,11 @@ class EmptyMultiViewVideoLatent(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return node_schema(
             node_id="CVD_EmptyMultiViewVideoLatent",
             display_name="Empty Multi-View Video Latent",
             category=CATEGORY,
+            search_aliases=["empty latent", "Wan latent"],
             description="Empty latents of Wan 2.1, a video per camera. Decoded, they are all frames of the first view, "
             "then of the next: for Multi-View Video Combine and Split Views.",
             inputs=[

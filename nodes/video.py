@@ -21,6 +21,7 @@ from cvd_core.video.timing import PLAY_MODES, PlayMode, play_order, view_switch
 from .files import save_place
 from .inputs import check_choices, verdict
 from .previews.pictures import label_views
+from .schema import node_schema
 
 APART, SWITCH = "one file per view", "view switch"
 LAYOUTS = ["grid", "row", "column", APART, SWITCH]
@@ -32,10 +33,11 @@ class SplitViews(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return node_schema(
             node_id="CVD_SplitViews",
             display_name="Split Views",
             category="CVD/video",
+            search_aliases=["unbatch views", "separate views"],
             description="Takes the frames of all views apart. The node after this one runs once per view.",
             inputs=[_images(), _views()],
             outputs=[
@@ -55,10 +57,12 @@ class MultiViewVideoCombine(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return node_schema(
             node_id="CVD_MultiViewVideoCombine",
             display_name="Multi-View Video Combine",
             category="CVD/video",
+            search_aliases=["save video", "grid video", "bullet time", "side by side", "gif", "webp"],
+            essentials_category="Video Tools",
             description="Shows all views in step, side by side, in separate files, or one after the other with time "
             "standing still (bullet time); saves mp4, webm, gif or webp with the workflow inside.",
             is_output_node=True,

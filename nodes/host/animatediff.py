@@ -14,6 +14,7 @@ from comfy.patcher_extension import WrappersMP
 from torch.nn import AvgPool2d
 
 from .animatediff_settings import check_context, check_motion_model, check_sample_settings
+from .names import named_apart
 from .packing import pack, pack_conds, shared_rows, unpack, unpack_conds
 
 if TYPE_CHECKING:
@@ -130,10 +131,11 @@ class AnimateDiff:
         def count_videos(executor: Any, *args: Any, **kwargs: Any) -> Any:
             """Name every chunk of F rows: AnimateDiff-Evolved divides the batch by their number to learn F."""
             options = args[5]
-            named = {
-                name: [value for value in options[name] for _ in range(views())] for name in ("cond_or_uncond", "uuids")
+            chunks = {
+                "cond_or_uncond": [branch for branch in options["cond_or_uncond"] for _ in range(views())],
+                "uuids": named_apart(options["uuids"], views()),
             }
-            return executor(*args[:5], {**options, **named}, *args[6:], **kwargs)
+            return executor(*args[:5], {**options, **chunks}, *args[6:], **kwargs)
 
         outside = {WrappersMP.CALC_COND_BATCH: [pack_all], WrappersMP.APPLY_MODEL: [count_videos]}
         return outside, {WrappersMP.CALC_COND_BATCH: [unpack_all]}

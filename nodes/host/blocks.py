@@ -6,7 +6,7 @@ belongs to; a run's injections put it there and take it away.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import comfy.model_management
@@ -18,19 +18,39 @@ from cvd_core.networks.layout import PerSite, Site
 _RESNET, _UPSAMPLER = "ResBlock", "Upsample"
 
 
-def managed(module: nn.Module, *, load_device: Any = None, offload_device: Any = None) -> Any:
+def managed(
+    module: nn.Module,
+    again: Callable[[], nn.Module] | None = None,
+    *,
+    load_device: Any = None,
+    offload_device: Any = None,
+    dynamic: bool = True,
+) -> Any:
     """A module as one of the host's models: loaded, offloaded and cast like any other.
 
     Args:
         module: with the host's layers.
+        again: makes the module anew; newer hosts ask for it to put a model on another device, or to take it out of
+            dynamic VRAM.
         load_device, offload_device: None is where the host's UNets go.
+        dynamic: with dynamic VRAM, where the host has it.
     """
-    patcher = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
-    return patcher(
+    kind = comfy.model_patcher.ModelPatcher
+    if dynamic:
+        kind = getattr(comfy.model_patcher, "CoreModelPatcher", kind)
+    patcher = kind(
         module,
         load_device=load_device or comfy.model_management.get_torch_device(),
         offload_device=offload_device or comfy.model_management.unet_offload_device(),
     )
+    if again is not None:
+
+        def load_again(disable_dynamic: bool = False) -> Any:
+            devices = {"load_device": load_device, "offload_device": offload_device}
+            return managed(again(), again, **devices, dynamic=not disable_dynamic)
+
+        patcher.cached_patcher_init = (load_again, ())
+    return patcher
 
 
 def in_unet_dtype(module: nn.Module) -> nn.Module:

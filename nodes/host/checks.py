@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 def check_latent(latent: Tensor, rays: PluckerRays, channels: int) -> None:
     """Raise ValueError if a latent batch is not of the model's channels and the cameras' views, frames and size."""
     views, frames = rays.cameras.views, rays.cameras.frames
+    if latent.is_nested:
+        raise ValueError(
+            "the latent holds several streams (such as video with sound); collaborative sampling takes pictures only - "
+            "use Empty Multi-View Latent"
+        )
     if latent.ndim != 4:
         raise ValueError(
             f"the latent has shape {tuple(latent.shape)}; expected (views x frames, {channels}, height / 8, width / 8) "

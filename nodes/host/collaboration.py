@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import comfy.model_management
 import comfy.model_patcher
 from comfy.patcher_extension import WrappersMP
 
@@ -21,7 +20,9 @@ from cvd_core.sync.slopes import SlopeTape
 from ..types import PluckerRays
 from .checks import check_whole
 from .injection import KEY, SyncSettings
+from .memory import free_memory, keeping_schedules
 from .motion_backend import Frames, MotionBackend
+from .names import named
 
 
 class CollaborativeCalls:
@@ -86,7 +87,7 @@ class CollaborativeCalls:
         options = comfy.model_patcher.create_model_options_clone(model_options)
         wrappers: dict[str, dict[str, list[Callable[..., Any]]]] = options["transformer_options"]["wrappers"]
         outside, inside = self.video.wrappers(lambda: len(self.batch.views))
-        outside = {**outside, WrappersMP.APPLY_MODEL: [self._only_whole, *outside.get(WrappersMP.APPLY_MODEL, ())]}
+        outside = {**outside, WrappersMP.APPLY_MODEL: [self._enter_network, *outside.get(WrappersMP.APPLY_MODEL, ())]}
         inside = {
             **inside,
             WrappersMP.DIFFUSION_MODEL: [self._call_network],
@@ -100,14 +101,17 @@ class CollaborativeCalls:
     def _cap_memory(self, executor: Any, model: Any, noise_shape: Any, *args: Any, **kwargs: Any) -> Any:
         """Have memory estimated for the views and frames in one network call, and keep masks in a part of the rest."""
         rows = self.views_together * self.window
-        loaded = executor(model, [rows, *noise_shape[1:]], *args, **kwargs)
-        free = int(comfy.model_management.get_free_memory(model.load_device))
-        self._cache = BiasCache(free // PART_OF_FREE)
+        with keeping_schedules(model):
+            loaded = executor(model, [rows, *noise_shape[1:]], *args, **kwargs)
+        self._cache = BiasCache(free_memory(model) // PART_OF_FREE)
         return loaded
 
-    def _only_whole(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
+    def _enter_network(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
+        """Refuse parts of a picture, and give the call's conditionings names of their own."""
         check_whole(args[0], self.rays)
-        return executor(*args, **kwargs)
+        options = args[5]
+        uuids = named(options["uuids"], self.batch.groups, self.video.seen_frames(options))
+        return executor(*args[:5], {**options, "uuids": uuids}, *args[6:], **kwargs)
 
     def _call_network(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
         """Set cameras and partners of the views in this call."""

@@ -17,7 +17,7 @@ from .blocks import check_fit, end, in_unet_dtype, managed, remove, site_layers,
 if TYPE_CHECKING:
     import os
 
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from ..types import EpipolarSpec
 
@@ -47,7 +47,11 @@ def load_sync(path: str | os.PathLike[str]) -> Any:
     Raises:
         ValueError: the file is something else or incomplete; the message says what and where it belongs.
     """
-    return managed(in_unet_dtype(load_sync_modules(path, ops=comfy.ops.manual_cast)))
+
+    def load() -> nn.Module:
+        return in_unet_dtype(load_sync_modules(path, ops=comfy.ops.manual_cast))
+
+    return managed(load(), load)
 
 
 def apply_sync(model: Any, sync: Any, settings: SyncSettings) -> Any:

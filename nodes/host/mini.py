@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from typing import Any, ClassVar
 
 import comfy.latent_formats
@@ -106,6 +107,10 @@ def _latent_format(channels: int, scaling: float) -> Any:
 
 def _model(unet: dict[str, Any]) -> Any:
     """The UNet as a MODEL, from its diffusers config and tensors."""
+    return managed(_base_model(unet), partial(_base_model, unet))
+
+
+def _base_model(unet: dict[str, Any]) -> Any:
     widths = unet["block_out_channels"]
     layers = unet["layers_per_block"]
     down = [int("CrossAttn" in kind) for kind in unet["down_block_types"] for _ in range(layers)]
@@ -156,7 +161,7 @@ def _model(unet: dict[str, Any]) -> Any:
     state = {names[key]: value for key, value in _tensors(file).items()}
     load_exact(model.diffusion_model, state, file=file, what="UNet", dtype=dtype)
     model.eval().requires_grad_(False)
-    return managed(model)
+    return model
 
 
 class _TextEncoder(comfy.sd1_clip.SDClipModel):  # type: ignore[misc]

@@ -21,6 +21,7 @@ from cvd_core.sampling.windows import Windows
 from cvd_core.weights.kinds import V1_FRAMES
 
 from .blocks import behind_attention, check_fit, in_unet_dtype, managed, remove, site_layers, unet_of
+from .memory import keep_schedule
 from .native_calls import KEY, NativeMotion, has_evolved, run_module
 
 if TYPE_CHECKING:
@@ -46,13 +47,17 @@ def load_motion(path: str | os.PathLike[str], *, groups: int = NORM_GROUPS) -> A
     Raises:
         ValueError: the file is something else or incomplete, or of AnimateDiff v1.
     """
-    modules = load_motion_modules(path, ops=comfy.ops.manual_cast, groups=groups)
-    if modules.positions == V1_FRAMES and modules.middle is None:
-        raise ValueError(
-            f"{path} is of AnimateDiff v1, which was trained with norms over all frames at once in the whole UNet; "
-            "load v3_sd15_mm.ckpt, which CVD is trained with"
-        )
-    return managed(in_unet_dtype(modules))
+
+    def load() -> nn.Module:
+        modules = load_motion_modules(path, ops=comfy.ops.manual_cast, groups=groups)
+        if modules.positions == V1_FRAMES and modules.middle is None:
+            raise ValueError(
+                f"{path} is of AnimateDiff v1, which was trained with norms over all frames at once in the whole UNet; "
+                "load v3_sd15_mm.ckpt, which CVD is trained with"
+            )
+        return in_unet_dtype(modules)
+
+    return managed(load(), load)
 
 
 def load_camera(path: str | os.PathLike[str]) -> Any:
@@ -61,8 +66,11 @@ def load_camera(path: str | os.PathLike[str]) -> Any:
     Raises:
         ValueError: the file is something else or incomplete.
     """
-    control = CameraControl(*load_camera_control(path, ops=comfy.ops.manual_cast))
-    return managed(in_unet_dtype(control))
+
+    def load() -> nn.Module:
+        return in_unet_dtype(CameraControl(*load_camera_control(path, ops=comfy.ops.manual_cast)))
+
+    return managed(load(), load)
 
 
 def with_motion_lora(motion: Any, path: str | os.PathLike[str], strength: float) -> Any:
@@ -137,7 +145,9 @@ def apply_motion(
     model.set_attachments(KEY, native)
     for kind, wrapper in (
         (WrappersMP.CALC_COND_BATCH, native.in_windows),
+        (WrappersMP.APPLY_MODEL, native.name_windows),
         (WrappersMP.DIFFUSION_MODEL, native.all_views),
+        (WrappersMP.PREPARE_SAMPLING, keep_schedule),
     ):
         model.remove_wrappers_with_key(kind, KEY)
         model.add_wrapper_with_key(kind, KEY, wrapper)

@@ -17,6 +17,7 @@ from cvd_core.motion.module import MotionModule, MotionModules
 from cvd_core.sampling.windows import Windows
 
 from .checks import check_whole
+from .names import named
 from .packing import select_frames, shared_rows
 
 if TYPE_CHECKING:
@@ -187,6 +188,12 @@ class NativeMotion:
             )
         options = self.with_cameras(options, range(views), chunks, frames, x)
         return executor(*args[:5], options, *args[6:], **kwargs)
+
+    def name_windows(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
+        """Give the conditionings of a window names of their own, for caches that keep results by them."""
+        options = args[5]
+        uuids = named(options["uuids"], self.seen_frames(options))
+        return executor(*args[:5], {**options, "uuids": uuids}, *args[6:], **kwargs)
 
     def in_windows(self, executor: Any, model: Any, conds: Any, x: Any, timestep: Any, model_options: Any) -> Any:
         """Around the host's evaluation of all branches: window after window, averaged where they meet."""

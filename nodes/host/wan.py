@@ -30,7 +30,7 @@ from .blocks import managed
 if TYPE_CHECKING:
     import os
 
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from cvd_core.sampling.collaborate import NetworkCall
 
@@ -66,7 +66,11 @@ def load_modules(path: str | os.PathLike[str]) -> Any:
     Raises:
         ValueError: the file is something else or incomplete; the message says what and where it belongs.
     """
-    return managed(load_syncam(path, ops=comfy.ops.manual_cast))
+
+    def load() -> nn.Module:
+        return load_syncam(path, ops=comfy.ops.manual_cast)
+
+    return managed(load(), load)
 
 
 def apply_syncam(model: Any, modules: Any, settings: SynCamSettings) -> Any:

@@ -23,6 +23,8 @@ _HOST_NEEDS = ("aiohttp", "torchsde", "comfyui_frontend_package")
 _NO_CACHE = {"lru": 0, "ram": 0.0, "ram_inactive": 0.0}
 """What ``main.py`` of newer hosts tells their executor; it has no defaults."""
 
+OLDER = "only newer hosts have dynamic VRAM, several-stream latents and models on several GPUs"
+
 
 def host_folder() -> Path:
     """Where ComfyUI is expected: ``COMFYUI_PATH``, or where its own installer puts it."""
@@ -38,6 +40,10 @@ def why_no_host() -> str:
     if missing:
         return f"this Python lacks ComfyUI's requirements ({', '.join(missing)}); run with the one ComfyUI runs with"
     return ""
+
+
+NEWEST = (host_folder() / "comfy" / "nested_tensor.py").is_file()
+"""Whether the host has what :data:`OLDER` names."""
 
 
 @dataclass

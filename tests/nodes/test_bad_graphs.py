@@ -12,7 +12,7 @@ import torch
 
 from tests import formula
 from tests.nodes import small_network as small
-from tests.nodes.host_process import Executed, Host
+from tests.nodes.host_process import NEWEST, OLDER, Executed, Host
 from tests.nodes.runs import Scene
 
 PIXELS = 64
@@ -109,6 +109,14 @@ def test_latent_of_another_size(scene: Scene) -> None:
 def test_latent_of_another_model(scene: Scene) -> None:
     done = execute(scene, latent_image={"samples": torch.ones(4, 16, 8, 8)})
     assert_fails(done, "16 channels", "the checkpoint's VAE")
+
+
+@pytest.mark.skipif(not NEWEST, reason=OLDER)
+def test_latent_of_several_streams(scene: Scene) -> None:
+    from comfy.nested_tensor import NestedTensor
+
+    latent = {"samples": NestedTensor([scene.latent, torch.zeros(4, 8, 8, 8)])}
+    assert_fails(execute(scene, latent_image=latent), "several streams", "Empty Multi-View Latent")
 
 
 def test_latent_of_a_video_model(scene: Scene) -> None:

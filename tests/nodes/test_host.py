@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.nodes.fresh_process import run_fresh
-from tests.nodes.host_process import Host, why_no_host
+from tests.nodes.host_process import NEWEST, Host, why_no_host
 
 if WHY := why_no_host():
     pytest.skip(WHY, allow_module_level=True)
@@ -43,6 +43,19 @@ def test_sampling_without_animatediff(host: Host, tmp_path: Path) -> None:
     assert alone["failed"] == "sampler"
     assert "no motion module" in alone["error"]
     assert "Apply Motion + Camera" in alone["error"]
+
+
+def test_newer_fields_are_told_where_the_host_knows_them(host: Host) -> None:
+    nodes = {
+        name: node.GET_SCHEMA() for name, node in host.nodes.NODE_CLASS_MAPPINGS.items() if name.startswith("CVD_")
+    }
+    if NEWEST:
+        assert all(schema.search_aliases for schema in nodes.values())
+        kept = {name for name, schema in nodes.items() if schema.has_intermediate_output}
+        assert kept == {"CVD_PluckerEmbed", "CVD_EpipolarMask"}
+        assert nodes["CVD_MultiViewVideoCombine"].essentials_category == "Video Tools"
+    else:
+        assert not any(hasattr(schema, "search_aliases") for schema in nodes.values())
 
 
 def test_torchvision_is_not_needed(host: Host, tmp_path: Path) -> None:

@@ -1,0 +1,114 @@
+"""The host's step caches in a collaborative run: nothing of one view, pair or window is put into another."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+import comfy.samplers
+import comfy_extras.nodes_easycache as easycache
+import pytest
+from torch import Tensor
+
+from tests.nodes.host_process import Host
+from tests.nodes.runs import Scene, relative
+
+REUSE_ALL = {"reuse_threshold": 1e9, "start_percent": 0.0, "end_percent": 1.0, "verbose": False}
+"""Every step is skipped that can be: all but the first two. (By smaller thresholds the first view decides for all.)"""
+
+
+def cached(model: Any, kind: str, **settings: Any) -> Any:
+    """A MODEL behind the host's EasyCache or LazyCache node."""
+    (model,) = getattr(easycache, f"{kind}Node").execute(model=model, **REUSE_ALL | settings).args
+    return model
+
+
+@pytest.fixture
+def skipped(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Filled with a cache's name whenever it answers instead of the network."""
+    found: list[str] = []
+    for holder in (easycache.EasyCacheHolder, easycache.LazyCacheHolder):
+        original = holder.apply_cache_diff
+
+        def record(self: Any, *args: Any, original: Any = original, **kwargs: Any) -> Tensor:
+            found.append(self.name)
+            out: Tensor = original(self, *args, **kwargs)
+            return out
+
+        monkeypatch.setattr(holder, "apply_cache_diff", record)
+    return found
+
+
+@pytest.mark.parametrize("kind", ["EasyCache", "LazyCache"])
+def test_views_keep_their_own(host: Host, kind: str, skipped: list[str]) -> None:
+    """With modules that add nothing and the most steps skipped, each view is what it is in a run of its own."""
+    scene = Scene(host, steps=5)
+    found = scene.together(cached(scene.synced(identity=True), kind))
+    together = len(skipped)
+    apart = [scene.plain(cached(scene.evolved(view), kind), view) for view in range(scene.views)]
+    assert together == 3
+    assert len(skipped) == 3 * together
+    for view, expected in enumerate(apart):
+        assert relative(found[view * scene.frames : (view + 1) * scene.frames], expected) < 1e-3
+
+
+@pytest.mark.parametrize("kind", ["EasyCache", "LazyCache"])
+@pytest.mark.parametrize("native", [False, True])
+def test_a_cache_that_reuses_nothing_changes_nothing(host: Host, kind: str, native: bool, skipped: list[str]) -> None:
+    scene = Scene(host, views=3, frames=4, size=64, context=(2, 1), native=native)
+    plain = scene.together(scene.synced(), strategy="exhaustive")
+    found = scene.together(cached(scene.synced(), kind, reuse_threshold=0.0), strategy="exhaustive")
+    assert not skipped
+    assert relative(found, plain) < 1e-5
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_names_come_again_for_the_same_call_only(host: Host, native: bool) -> None:
+    """Over a run of three pairs, two windows and two branches: one name for what is kept of each call."""
+    scene = Scene(host, views=3, frames=4, size=64, context=(2, 0), steps=2, native=native)
+    calls: list[tuple[Any, ...]] = []
+
+    def record(executor: Any, *args: Any, **kwargs: Any) -> Any:
+        calls.append(tuple(args[5]["uuids"]))
+        return executor(*args, **kwargs)
+
+    model = scene.synced()
+    model.add_wrapper_with_key("diffusion_model", "test", record)
+    scene.together(model, strategy="exhaustive")
+    names = {name for call in calls for name in call}
+    assert all(len(set(call)) == len(call) for call in calls)
+    first, second = calls[: len(calls) // 2], calls[len(calls) // 2 :]
+    assert sorted(first) == sorted(second)
+    assert len(names) == sum(map(len, first))
+
+
+def test_windows_of_a_plain_run_have_names_of_their_own(host: Host) -> None:
+    """The pack's own motion modules under any other sampler."""
+    scene = Scene(host, views=2, frames=4, size=64, context=(2, 0), steps=1, native=True)
+    calls: list[tuple[Any, ...]] = []
+
+    def record(executor: Any, *args: Any, **kwargs: Any) -> Any:
+        calls.append(tuple(args[5]["uuids"]))
+        return executor(*args, **kwargs)
+
+    model = scene.with_motion()
+    model.add_wrapper_with_key("diffusion_model", "test", record)
+    guider = comfy.samplers.CFGGuider(model)
+    guider.set_conds(scene.positive, scene.negative)
+    guider.set_cfg(scene.cfg)
+    scene.sample(guider)
+    assert len({name for call in calls for name in call}) == sum(map(len, calls)) == 2 * 2
+
+
+def test_names_are_told_apart_by_everything(host: Host) -> None:
+    names = host.pack("nodes.host.names")
+    cond, uncond = uuid4(), uuid4()
+    calls = [((0, 1),), ((0, 2),), ((0, 1), (2, 3))]
+    found = [
+        name
+        for groups in calls
+        for frames in (None, (0, 1), (1, 2))
+        for name in names.named_apart(names.named([cond, uncond], groups, frames), 2)
+    ]
+    assert len(set(found)) == len(found) == 3 * 3 * 4
+    assert names.named([cond], calls[0], None) == names.named([cond], calls[0], None)
