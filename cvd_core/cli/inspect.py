@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import argparse
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
-from cvd_core.networks.sd15 import SD15_WIDTHS
+from cvd_core.engine.sd15.fit import COMPONENT_KINDS, Family, of_widths, stable_diffusion, try_in
+from cvd_core.engine.sd15.folder import read_config, read_configs
 from cvd_core.runs import mini
-from cvd_core.weights import PLACES, Checkpoint, CheckpointInfo, Kind, identify, read_checkpoint, sha256
+from cvd_core.weights import (
+    PLACES,
+    Checkpoint,
+    CheckpointInfo,
+    Kind,
+    identify,
+    is_index,
+    read_checkpoint,
+    sha256,
+    shard_files,
+)
 
-_COMPONENTS = {Kind.UNET: "unet", Kind.VAE: "vae", Kind.TEXT_ENCODER: "text_encoder"}
-_TEXT_WIDTH = 768
+_OPTIONS = {place.argument: f"--{place.argument}" for place in PLACES.values()} | {"loras": "--lora"}
+"""How ``cvd generate`` spells the arguments that files are given as."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -30,11 +43,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> None:
     """Print what a model file is, its facts, and what takes it. Nothing in the file is run."""
     path = mini.FOLDER if args.file == mini.NAME else Path(args.file)
+    families = [stable_diffusion(), Family("the small model of the package", read_configs(mini.FOLDER / "base"))]
     for file in _model_files(path) if path.is_dir() else [path]:
         checkpoint = read_checkpoint(file)
         info = identify(checkpoint)
         print(f"{file}: {info.label}")
-        facts = _facts(checkpoint, info)
+        facts = _facts(checkpoint, info, families)
         if args.sha256:
             facts["sha256"] = sha256(file)
         for name, fact in facts.items():
@@ -47,23 +61,25 @@ def _model_files(folder: Path) -> list[Path]:
         file
         for pattern in ("*", "*/*", "*/*/*")
         for file in sorted(folder.glob(pattern))
-        if file.suffix in (".safetensors", ".bin", ".ckpt", ".pt", ".pth")
+        if file.suffix in (".safetensors", ".bin", ".ckpt", ".pt", ".pth") or is_index(file)
     ]
+    shards = {index.with_name(name) for index in files if is_index(index) for name in shard_files(index)}
     if not files:
         raise ValueError(f"{folder} holds no model files; expected a diffusers folder, or give a file")
-    return files
+    return [file for file in files if file not in shards]
 
 
-def _facts(checkpoint: Checkpoint, info: CheckpointInfo) -> dict[str, str]:
+def _facts(checkpoint: Checkpoint, info: CheckpointInfo, families: Sequence[Family]) -> dict[str, str]:
     """What is worth knowing, by name, in the order it is printed."""
     facts: dict[str, str] = {}
-    if place := PLACES.get(info.kind):
-        facts["goes into"] = f"--{place.argument.removesuffix('s')}; in ComfyUI {place.folder}"
-    if component := _COMPONENTS.get(info.kind):
+    loads, fits = _fits(checkpoint, info, families)
+    if loads and (place := PLACES.get(info.kind)):
+        facts["goes into"] = f"{_OPTIONS[place.argument]}; in ComfyUI {place.folder}"
+    if loads and (component := COMPONENT_KINDS.get(info.kind)):
         facts["goes into"] = f"--base, as {component}/ of a diffusers folder"
     if info.kind is Kind.CAMERA and info.variant == "nested":
         facts["note"] = "AnimateDiff-Evolved takes it only after `cvd convert IN OUT.safetensors`"
-    facts["fits"] = _fits(info)
+    facts["fits"] = fits
     facts["tensors"] = f"{info.tensors} with {info.parameters:,} parameters, {', '.join(info.dtypes)}"
     if info.widths:
         facts["widths"] = ", ".join(map(str, info.widths))
@@ -82,16 +98,33 @@ def _facts(checkpoint: Checkpoint, info: CheckpointInfo) -> dict[str, str]:
     return facts
 
 
-def _fits(info: CheckpointInfo) -> str:
-    if info.kind in (Kind.SD2, Kind.SDXL) or info.variant.startswith("for "):
-        return "nothing here: CVD runs on Stable Diffusion 1.5"
-    if info.kind not in PLACES and info.kind not in _COMPONENTS:
-        return "nothing here"
-    if info.widths and info.kind is not Kind.VAE and info.widths != SD15_WIDTHS:
-        small = ", such as the mini model" if info.widths == mini.WIDTHS else ""
-        return f"only networks of widths {', '.join(map(str, info.widths))}{small}; SD1.5 has other widths"
-    if info.text_width not in (None, _TEXT_WIDTH):
-        return f"only a base with text width {info.text_width}; SD1.5 has {_TEXT_WIDTH}"
-    if info.kind is Kind.VAE and info.variant:
-        return "only bases that were trained with it, such as the mini model"
-    return "Stable Diffusion 1.5"
+def _fits(checkpoint: Checkpoint, info: CheckpointInfo, families: Sequence[Family]) -> tuple[bool, str]:
+    """Whether anything here loads the file, and what: the loaders are asked."""
+    problems = []
+    for family in families:
+        try:
+            note = try_in(family, checkpoint, info)
+        except ValueError as error:
+            problems.append(str(error))
+        else:
+            return True, f"{family.name}; {note}" if note else family.name
+    if info.widths and info.widths not in [family.widths for family in families]:
+        alone = _fits_alone(checkpoint, info)
+        if alone:
+            return True, alone
+    reason = re.sub(r"`(\w+)`", lambda match: _OPTIONS.get(match[1], match[0]), problems[0])
+    return False, f"nothing here: {reason}"
+
+
+def _fits_alone(checkpoint: Checkpoint, info: CheckpointInfo) -> str:
+    """What loads a file of other widths than those of published models, "" if nothing does."""
+    config = checkpoint.path.with_name("config.json")
+    component = COMPONENT_KINDS.get(info.kind)
+    try:
+        family = of_widths(info.widths)
+        if component and config.is_file():
+            family = Family("the other parts of its folder", {component: read_config(config)})
+        try_in(family, checkpoint, info)
+    except (ValueError, KeyError):
+        return ""
+    return f"only {family.name}; SD1.5 has other widths"

@@ -30,8 +30,10 @@ def load_syncam(
             unexpected or of another shape (the message names them).
     """
     state = syncam_tensors(read_checkpoint(path))
-    blocks = 1 + max(int(m[1]) for key in state if (m := re.match(r"blocks\.(\d+)\.", key)))
-    width = next(value.shape[-1] for key, value in state.items() if key.endswith(".modulation_mvs"))
+    blocks = len({m[1] for key in state if (m := re.match(r"blocks\.(\d+)\.", key))})
+    width = next((value.shape[-1] for key, value in state.items() if key.endswith(".modulation_mvs")), head_width)
+    if width <= 0 or width % head_width:
+        raise ValueError(f"{path} has blocks of width {width}; expected a multiple of {head_width} - get it again")
     with torch.device("meta"):
         modules = SynCamModules(blocks, width, width // head_width, ops)
     load_exact(modules, state, file=str(path), what="SynCamMaster module", dtype=dtype)

@@ -13,6 +13,7 @@ from cvd_core.weights.kinds import (
     identify_tensors,
     require_kind,
     unet_layout,
+    where_it_belongs,
 )
 from cvd_core.weights.layouts import (
     camera_tensors,
@@ -55,4 +56,5 @@ __all__ = [
     "sync_tensors",
     "syncam_tensors",
     "unet_layout",
+    "where_it_belongs",
 ]

@@ -164,7 +164,7 @@ def test_every_slot_refuses_every_other_file(models: ModelFiles, slot: str, name
     if name.startswith(slot):
         assert take(checkpoint)
     else:
-        with pytest.raises(ValueError, match=rf"{checkpoint.path.name} is not .*Give it to --"):
+        with pytest.raises(ValueError, match=rf"{checkpoint.path.name} is not .*Give it as `"):
             take(checkpoint)
 
 

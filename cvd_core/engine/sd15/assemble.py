@@ -9,6 +9,7 @@ import torch
 from cvd_core.camera_control.checkpoint import load_camera_control
 from cvd_core.engine.model_paths import ModelPaths
 from cvd_core.engine.placement import Placement
+from cvd_core.engine.sd15.fit import require_family
 from cvd_core.engine.sd15.folder import COMPONENTS, weights_files
 from cvd_core.engine.sd15.loading import load_base
 from cvd_core.engine.sd15.lora import apply_lora
@@ -67,7 +68,7 @@ def load(
     unet = build_motion_unet(base.unet, motion, file=paths.motion.name)
     for added, modules in ((paths.camera, merges), (paths.sync, sync)):
         if added is not None and modules is not None:
-            _require_family(added, modules.widths, tuple(unet.config["block_out_channels"]))
+            require_family(added.name, modules.widths, unet.config["block_out_channels"])
     base.unet.to("meta")  # else its weights, shared until now, would stay when the motion UNet moves to a device
     return CollaborativePipeline(CollaborativeUNet(unet, encoder, merges, sync, base.prediction), base, placement)
 
@@ -85,11 +86,3 @@ def files(role: str, path: Path) -> list[Path]:
     if role == "base":
         found += [file for component in COMPONENTS for file in weights_files(path, component)]
     return found + sorted(file for file in (path / "tokenizer").iterdir() if file.is_file())
-
-
-def _require_family(file: Path, widths: tuple[int, ...], expected: tuple[int, ...]) -> None:
-    if widths != expected:
-        raise ValueError(
-            f"{file.name} was made for a network of widths {widths}, the base model has {expected}; use files of one "
-            "family - those of the full size go with SD1.5 models, those of the small model of the package with it"
-        )

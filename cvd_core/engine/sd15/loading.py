@@ -3,38 +3,31 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast, get_args
 
 import torch
-from accelerate import init_empty_weights
 from diffusers import AutoencoderKL, UNet2DConditionModel
-from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint, convert_ldm_vae_checkpoint
-from torch import Tensor, nn
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizerFast
+from torch import Tensor
+from transformers import CLIPTextModel, CLIPTokenizerFast
 
 from cvd_core.engine.prediction import Prediction
+from cvd_core.engine.sd15.components import build_component, fill_component, split_original
 from cvd_core.engine.sd15.folder import (
     DIFFUSERS_FOLDER,
     check_folder,
-    load_tokenizer,
     read_config,
-    reason,
+    read_configs,
     weights_file,
 )
 from cvd_core.engine.sd15.patch_autoencoder import PatchAutoencoder
+from cvd_core.engine.sd15.tokenizer import load_tokenizer
 from cvd_core.networks.sd15 import LATENT_CHANNELS
-from cvd_core.weights import Checkpoint, Kind, identify, load_exact, read_checkpoint, require_kind
+from cvd_core.weights import Checkpoint, Kind, identify, read_checkpoint, require_kind
 
 CONFIG_REPOSITORY = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 """Where configs and tokenizer come from when downloading them is allowed."""
-
-_AUTOENCODERS: dict[str, Any] = {"AutoencoderKL": AutoencoderKL, "PatchAutoencoder": PatchAutoencoder}
-
-_OLD_ATTENTION_NAMES = {".query.": ".to_q.", ".key.": ".to_k.", ".value.": ".to_v.", ".proj_attn.": ".to_out.0."}
-"""The VAE's attention in diffusers folders from before 2023, today's names."""
 
 
 @dataclass
@@ -69,7 +62,7 @@ def load_base(
 
     Raises:
         ValueError: ``path`` is something else (the message says what), parts are missing, a key is missing or has
-            another shape than the config says, or the model is no SD1.5 text-to-image model.
+            another shape than the config says, or the model is not an SD1.5 text-to-image model.
     """
     path = Path(path)
     if not path.exists():
@@ -82,9 +75,12 @@ def load_base(
         folder, states = path, _folder_states(path)
     else:
         folder, states = _single_file_states(path, config, allow_download)
-    unet = _build_diffusers(UNet2DConditionModel, folder / "unet", states["unet"], path, dtype)
-    vae = _build_diffusers(_autoencoder_class(folder / "vae"), folder / "vae", states["vae"], path, dtype)
-    text_encoder = _build_text_encoder(folder / "text_encoder", states["text_encoder"], path, dtype)
+    unet, vae, text_encoder = (
+        fill_component(
+            c, build_component(c, config, f"{folder / c}/config.json"), states[c], file=path.name, dtype=dtype
+        )
+        for c, config in read_configs(folder).items()
+    )
     _check_together(path, unet, vae, text_encoder)
     tokenizer = load_tokenizer(folder, text_encoder.config.vocab_size)
     return BaseModel(unet, vae, text_encoder, tokenizer, _prediction(folder))
@@ -107,16 +103,6 @@ def _check_together(path: Path, unet: Any, vae: Any, text_encoder: Any) -> None:
     scale = vae.config.get("scaling_factor")
     if not isinstance(scale, (int, float)) or isinstance(scale, bool) or scale <= 0:
         raise ValueError(f"vae/config.json of {path} says scaling_factor is {scale!r}; expected a positive number")
-
-
-def _autoencoder_class(folder: Path) -> Any:
-    name = read_config(folder / "config.json").get("_class_name", "AutoencoderKL")
-    if not isinstance(name, str) or name not in _AUTOENCODERS:
-        raise ValueError(
-            f"{folder / 'config.json'} describes {str(name)[:60]!r}; expected {' or '.join(_AUTOENCODERS)} as "
-            "_class_name"
-        )
-    return _AUTOENCODERS[name]
 
 
 def _prediction(folder: Path) -> Prediction:
@@ -147,42 +133,26 @@ def _single_file_states(
 ) -> tuple[Path, dict[str, dict[str, Tensor]]]:
     """The config folder to build from, and each component's tensors under diffusers' keys."""
     checkpoint = read_checkpoint(path)
-    info = identify(checkpoint)
-    require_kind(info, [Kind.BASE], file=path.name, wanted="a Stable Diffusion 1.5 checkpoint")
-    if info.in_channels not in (None, LATENT_CHANNELS):  # None: the layer is missing, which is told of later
-        raise ValueError(_input_channels_error(path, info.in_channels))
-    if lacking := [part for part in ("VAE", "text encoder") if part not in info.parts]:
-        raise ValueError(
-            f"{path.name} has no {' and no '.join(lacking)}; use a version of the checkpoint that includes them, or a "
-            "diffusers folder"
-        )
+    require_single_file(checkpoint)
     folder = _config_folder(path, config, allow_download)
-    return folder, diffusers_states(checkpoint, {c: read_config(folder / c / "config.json") for c in ("unet", "vae")})
+    return folder, split_original(checkpoint, read_configs(folder))
 
 
-def diffusers_states(checkpoint: Checkpoint, configs: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Tensor]]:
-    """Each component's tensors of a single-file checkpoint under diffusers' keys.
-
-    Args:
-        checkpoint: in the original layout.
-        configs: of ``unet`` and ``vae``.
+def require_single_file(checkpoint: Checkpoint) -> None:
+    """Check that a file is a whole SD1.5 text-to-image model.
 
     Raises:
-        ValueError: the file lacks tensors without which the others cannot be named.
+        ValueError: it is something else, or lacks a part.
     """
-    tensors = checkpoint.tensors
-    prefix = "cond_stage_model.transformer."
-    try:
-        return {
-            "unet": convert_ldm_unet_checkpoint(tensors, configs["unet"]),
-            "vae": convert_ldm_vae_checkpoint(tensors, configs["vae"]),
-            "text_encoder": {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)},
-        }
-    except Exception as error:  # diffusers takes it that every layer is there and has its shape
+    info, name = identify(checkpoint), checkpoint.path.name
+    require_kind(info, [Kind.BASE], file=name, wanted="a Stable Diffusion 1.5 checkpoint")
+    if info.in_channels not in (None, LATENT_CHANNELS):  # None: the layer is missing, which is told of later
+        raise ValueError(_input_channels_error(checkpoint.path, info.in_channels))
+    if lacking := [part for part in ("VAE", "text encoder") if part not in info.parts]:
         raise ValueError(
-            f"{checkpoint.path.name} cannot be read as a Stable Diffusion 1.5 checkpoint ({reason(error)}); it is "
-            "incomplete or of another version - get it again"
-        ) from error
+            f"{name} has no {' and no '.join(lacking)}; use a version of the checkpoint that includes them, or a "
+            "diffusers folder"
+        )
 
 
 def _config_folder(path: Path, config: str | os.PathLike[str] | None, allow_download: bool) -> Path:
@@ -200,46 +170,6 @@ def _config_folder(path: Path, config: str | os.PathLike[str] | None, allow_down
         )
     check_folder(folder, with_weights=False)
     return folder
-
-
-def _build_diffusers(cls: Any, folder: Path, state: Mapping[str, Tensor], path: Path, dtype: torch.dtype) -> Any:
-    if cls is AutoencoderKL:
-        state = {_current_attention_name(key): value for key, value in state.items()}
-    config = read_config(folder / "config.json")
-    return _fill(_build(lambda: cls.from_config(config), folder), state, path, folder.name, dtype)
-
-
-def _build_text_encoder(folder: Path, state: Mapping[str, Tensor], path: Path, dtype: torch.dtype) -> CLIPTextModel:
-    read_config(folder / "config.json")
-    module = _build(lambda: CLIPTextModel(CLIPTextConfig.from_pretrained(folder, local_files_only=True)), folder)
-    # transformers moved the model out of `text_model.` in 5.6; checkpoints have it both ways, and a table of positions
-    prefix = "text_model." if any(key.startswith("text_model.") for key in module.state_dict()) else ""
-    named = {prefix + key.removeprefix("text_model."): value for key, value in state.items()}
-    named.pop(f"{prefix}embeddings.position_ids", None)
-    return _fill(module, named, path, folder.name, dtype)
-
-
-def _build(make: Callable[[], Any], folder: Path) -> Any:
-    """A network from the config in ``folder``, without data."""
-    try:
-        with init_empty_weights():
-            return make()
-    except Exception as error:  # what a damaged config makes the libraries raise is of every type
-        raise ValueError(
-            f"{folder / 'config.json'} does not describe a network of SD1.5 ({reason(error)}); get it again"
-        ) from error
-
-
-def _fill(module: Any, state: Mapping[str, Tensor], path: Path, component: str, dtype: torch.dtype) -> Any:
-    load_exact(module, state, file=path.name, what=component, dtype=dtype)
-    assert isinstance(module, nn.Module)
-    return module.eval().requires_grad_(False)
-
-
-def _current_attention_name(key: str) -> str:
-    for old, new in _OLD_ATTENTION_NAMES.items():
-        key = key.replace(old, new)
-    return key
 
 
 def _input_channels_error(path: Path, channels: int | None) -> str:

@@ -8,6 +8,7 @@ import warnings
 from dataclasses import dataclass
 
 import torch
+from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
 from cvd_core.engine.sd15.loading import BaseModel
@@ -54,7 +55,7 @@ def apply_lora(base: BaseModel, file: str | os.PathLike[str], scale: float = 1.0
     if not math.isfinite(scale):
         raise ValueError(f"LoRA strength is {scale}; expected a number such as 0.8")
     lora = read_lora(file)
-    changes, unmatched = match_lora(base, lora)
+    changes, unmatched = match_lora(base.unet, base.text_encoder, lora)
     for layer, module in changes:
         _check_range(layer, module, scale, lora.name)
     for text in lora.notes:
@@ -71,20 +72,24 @@ def apply_lora(base: BaseModel, file: str | os.PathLike[str], scale: float = 1.0
     return LoraReport(lora.name, in_unet, len(changes) - in_unet, tuple(unmatched))
 
 
-def match_lora(base: BaseModel, lora: LoraFile) -> tuple[list[tuple[LowRank, Layer]], list[str]]:
-    """The layers of the base that a LoRA changes, with the changes, and its layers that the base does not have.
+def match_lora(
+    unet: UNet2DConditionModel, text_encoder: nn.Module, lora: LoraFile
+) -> tuple[list[tuple[LowRank, Layer]], list[str]]:
+    """The layers of a base model that a LoRA changes, with the changes, and its layers that the base does not have.
 
-    Nothing is changed; the base may be without data (on the meta device).
+    Nothing is changed; the networks may be without data (on the meta device).
 
     Raises:
         ValueError: no layer of the LoRA is in the base, one has another shape, or two change the same.
     """
+    per_block = unet.config["layers_per_block"]
+    layers = per_block if isinstance(per_block, int) else max(per_block)
     modules = {
         (part, name): module
-        for part, network in (("unet", base.unet), ("text_encoder", base.text_encoder))
+        for part, network in (("unet", unet), ("text_encoder", text_encoder))
         for path, module in network.named_modules()
         if isinstance(module, (nn.Linear, nn.Conv2d))
-        for name in _names(part, path, base)
+        for name in _names(part, path, layers)
     }
     changes: dict[int, tuple[LowRank, Layer]] = {}
     unmatched, misshaped = [], []
@@ -109,11 +114,13 @@ def match_lora(base: BaseModel, lora: LoraFile) -> tuple[list[tuple[LowRank, Lay
     return list(changes.values()), unmatched
 
 
-def _names(part: str, path: str, base: BaseModel) -> set[str]:
-    """Under which plain paths files may know a layer."""
-    if part == "text_encoder":
-        return {plain_path(path)}
-    return {plain_path(path), plain_path(original_unet_path(path, base.unet.config["layers_per_block"]))}
+def _names(part: str, path: str, layers: int) -> set[str]:
+    """Under which plain paths files may know a layer of a network with so many layers per block."""
+    return (
+        {plain_path(path)}
+        if part == "text_encoder"
+        else {plain_path(path), plain_path(original_unet_path(path, layers))}
+    )
 
 
 def _fits(module: Layer, layer: LowRank) -> bool:
