@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from cvd_core.engine.sd15.fit import COMPONENT_KINDS, Family, of_widths, stable_diffusion, try_in
+from cvd_core.engine.fit import COMPONENT_KINDS, Family, of_widths, stable_diffusion, try_alone, try_in
 from cvd_core.engine.sd15.folder import read_config, read_configs
 from cvd_core.runs import mini
 from cvd_core.weights import (
@@ -101,6 +101,11 @@ def _facts(checkpoint: Checkpoint, info: CheckpointInfo, families: Sequence[Fami
 def _fits(checkpoint: Checkpoint, info: CheckpointInfo, families: Sequence[Family]) -> tuple[bool, str]:
     """Whether anything here loads the file, and what: the loaders are asked."""
     problems = []
+    try:
+        if alone := try_alone(checkpoint, info):
+            return True, alone
+    except ValueError as error:
+        return False, f"nothing here. {error}"
     for family in families:
         try:
             note = try_in(family, checkpoint, info)
@@ -108,23 +113,24 @@ def _fits(checkpoint: Checkpoint, info: CheckpointInfo, families: Sequence[Famil
             problems.append(str(error))
         else:
             return True, f"{family.name}; {note}" if note else family.name
-    if info.widths and info.widths not in [family.widths for family in families]:
-        alone = _fits_alone(checkpoint, info)
-        if alone:
-            return True, alone
+    if other := _fits_others(checkpoint, info):
+        return True, other
     reason = re.sub(r"`(\w+)`", lambda match: _OPTIONS.get(match[1], match[0]), problems[0])
-    return False, f"nothing here: {reason}"
+    return False, f"nothing here. {reason}"
 
 
-def _fits_alone(checkpoint: Checkpoint, info: CheckpointInfo) -> str:
+def _fits_others(checkpoint: Checkpoint, info: CheckpointInfo) -> str:
     """What loads a file of other widths than those of published models, "" if nothing does."""
     config = checkpoint.path.with_name("config.json")
     component = COMPONENT_KINDS.get(info.kind)
     try:
-        family = of_widths(info.widths)
         if component and config.is_file():
             family = Family("the other parts of its folder", {component: read_config(config)})
+        elif info.kind in (Kind.MOTION, Kind.CAMERA, Kind.SYNC) and info.widths:
+            family = of_widths(info.widths)
+        else:
+            return ""
         try_in(family, checkpoint, info)
-    except (ValueError, KeyError):
+    except ValueError:
         return ""
     return f"only {family.name}; SD1.5 has other widths"

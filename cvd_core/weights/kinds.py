@@ -9,10 +9,11 @@ from enum import Enum
 
 from torch import Tensor
 
-from cvd_core.networks.sd15 import NORM_GROUPS, SD15_LAYERS, SD15_WIDTHS
+from cvd_core.networks.sd15 import LATENT_CHANNELS, NORM_GROUPS, SD15_LAYERS, SD15_WIDTHS
 from cvd_core.weights.checkpoint import Checkpoint
 
 SDXL_WIDTHS = (320, 640, 1280)
+SD15_TEXT_WIDTH = 768
 SD2_TEXT_WIDTH = 1024
 SDXL_TEXT_WIDTH = 2048
 V1_FRAMES = 24
@@ -36,6 +37,8 @@ class Kind(Enum):
     SYNCAM = "SynCamMaster modules"
     RECAMMASTER = "a ReCamMaster checkpoint"
     WAN = "a Wan 2 video model"
+    DYNAMICRAFTER = "a DynamiCrafter checkpoint"
+    CAMI2V = "a CamI2V checkpoint"
     SD2 = "a Stable Diffusion 2 checkpoint"
     SDXL = "a Stable Diffusion XL model"
     SPARSECTRL = "a SparseCtrl checkpoint"
@@ -135,7 +138,7 @@ def identify_tensors(tensors: Mapping[str, Tensor]) -> CheckpointInfo:
         variant=variant,
         widths=_widths(keys),
         layers=_layers(keys),
-        text_width=keys.size(_TEXT_KEY, -1),
+        text_width=None if kind in _WITHOUT_TEXT else keys.size(_TEXT_KEY, -1),
         frames=keys.size(_FRAMES_KEY, 1),
         in_channels=keys.size(_INPUT_KEY, 1) if kind in _WITH_UNET else None,
         parts=tuple(name for name, prefix in parts if keys.start(prefix)) if kind is Kind.BASE else (),
@@ -190,11 +193,12 @@ def where_it_belongs(kind: Kind) -> str:
         Kind.HOTSHOTXL: _OTHER_MOTION,
         Kind.FANCYVIDEO: _OTHER_MOTION,
         Kind.UNKNOWN: "Check that it is the right file",
-    }.get(kind, "Nothing here takes this kind of file")
+    }.get(kind, "This project does not use this kind of file")
 
 
 _OTHER_MOTION = "CVD was trained with AnimateDiff's v3 motion module; use v3_sd15_mm.ckpt"
 _WITH_UNET = (Kind.BASE, Kind.UNET, Kind.SD2, Kind.SDXL)
+_WITHOUT_TEXT = (Kind.MOTION, Kind.MOTION_LORA, Kind.SYNC, Kind.CAMERA)
 _ORIGINAL = "model.diffusion_model."
 _WAN_KEY = "blocks.0.self_attn.norm_q.weight"
 _LORA_KEY = re.compile(r"lora[._](up|down|mid|A|B|linear_layer|magnitude_vector)\b|\.hada_|\.lokr_|\.dora_scale$")
@@ -203,6 +207,7 @@ _TEXT_KEY = (
     r"|^(?:text_model\.)?embeddings\.token_embedding\.weight$"
 )
 _INPUT_KEY = r"^(?:conv_in|model\.diffusion_model\.input_blocks\.0\.0)\.weight$"
+_OUTPUT_KEY = r"^(?:conv_out|model\.diffusion_model\.out\.2)\.weight$"
 _FRAMES_KEY = r"pos_(?:encoder|embed)\.pe$"
 _SECOND_TRANSFORMER = re.compile(r"(?:attentions[._]\d+|blocks_\d+_1)[._]transformer_blocks[._][1-9]")
 """SDXL's attention blocks have up to ten transformer layers, SD1.5's have one."""
@@ -250,6 +255,8 @@ def _kind(keys: _Keys) -> tuple[Kind, str]:
         return (Kind.SPARSECTRL if keys.hold("motion_modules.") else Kind.CONTROLNET), ""
     if keys.hold("motion_modules.", "temporal_attentions."):
         return _motion_kind(keys)
+    if keys.start(f"{_ORIGINAL}init_attn.", "pose_encoder.", "image_proj_model."):
+        return (Kind.CAMI2V if keys.hold(".pluker_projection.") else Kind.DYNAMICRAFTER), ""
     for kind, prefixes in _BY_PREFIX:
         if keys.start(*prefixes):
             return kind, ""
@@ -286,12 +293,14 @@ _BY_PREFIX = (
     (Kind.T2I_ADAPTER, ("adapter.body.", "adapter.conv_in.", "body.0.block1.", "body.0.in_conv.")),
 )
 _INPUTS = {8: "for editing by instruction", 9: "for inpainting"}
-"""UNets by the channels of their input, where they are not the latent's four."""
+"""UNets by the channels of their input, where these are more than the latent's, which are the output's."""
 
 
 def _input_variant(keys: _Keys) -> str:
     channels = keys.size(_INPUT_KEY, 1)
-    return "" if channels in (None, 4) else _INPUTS.get(channels, f"with {channels} input channels")
+    if channels is None or channels == keys.size(_OUTPUT_KEY, 0):
+        return ""
+    return _INPUTS.get(channels, "" if channels == LATENT_CHANNELS else f"with {channels} input channels")
 
 
 def _motion_kind(keys: _Keys) -> tuple[Kind, str]:
@@ -316,7 +325,7 @@ def _lora_kind(keys: _Keys) -> tuple[Kind, str]:
     if any(re.search(r"motion_modules[._]", key) for key in keys.shapes):
         return Kind.MOTION_LORA, ""
     text_width = keys.size(_TEXT_KEY, -1)
-    variant = "for SD2" if text_width == SD2_TEXT_WIDTH else ""
+    variant = {SD15_TEXT_WIDTH: "for SD1.5", SD2_TEXT_WIDTH: "for SD2"}.get(text_width or 0, "")
     if any(_OTHER_NETWORK.search(key) for key in keys.shapes):
         variant = "for a diffusion transformer"
     elif (

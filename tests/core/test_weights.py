@@ -134,9 +134,70 @@ def test_motion_module_versions() -> None:
         ({"lora_te2_text_model_encoder_layers_0_mlp_fc1.lora_up.weight": [4, 4]}, "LORA_KOHYA", "for SDXL"),
         ({"unet.a.attn2.to_k.lora_A.weight": [4, 2048]}, "LORA_DIFFUSERS", "for SDXL"),
         ({"unet.a.attn2.to_k.lora_A.default.weight": [4, 1024]}, "LORA_DIFFUSERS", "for SD2"),
-        ({"unet.a.attn2.processor.to_k_lora.down.weight": [4, 768]}, "LORA_DIFFUSERS", ""),
+        ({"unet.a.attn2.processor.to_k_lora.down.weight": [4, 768]}, "LORA_DIFFUSERS", "for SD1.5"),
         ({"text_encoder.x.q_proj.lora_linear_layer.up.weight": [4, 4]}, "LORA_DIFFUSERS", ""),
         ({"down_blocks.0.motion_modules.0.a.processor.to_q_lora.down.weight": [4, 4]}, "MOTION_LORA", ""),
+        ({"base_model.model.a.attn2.to_k.lora_A.weight": [4, 768]}, "LORA_PEFT", "for SD1.5"),
+        ({"lora_unet_input_blocks_1_1_a_attn2_to_k.lora_down.weight": [4, 768]}, "LORA_KOHYA", "for SD1.5"),
+        (
+            {"lora_unet_input_blocks_4_1_transformer_blocks_1_a.lora_up.weight": [4, 4]},
+            "LORA_KOHYA",
+            "for SDXL",
+        ),
+        (
+            {"lora_unet_double_blocks_0.lora_up.weight": [4, 4]},
+            "LORA_KOHYA",
+            "for a diffusion transformer",
+        ),
+        ({"lora_unet_down_blocks_0_motion_modules_0_proj_in.lora_up.weight": [4, 4]}, "MOTION_LORA", ""),
+        ({"unet.down_blocks.0.motion_modules.0.attn1.to_q.lora_A.weight": [4, 4]}, "MOTION_LORA", ""),
+        ({"lora_unet_a.oft_blocks": [4, 4, 4]}, "LORA_KOHYA", ""),
+        (
+            {"controlnet_cond_embedding.conv_in.weight": [1], "down_blocks.0.motion_modules.0.x": [1]},
+            "SPARSECTRL",
+            "",
+        ),
+        (
+            {"controlnet_cond_embedding.conv_in.weight": [16, 3, 3, 3], "down_blocks.0.resnets.0.x": [1]},
+            "CONTROLNET",
+            "",
+        ),
+        ({"control_model.input_blocks.0.0.weight": [320, 4, 3, 3]}, "CONTROLNET", ""),
+        ({"conv_in.weight": [320, 9, 3, 3], "down_blocks.0.motion_modules.0.x": [1]}, "PIA", ""),
+        ({"down_blocks.0.motion_modules.0.temporal_transformer.norm.weight": [320]}, "ANIMATELCM", ""),
+        ({"img_encoder.x": [1], "down_blocks.0.motion_modules.0.x": [1]}, "ANIMATELCM_I2V", ""),
+        ({"down_blocks.0.temporal_attentions.0.pos_encoder.positional_encoding": [1, 8, 320]}, "HOTSHOTXL", ""),
+        ({"fps_embedding.linear.weight": [1], "down_blocks.0.motion_modules.0.x": [1]}, "FANCYVIDEO", ""),
+        ({"image_proj.proj.weight": [1], "ip_adapter.1.to_k_ip.weight": [1]}, "IP_ADAPTER", ""),
+        ({"adapter.body.0.resnets.0.block1.weight": [1]}, "T2I_ADAPTER", ""),
+        ({"emb_params": [3, 768]}, "EMBEDDING", ""),
+        ({"model.diffusion_model.init_attn.0.norm.weight": [320]}, "DYNAMICRAFTER", ""),
+        (
+            {
+                "model.diffusion_model.init_attn.0.norm.weight": [1],
+                "model.diffusion_model.a.pluker_projection.weight": [1],
+            },
+            "CAMI2V",
+            "",
+        ),
+        (
+            {
+                "model.diffusion_model.input_blocks.0.0.weight": [320, 9, 3, 3],
+                "model.diffusion_model.out.2.weight": [4, 1],
+            },
+            "BASE",
+            "for inpainting",
+        ),
+        (
+            {
+                "down_blocks.0.resnets.0.conv1.weight": [1],
+                "time_embedding.linear_1.weight": [1],
+                "conv_in.weight": [320, 8, 3, 3],
+                "conv_out.weight": [4, 320, 3, 3],
+            },
+            "UNET",
+            "for editing by instruction",
+        ),
         ({"encoder.down.0.block.0.conv1.weight": [128, 128, 3, 3]}, "VAE", ""),
         ({"fc.weight": [10, 10]}, "UNKNOWN", ""),
     ],
@@ -148,7 +209,7 @@ def test_other_kinds(shapes: Shapes, kind: str, variant: str) -> None:
 
 def test_a_wrong_pick_is_told_where_it_belongs(models: ModelFiles) -> None:
     checkpoint = read_checkpoint(models.motion)
-    with pytest.raises(ValueError, match=r"v3_sd15_mm.ckpt .* an AnimateDiff motion module \(v3\).*--motion"):
+    with pytest.raises(ValueError, match=r"v3_sd15_mm.ckpt .* an AnimateDiff motion module \(v3\).*`motion`"):
         sync_tensors(checkpoint)
     for kind in (Kind.SDXL, Kind.UNKNOWN, Kind.UNET, Kind.VAE):
         info = identify_tensors({}).__class__(kind, 1, 1, ())
@@ -164,7 +225,7 @@ def test_every_slot_refuses_every_other_file(models: ModelFiles, slot: str, name
     if name.startswith(slot):
         assert take(checkpoint)
     else:
-        with pytest.raises(ValueError, match=rf"{checkpoint.path.name} is not .*Give it as `"):
+        with pytest.raises(ValueError, match=rf"{checkpoint.path.name} is not .*Give it to `"):
             take(checkpoint)
 
 

@@ -122,7 +122,7 @@ def test_a_file_in_the_wrong_place(refused: Any, models: ModelFiles, slot: str, 
     message = refused(*RIG, *model_options(models, **{slot: getattr(models, file)}))
     assert expected in message
     role = "lora" if file == "lora_kohya" else file
-    assert f"Give it as --{role} instead" in message
+    assert f"Give it to --{role} instead" in message
 
 
 @pytest.mark.parametrize("slot", ["base", "motion", "camera", "sync", "lora"])

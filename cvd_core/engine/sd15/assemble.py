@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 
 from cvd_core.camera_control.checkpoint import load_camera_control
+from cvd_core.engine.fit import require_family
 from cvd_core.engine.model_paths import ModelPaths
 from cvd_core.engine.placement import Placement
-from cvd_core.engine.sd15.fit import require_family
 from cvd_core.engine.sd15.folder import COMPONENTS, weights_files
 from cvd_core.engine.sd15.loading import load_base
 from cvd_core.engine.sd15.lora import apply_lora

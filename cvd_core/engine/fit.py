@@ -1,4 +1,4 @@
-"""Whether a model file would load into a family of models: the loaders are asked, with a base without data."""
+"""Whether a model file would load, and into what: the loaders are asked, with a base without data."""
 
 from __future__ import annotations
 
@@ -77,6 +77,18 @@ def try_in(family: Family, checkpoint: Checkpoint, info: CheckpointInfo) -> str:
     return _TRIALS[info.kind](family, checkpoint, info) or ""
 
 
+def try_alone(checkpoint: Checkpoint, info: CheckpointInfo) -> str | None:
+    """Load a file that needs no base to tell what it fits; None if it is not of such a kind.
+
+    Returns:
+        what takes it.
+
+    Raises:
+        ValueError: it would not load; the message is the loader's.
+    """
+    return _ALONE[info.kind](checkpoint) if info.kind in _ALONE else None
+
+
 def require_family(file: str, widths: Sequence[int], expected: Sequence[int]) -> None:
     """Check that added modules were made for a base's widths.
 
@@ -138,6 +150,27 @@ def _try_base(family: Family, checkpoint: Checkpoint, info: CheckpointInfo) -> N
     for component, state in split_original(checkpoint, family.configs).items():
         fill_component(component, family.network(component), state, file=checkpoint.path.name)
 
+
+def _try_syncam(checkpoint: Checkpoint) -> str:
+    from cvd_core.syncam.checkpoint import load_syncam
+
+    modules = load_syncam(checkpoint.path)
+    size = len(modules.blocks), modules.width
+    return "Wan 2.1 T2V 1.3B" if size == (30, 1536) else f"only a Wan 2.1 of {size[0]} blocks of width {size[1]}"
+
+
+def _try_picture_to_video(checkpoint: Checkpoint) -> str:
+    from cvd_core.cami2v.checkpoint import load_picture_to_video
+
+    return f"{load_picture_to_video(checkpoint.path).label}, from Python"
+
+
+_ALONE: Mapping[Kind, Callable[[Checkpoint], str]] = {
+    Kind.SYNCAM: _try_syncam,
+    Kind.DYNAMICRAFTER: _try_picture_to_video,
+    Kind.CAMI2V: _try_picture_to_video,
+}
+"""Kinds whose tensors tell the network they are for."""
 
 _TRIALS: Mapping[Kind, Callable[[Family, Checkpoint, CheckpointInfo], str | None]] = {
     Kind.SYNC: _try_sync,
