@@ -51,7 +51,7 @@ def save_place(prefix: str, folder: str, width: int = 0, height: int = 0) -> tup
     """Where to save under ComfyUI's numbering: folder, name without suffix, and subfolder for the front end.
 
     Raises:
-        ValueError: a prefix that leads out of ``folder``.
+        ValueError: a prefix that leads out of ``folder``, or is no name.
     """
     root = os.path.abspath(folder)
     # The host takes the length of the name from what is behind the last slash: with "clips/" it would find no earlier
@@ -59,5 +59,9 @@ def save_place(prefix: str, folder: str, width: int = 0, height: int = 0) -> tup
     prefix = os.path.normpath(prefix)
     if not Path(os.path.abspath(os.path.join(root, prefix))).is_relative_to(root):
         raise ValueError(f"filename_prefix is {prefix!r}, which leads out of {root}; use a name or subfolder/name")
-    full, name, counter, subfolder, _ = folder_paths.get_save_image_path(prefix, root, width, height)
+    # ComfyUI looks for the last number by the part after the last slash: after "videos/" it would start over at 1.
+    plain = os.path.normpath(prefix)
+    if plain == os.curdir or os.path.isabs(plain):
+        raise ValueError(f"filename_prefix is {prefix!r}; use a name or subfolder/name")
+    full, name, counter, subfolder, _ = folder_paths.get_save_image_path(plain, root, width, height)
     return Path(full), f"{name}_{counter:05}_", subfolder

@@ -17,6 +17,8 @@ class ModelFiles:
 
 
 MODEL_FILES = ModelFiles()
+NOISE_SCHEDULE_FILE = "scheduler/scheduler_config.json"
+"""In a diffusers folder; says what its network predicts."""
 
 
 @dataclass(frozen=True)

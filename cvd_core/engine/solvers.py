@@ -51,7 +51,8 @@ class DiffusersSolver:
 
     Args:
         name: one of :data:`SOLVERS`.
-        steps: denoising steps, 1 to :data:`MOST_STEPS`.
+        steps: denoising steps, 1 to :data:`MOST_STEPS`. A single one is taken at the highest noise, not where leading
+            spacing has it: there it would return nearly the noise that it starts with.
         generator: gives the CPU generator for methods that add noise.
         device: where the latents will be.
 
@@ -65,6 +66,8 @@ class DiffusersSolver:
         if name not in SOLVERS:
             raise FieldError("sampler", f"is {name!r}; expected one of {', '.join(SOLVERS)}")
         self.scheduler = SOLVERS[name]()
+        if steps == 1:
+            self.scheduler.register_to_config(timestep_spacing="trailing")
         if steps >= 1:
             self.scheduler.set_timesteps(steps, device=device)
         if steps < 1 or (steps > 1 and self.timestep(0) - self.timestep(1) < 2):

@@ -7,42 +7,49 @@ import os
 import platform
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, get_args
 
 import torch
+from pydantic import ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as checked_dataclass
+from pydantic_core import from_json
 
 import cvd_core
+from cvd_core.declared import explain, short
 from cvd_core.engine.method import Method, method_for
-from cvd_core.engine.model_paths import ModelPaths
+from cvd_core.engine.model_paths import NOISE_SCHEDULE_FILE, ModelPaths
 from cvd_core.files import atomic_path
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.sampling.settings import Settings
 from cvd_core.weights import identify, lora_file, read_checkpoint, sha256
 
 FORMAT = "cvd run"
-VERSION = 1
-"""Of the file format; readers refuse newer ones."""
+VERSION = 2
+"""Of the file format; readers refuse newer ones. Version 1 did not record the noise schedule of a base folder."""
+LARGEST = 64 << 20
+"""Bytes of a record; thousands of cameras take a few millions."""
 
-_ROLES = ("base", "config", "motion", "camera", "sync")
+Role = Literal["base", "config", "motion", "camera", "sync", "lora"]
+_checked = ConfigDict(allow_inf_nan=False, extra="forbid")
 
 _NUMBERS = re.compile(r"\[\n\s+([^\[\]{}\"]+?)\n\s+\]")
 """A list of plain numbers as ``json.dumps`` indents it; no string can look like it, for they hold no line breaks."""
 
 
-@dataclass(frozen=True)
+@checked_dataclass(frozen=True, config=_checked)
 class RecordedFile:
     """One file of a model: its path inside the model's folder, or its name."""
 
-    name: str
-    bytes: int
-    sha256: str
+    name: Annotated[str, Field(min_length=1)]
+    bytes: Annotated[int, Field(ge=0)]
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
-@dataclass(frozen=True)
+@checked_dataclass(frozen=True, config=_checked)
 class RecordedModel:
     """A model of a run as it was.
 
@@ -54,14 +61,14 @@ class RecordedModel:
         scale: a LoRA's strength.
     """
 
-    role: str
-    path: str
+    role: Role
+    path: Annotated[str, Field(min_length=1)]
     kind: str
     files: tuple[RecordedFile, ...]
     scale: float = 1.0
 
     @staticmethod
-    def of(method: Method, role: str, path: Path, scale: float = 1.0) -> RecordedModel:
+    def of(method: Method, role: Role, path: Path, scale: float = 1.0) -> RecordedModel:
         """Look at a model that can be loaded; reads all of it."""
         path = Path(os.path.abspath(path))  # not resolved: download caches keep files under other names behind links
         if path.is_dir() and role in ("base", "config"):
@@ -159,34 +166,19 @@ class RunRecord:
     def from_json(text: str) -> RunRecord:
         """Raises ValueError for anything that :meth:`to_json` did not write, and for a newer version."""
         try:
-            values = json.loads(text)
+            values = from_json(text)
         except ValueError as error:
-            raise ValueError(f"it is no JSON ({error})") from error
+            raise ValueError(f"it is not valid JSON ({error})") from error
         if not isinstance(values, dict) or values.get("format") != FORMAT:
             raise ValueError('it is no record of a run, which has "format": "cvd run"; expected a run.json')
-        if values.get("version") != VERSION:
-            raise ValueError(
-                f"its format has version {values.get('version')}, this program reads {VERSION}; update cvd"
-            )
+        if values.get("version") not in range(1, VERSION + 1):
+            found = short(values.get("version"))
+            raise ValueError(f"its format has version {found}, this program reads {VERSION}; update cvd")
         try:
-            cameras = values["cameras"]
-            return RunRecord(
-                settings=Settings.from_dict(values["settings"]),
-                cameras=Cameras(
-                    torch.tensor(cameras["c2w"], dtype=torch.float64),
-                    torch.tensor(cameras["intrinsics"], dtype=torch.float64),
-                    tuple(cameras["names"]),
-                    aspects=tuple(cameras.get("aspects", ())),
-                ),
-                source=cameras["source"],
-                models=tuple(_model(model) for model in values["models"]),
-                fps=float(values["fps"]),
-                **{name: values[name] for name in ("dtype", "device", "offload", "seconds", "versions", "date")},
-            )
-        except KeyError as error:
-            raise ValueError(f"it lacks {error}; it was edited or cut off") from error
-        except (TypeError, AttributeError) as error:
-            raise ValueError(f"it holds something of the wrong type ({error}); it was edited or damaged") from error
+            layout = _LAYOUT.validate_json(text, strict=True)
+        except ValidationError as error:
+            raise ValueError(f"{explain(error)}; it was edited or damaged") from None
+        return layout.record()
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the record, whole or not at all."""
@@ -200,21 +192,99 @@ class RunRecord:
         if not path.is_file():
             found = "is a folder" if path.is_dir() else "does not exist"
             raise ValueError(f"{path} {found}; expected the run.json of an earlier run")
+        if path.stat().st_size > LARGEST:
+            raise ValueError(f"{path} has {path.stat().st_size:,} bytes; expected the run.json of an earlier run")
         try:
             return RunRecord.from_json(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise ValueError(f"{path} cannot be repeated: {error}") from error
 
 
+@checked_dataclass(frozen=True, config=_checked)
+class _CameraLayout:
+    source: dict[str, JsonValue]
+    names: tuple[str, ...]
+    c2w: list[list[list[list[float]]]]
+    intrinsics: list[list[list[float]]]
+    aspects: tuple[float | None, ...] = ()
+
+
+@checked_dataclass(frozen=True, config=_checked)
+class _Layout:
+    """A record as its file has it."""
+
+    format: str
+    version: int
+    date: str
+    settings: dict[str, JsonValue]
+    fps: Annotated[float, Field(gt=0)]
+    dtype: Literal["float32", "float16", "bfloat16"]
+    device: Annotated[str, Field(min_length=1)]
+    offload: bool
+    models: tuple[RecordedModel, ...]
+    versions: dict[str, str]
+    seconds: dict[str, float]
+    cameras: _CameraLayout
+
+    def __post_init__(self) -> None:
+        roles = [model.role for model in self.models]
+        if repeated := sorted({role for role in roles if role != "lora" and roles.count(role) > 1}):
+            raise ValueError(f"models has {repeated[0]} twice")
+        if "base" not in roles:
+            raise ValueError("models lacks base")
+
+    def record(self) -> RunRecord:
+        """Raises ValueError for settings or cameras that cannot be used."""
+        cameras = Cameras(
+            _tensor("cameras.c2w", self.cameras.c2w),
+            _tensor("cameras.intrinsics", self.cameras.intrinsics),
+            self.cameras.names,
+            aspects=self.cameras.aspects,
+        )
+        models = self.models if self.version == VERSION else tuple(map(_with_noise_schedule, self.models))
+        return RunRecord(
+            Settings.from_dict(self.settings),
+            cameras,
+            self.cameras.source,
+            models,
+            self.fps,
+            self.dtype,
+            self.device,
+            self.offload,
+            self.seconds,
+            self.versions,
+            self.date,
+        )
+
+
+_LAYOUT = TypeAdapter(_Layout)
+
+
+def _tensor(name: str, values: list[Any]) -> torch.Tensor:
+    try:
+        return torch.tensor(values, dtype=torch.float64)
+    except ValueError as error:  # rows of different lengths
+        raise ValueError(f"{name} is not an array of numbers: {error}") from error
+
+
+def _with_noise_schedule(model: RecordedModel) -> RecordedModel:
+    """A model of a record of version 1, its noise schedule taken as it is now."""
+    file = Path(model.path) / NOISE_SCHEDULE_FILE
+    if model.role != "base" or not file.is_file():
+        return model
+    recorded = RecordedFile(NOISE_SCHEDULE_FILE, file.stat().st_size, sha256(file))
+    return replace(model, files=(*model.files, recorded))
+
+
 def record_models(paths: ModelPaths, known: Collection[RecordedModel] = ()) -> tuple[RecordedModel, ...]:
     """What the files of a run are. Reads all of them but those of ``known`` records, which are taken over."""
     method = method_for(paths)
-    single = [(role, path, 1.0) for role in _ROLES if (path := getattr(paths, role)) is not None]
+    used: list[tuple[Role, Path, float]] = [
+        (role, path, 1.0) for role in get_args(Role) if role != "lora" and (path := getattr(paths, role)) is not None
+    ]
+    used += [("lora", *lora) for lora in paths.loras]
     records = {(model.role, Path(model.path), model.scale): model for model in known}
-    return tuple(
-        records.get(used) or RecordedModel.of(method, *used)
-        for used in [*single, *(("lora", *lora) for lora in paths.loras)]
-    )
+    return tuple(records.get(model) or RecordedModel.of(method, *model) for model in used)
 
 
 def versions_here() -> dict[str, str]:
@@ -225,10 +295,6 @@ def versions_here() -> dict[str, str]:
     if torch.cuda.is_available():
         versions["gpu"] = torch.cuda.get_device_name()
     return versions
-
-
-def _model(values: dict[str, Any]) -> RecordedModel:
-    return RecordedModel(**{**values, "files": tuple(RecordedFile(**file) for file in values["files"])})
 
 
 def _recorded_files(method: Method, role: str, path: Path) -> tuple[RecordedFile, ...]:

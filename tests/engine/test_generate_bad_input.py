@@ -233,7 +233,7 @@ def test_models_given_anew_are_not_compared(record: Path, models: ModelFiles) ->
     assert [model for model in again.models if model.role != "sync"] == unchanged
 
 
-@pytest.mark.parametrize("change", ["a config", "other weights", "tokenizer", "one more format"])
+@pytest.mark.parametrize("change", ["a config", "other weights", "tokenizer", "one more format", "noise schedule"])
 def test_a_base_folder_that_has_changed(refused: Any, record: Path, change: str) -> None:
     base = record.parent / "base"
     weights = base / "unet" / "diffusion_pytorch_model.safetensors"
@@ -247,6 +247,10 @@ def test_a_base_folder_that_has_changed(refused: Any, record: Path, change: str)
     elif change == "tokenizer":
         file = base / "tokenizer" / "merges.txt"
         file.unlink()
+    elif change == "noise schedule":
+        file = base / "scheduler" / "scheduler_config.json"
+        file.parent.mkdir()
+        file.write_text('{"prediction_type": "v_prediction"}')
     else:  # weights are found in another file than then
         file = weights.with_suffix(".bin")
         torch.save(load_file(weights), file)
@@ -281,19 +285,25 @@ def test_files_that_are_not_read_may_come_and_go(record: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda text: "", "it is no JSON"),
-        (lambda text: text[: len(text) // 2], "it is no JSON"),
+        (lambda text: "", "it is not valid JSON"),
+        (lambda text: text[: len(text) // 2], "it is not valid JSON"),
         (lambda text: "[1, 2]", 'no record of a run, which has "format": "cvd run"'),
         (lambda text: '{"frames": []}', "no record of a run"),
-        (lambda text: edited(text, version=2), "its format has version 2, this program reads 1"),
+        (lambda text: edited(text, version=3), "its format has version 3, this program reads 2"),
         (lambda text: edited(text, settings={"prompts": ["a"], "hue": 3}), "'hue'"),
         (lambda text: edited(text, settings={}), "prompts"),
         (lambda text: edited(text, settings={"prompts": ["a"], "steps": "25"}), "steps is '25'"),
         (lambda text: edited(text, settings={"prompts": ["a"], "width": 100}), "width is 100 pixels"),
-        (lambda text: edited(text, models=None), "wrong type"),
-        (lambda text: edited(text, cameras={}), "it lacks 'c2w'"),
-        (lambda text: edited(text, cameras={"c2w": [[1]], "intrinsics": [], "names": []}), "expected (views, frames"),
-        (lambda text: edited(text, fps="fast"), "could not convert"),
+        (lambda text: edited(text, models=None), "models is None; expected a list"),
+        (
+            lambda text: edited(text, cameras={}),
+            "cameras lacks names; cameras lacks c2w",
+        ),
+        (
+            lambda text: edited(text, cameras={"c2w": [[1]], "intrinsics": [], "names": [], "source": {}}),
+            "c2w.0.0 is 1; expected a list",
+        ),
+        (lambda text: edited(text, fps="fast"), "fps is 'fast'; expected a number"),
     ],
 )
 def test_a_record_that_cannot_be_used(refused: Any, record: Path, change: Any, message: str) -> None:

@@ -154,6 +154,16 @@ def test_only_the_runs_own_generator_is_used(name: str) -> None:
     assert torch.equal(run(2), first) == (name not in STOCHASTIC)
 
 
+@pytest.mark.parametrize("name", SOLVERS)
+def test_a_single_step_returns_data_and_not_the_noise_it_starts_with(name: str) -> None:
+    """The best guess from noise alone is the mean of the data; leading spacing would return the noise, spread by 1."""
+    solver = make(name, 1)
+    start = SeededDraws(1).latents((2, 10_000)) * solver.initial_noise
+    found = sample_together(exact_noise(solver), start, solver, SeededDraws(1))
+    assert float(found.mean()) == pytest.approx(MEAN, abs=0.02)
+    assert float(found.std()) < 0.05
+
+
 def test_unknown_samplers_are_refused() -> None:
     with pytest.raises(ValueError, match="sampler is 'heun'; expected one of ddim, euler,"):
         make("heun")

@@ -1,5 +1,5 @@
 """Every target: a module of targets is imported and listed here, and both the suite and the command run it."""
 
-from tests.fuzz import Target, cameras
+from tests.fuzz import Target, cameras, configurations
 
-TARGETS: tuple[Target, ...] = (*cameras.TARGETS,)
+TARGETS: tuple[Target, ...] = (*cameras.TARGETS, *configurations.TARGETS)

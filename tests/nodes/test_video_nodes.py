@@ -151,6 +151,15 @@ def test_unsaved_goes_to_temp_and_numbers_go_on(host: Host) -> None:
     assert first[0].exists()
 
 
+@pytest.mark.parametrize("prefix", ["look", "look/", "there/look//", "there/./look/"])
+def test_nothing_is_overwritten_whatever_the_prefix_ends_with(host: Host, prefix: str) -> None:
+    _, first = run(host, filename_prefix=prefix)
+    before = {path: path.read_bytes() for path in first}
+    _, second = run(host, torch.rand(VIEWS * FRAMES, 32, 48, 3), filename_prefix=prefix)
+    assert not set(first) & set(second)
+    assert {path: path.read_bytes() for path in first} == before
+
+
 def test_a_gif_of_odd_size_still_plays_in_the_node(host: Host) -> None:
     _, paths = run(host, torch.rand(VIEWS * FRAMES, 33, 47, 3), format="gif")
     assert frames_of(paths[1])[0].shape == (FRAMES, 33, 3 * 47)
@@ -202,6 +211,8 @@ def test_transparency_is_dropped(host: Host) -> None:
         ({"layout": "view switch", "switch_frame": 6}, "switched at frame 6 of 6"),
         ({"format": "gif", "fps": 60.0}, "GIF plays at most 50 frames per second"),
         ({"filename_prefix": "../x"}, "leads out of"),
+        ({"filename_prefix": ""}, "filename_prefix is ''; use a name or subfolder/name"),
+        ({"filename_prefix": "a/.."}, "use a name or subfolder/name"),
     ],
 )
 def test_mistakes(host: Host, inputs: dict[str, Any], message: str) -> None:

@@ -8,7 +8,7 @@ import torch
 
 from cvd_core.camera_control.checkpoint import load_camera_control
 from cvd_core.engine.fit import require_family
-from cvd_core.engine.model_paths import ModelPaths
+from cvd_core.engine.model_paths import NOISE_SCHEDULE_FILE, ModelPaths
 from cvd_core.engine.placement import Placement
 from cvd_core.engine.sd15.folder import COMPONENTS, weights_files
 from cvd_core.engine.sd15.loading import load_base
@@ -85,4 +85,5 @@ def files(role: str, path: Path) -> list[Path]:
     found = [path / component / "config.json" for component in COMPONENTS]
     if role == "base":
         found += [file for component in COMPONENTS for file in weights_files(path, component)]
+        found += [file for file in [path / NOISE_SCHEDULE_FILE] if file.is_file()]
     return found + sorted(file for file in (path / "tokenizer").iterdir() if file.is_file())
