@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import importlib.util
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -28,8 +29,13 @@ def run_fresh(name: str, folder: Path) -> Any:
         RuntimeError: it failed; the message holds what it printed.
     """
     out = folder / f"{name}.pt"
+    threads = {"OMP_NUM_THREADS": str(torch.get_num_threads())}  # the number decides how sums are rounded
     done = subprocess.run(
-        [sys.executable, "-m", "tests.nodes.fresh_process", name, str(out)], cwd=PACK, capture_output=True, text=True
+        [sys.executable, "-m", "tests.nodes.fresh_process", name, str(out)],
+        cwd=PACK,
+        env=os.environ | threads,
+        capture_output=True,
+        text=True,
     )
     if done.returncode:
         raise RuntimeError(f"{name}:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
