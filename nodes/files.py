@@ -54,9 +54,6 @@ def save_place(prefix: str, folder: str, width: int = 0, height: int = 0) -> tup
         ValueError: a prefix that leads out of ``folder``, or is no name.
     """
     root = os.path.abspath(folder)
-    # The host takes the length of the name from what is behind the last slash: with "clips/" it would find no earlier
-    # file, begin at 1 again and overwrite.
-    prefix = os.path.normpath(prefix)
     if not Path(os.path.abspath(os.path.join(root, prefix))).is_relative_to(root):
         raise ValueError(f"filename_prefix is {prefix!r}, which leads out of {root}; use a name or subfolder/name")
     # ComfyUI looks for the last number by the part after the last slash: after "videos/" it would start over at 1.
