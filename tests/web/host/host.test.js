@@ -113,6 +113,18 @@ describe.skipIf(skipped).each([
     const { views } = await front.shows();
     expect(views).toHaveLength(3);
     expect(views[0].c2w).toHaveLength(16 * 24);
+    const frames = front.page.locator('.cvd-editor [aria-label="Number of frames"]');
+    await frames.fill('20');
+    await frames.press('Enter');
+    await front.settled();
+    const of20 = await front.page.evaluate(
+      (type) =>
+        window.app.graph.nodes
+          .find((/** @type {any} */ of) => of.type === type)
+          .widgets.find((/** @type {any} */ widget) => widget.name === 'frames').value,
+      BUILDER,
+    );
+    expect(of20).toBe(20);
     await front.page.locator('.cvd-editor [title="Add a view"]').click();
     await front.settled();
     const count = await front.page.evaluate(

@@ -40,32 +40,51 @@ const PATHS = JSON.stringify({
   ],
 });
 
-async function main(/** @type {any} */ folder) {
-  const host = await startHost();
-  const front = await openFrontEnd(host.url, false);
+/** Select a keyframe and a frame that show much. @param {import('playwright-core').Page} page */
+const select = (page) =>
+  page.evaluate(() => {
+    const { session } = document.querySelector('.cvd-editor').editor;
+    session.select(0, 2);
+    session.setFrame(15);
+  });
+
+/**
+ * The builder's node as a front end shows it; of the classic one, the editor in the window too.
+ *
+ * @param {string} url
+ * @param {boolean} vue  Nodes 2.0
+ * @param {string} folder
+ */
+async function shoot(url, vue, folder) {
+  const front = await openFrontEnd(url, vue);
   try {
     const { page } = front;
     await front.build({ views: 3, frames: 24, width: 384, trajectory: PATHS });
-    const select = () =>
-      page.evaluate(() => {
-        const { session } = document.querySelector('.cvd-editor').editor;
-        session.select(0, 2);
-        session.setFrame(15);
-      });
-    await select();
+    await select(page);
     await front.settled();
     const box = await boxOf(page.locator('.cvd-editor'));
-    const clip = { x: box.x - 14, y: box.y - 218, width: box.width + 28, height: box.height + 232 };
-    await page.screenshot({ path: join(folder, 'editor.png'), clip });
+    const above = vue ? 250 : 218; // the title and the node's own widgets
+    const clip = {
+      x: box.x - 20,
+      y: Math.max(box.y - above, 0),
+      width: box.width + 40,
+      height: box.height + above + 14,
+    };
+    await page.screenshot({ path: join(folder, vue ? 'editor-nodes-2.png' : 'editor.png'), clip });
+    if (vue) return;
     await page.setViewportSize({ width: 1440, height: 860 });
     await page.locator('[title^="Fill the window"]').click();
-    await page.evaluate(() => document.querySelector('.cvd-editor').editor.panel.show('speed'));
     await front.settled();
     await page.screenshot({ path: join(folder, 'editor-window.png') });
   } finally {
     await front.close();
-    await host.stop();
   }
 }
 
-await main(process.argv[2]);
+const folder = process.argv[2];
+const host = await startHost();
+try {
+  for (const vue of [false, true]) await shoot(host.url, vue, folder);
+} finally {
+  await host.stop();
+}

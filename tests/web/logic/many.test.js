@@ -157,7 +157,9 @@ describe('a whole path', () => {
 });
 
 test('views are added and deleted up to the wanted number', () => {
-  expect(documentOf(commands.setViewCount(context(pair), 5)).views).toHaveLength(5);
+  const five = documentOf(commands.setViewCount(context(pair), 5));
+  expect(five.views).toHaveLength(5);
+  expect(check(build(five, settings)).filter(({ kind }) => kind === 'baseline')).toEqual([]);
   expect(documentOf(commands.setViewCount(context(pair), 1)).views).toHaveLength(1);
   const rig = frozen({ version: 2, rig: { name: 'orbit' } });
   expect(

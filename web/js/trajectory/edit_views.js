@@ -15,9 +15,12 @@ import { DEFAULT_FOCAL } from './presets.js';
 
 /** How far a new view's path goes to the side. */
 const ASIDE = 0.3;
+/** Radians between one direction and the next: none comes twice, and all are well apart. */
+const GOLDEN_ANGLE = Math.PI * (3 - Math.sqrt(5));
 
 /**
- * A view more: one like the view `like`, or else one that starts where the first does and goes to the right.
+ * A view more: one like the view `like`, or else one that starts where the first does and goes aside, each in a direction
+ * of its own.
  *
  * @param {Document} document @param {number} [like]
  * @returns {Document}
@@ -30,15 +33,19 @@ export function addView(document, like) {
     name: freeName(names, copied ? names[like ?? 0] : `view${views.length}`),
     color: freeColor(views),
   };
-  const added = copied ? { ...copied, ...identity } : { ...identity, keyframes: aside(keyframesOf(document, 0)[0]) };
+  const added = copied
+    ? { ...copied, ...identity }
+    : { ...identity, keyframes: aside(keyframesOf(document, 0)[0], views.length) };
   return { ...document, views: [...views, added] };
 }
 
-/** @param {Keyframe} start @returns {Keyframe[]} */
-function aside(start) {
+/** @param {Keyframe} start @param {number} n  of the view: the first to be added goes to the right @returns {Keyframe[]} */
+function aside(start, n) {
   const { time, easing, ...first } = start;
   const c2w = poseOf(start);
-  const position = [c2w[0], c2w[4], c2w[8]].map((value, axis) => tidy(start.position[axis] + ASIDE * value));
+  const angle = (n - 1) * GOLDEN_ANGLE;
+  const [right, up] = [ASIDE * Math.cos(angle), ASIDE * Math.sin(angle)];
+  const position = [0, 4, 8].map((row, axis) => tidy(start.position[axis] + right * c2w[row] - up * c2w[row + 1]));
   return [first, { ...first, position }];
 }
 
