@@ -1,10 +1,11 @@
-"""Sampling in ComfyUI: V views together against V separate AnimateDiff+CameraCtrl runs, and what the sync modules cost.
+"""Sampling in ComfyUI: V views together, with either motion backend, against V separate AnimateDiff+CameraCtrl runs.
 
 Runs on the CPU, in the Python that ComfyUI runs with (see tests/nodes), through the nodes' own sampler path. Every row
-of the table is a process of its own, with the models loaded before memory and time are taken. "without sync" is the
-same batch with the sync modules switched off, and their weights not counted. Seconds are those of the fastest step of
-all views; the first step also builds the epipolar biases. Peak memory is the weights and what sampling adds to them. On
-the CPU the host computes in float32, and casts the sync modules' float16 weights at every use.
+of the table is a process of its own, with the models loaded before memory and time are taken. "together" has this
+pack's own motion modules and cameras, "together, evolved" those of AnimateDiff-Evolved, as "apart" has. "without sync"
+is "together" with the sync modules switched off, and their weights not counted. Seconds are those of the fastest step
+of all views; the first step also builds the epipolar biases. Peak memory is the weights and what sampling adds to them.
+On the CPU the host computes in float32, and casts the float16 weights of this pack's modules at every use.
 
 Full widths need 8 GB of memory, and 4 GB of files with formula weights: written first, unless --models names a folder
 that ``tests.nodes.full_size`` has made.
@@ -31,7 +32,7 @@ from cvd_core.sync.module import SyncModules
 from tests import formula
 from tests.nodes.host_process import Host, host_folder, why_no_host
 
-TOGETHER, WITHOUT, APART = "together", "without sync", "apart"
+TOGETHER, EVOLVED, WITHOUT, APART = "together", "together, evolved", "without sync", "apart"
 MOTION, SYNC = "motion modules", "sync modules"
 TEXT_WIDTH = 768
 GUIDANCE = 8.5
@@ -41,7 +42,7 @@ class HostRun:
     """A run of one kind, ready to go.
 
     Args:
-        kind: one of the three rows.
+        kind: one of the four rows.
         models: folder of full-size models; None for the tests' small network.
     """
 
@@ -54,7 +55,15 @@ class HostRun:
         from tests.nodes.runs import Scene
 
         self.scene = Scene(
-            host, views, frames, resolution, steps, cfg=GUIDANCE, sampler="ddim", scheduler="ddim_uniform"
+            host,
+            views,
+            frames,
+            resolution,
+            steps,
+            cfg=GUIDANCE,
+            sampler="ddim",
+            scheduler="ddim_uniform",
+            native=kind in (TOGETHER, WITHOUT),
         )
         if models is not None:
             self._load(models)
@@ -63,22 +72,22 @@ class HostRun:
         else:
             injection = host.pack("nodes.host.injection")
             sync = self._sync(models) if models is not None else injection.managed(small.sync_modules())
-            start, end = (0.0, 1.0) if kind == TOGETHER else (1.0, 1.0)
+            start, end = (1.0, 1.0) if kind == WITHOUT else (0.0, 1.0)
             epipolar = small.epipolar(host, self.scene.cameras, resolution)
             settings = injection.SyncSettings(epipolar, 1.0, start, end)
-            self.models = [injection.apply_sync(self.scene.evolved(), sync, settings)]
+            self.models = [injection.apply_sync(self.scene.with_motion(), sync, settings)]
         used = [self.models[0], *self.models[0].get_nested_additional_models()]
         comfy.model_management.load_models_gpu(used)
         for patcher in used:
             for weight in patcher.model.parameters():
                 weight.sum()  # files are mapped: only what was read once is in memory
         gc.collect()
-        counted = [patcher for patcher in used if kind == TOGETHER or not isinstance(patcher.model, SyncModules)]
+        counted = [patcher for patcher in used if kind != WITHOUT or not isinstance(patcher.model, SyncModules)]
         self.weights = sum(patcher.model_size() for patcher in counted)
         self.clock = Clock()
         layers = [layer for patcher in used for layer in patcher.model.modules()]
-        for name, layer_type in ((MOTION, "VanillaTemporalModule"), (SYNC, "SyncModule")):
-            self.clock.watch(name, (layer for layer in layers if type(layer).__name__ == layer_type))
+        for name, types in ((MOTION, ("VanillaTemporalModule", "MotionModule")), (SYNC, ("SyncModule",))):
+            self.clock.watch(name, (layer for layer in layers if type(layer).__name__ in types))
         self.kind = kind
 
     def _load(self, models: Path) -> None:
@@ -92,11 +101,14 @@ class HostRun:
             folder_paths.add_model_folder_path(folder, str(models / folder))
         scene, host = self.scene, self.scene.host
         scene.base = host.call("CheckpointLoaderSimple", ckpt_name=Path(full_size.BASE).name)[0]
-        (scene.motion,) = host.call(
-            "ADE_LoadAnimateDiffModelWithCameraCtrl",
-            model_name=Path(full_size.MOTION).name,
-            camera_ctrl=Path(full_size.CAMERA).name,
-        )
+        motion, camera = (Path(name).name for name in (full_size.MOTION, full_size.CAMERA))
+        if scene.native:
+            scene.own_motion = (
+                host.call("CVD_LoadMotionModule", motion_name=motion)[0],
+                host.call("CVD_LoadCameraCtrl", camera_name=camera)[0],
+            )
+        else:
+            (scene.motion,) = host.call("ADE_LoadAnimateDiffModelWithCameraCtrl", model_name=motion, camera_ctrl=camera)
         scene.positive, scene.negative = (
             [[formula.noise(f"prompt/{name}", (1, 77, TEXT_WIDTH)), {}]] for name in ("castle", "blurry")
         )
@@ -122,7 +134,7 @@ class HostRun:
                 self._alone(model, view, callback)
             else:
                 self.scene.sample(self.scene.guider(model), callback=callback)
-        sync = self.clock.fastest(SYNC) if self.kind == TOGETHER else 0.0
+        sync = self.clock.fastest(SYNC) if self.kind in (TOGETHER, EVOLVED) else 0.0
         motion = self.clock.fastest(MOTION) * len(self.models)
         return {"seconds": min(seconds), MOTION: motion, SYNC: sync, "weights": self.weights}
 
@@ -140,7 +152,7 @@ def measure(views: int, frames: int, resolution: int, steps: int, models: Path |
     """Print the table of one number of views."""
     found: dict[str, dict[str, float]] = {}
     rows = [[f"{views} views", "s a step", MOTION, SYNC, "weights MB", "sampling MB", "peak MB"]]
-    for kind in (TOGETHER, WITHOUT, APART):
+    for kind in (TOGETHER, EVOLVED, WITHOUT, APART):
         added, values = in_fresh_process(HostRun, kind, views, frames, resolution, steps, models)
         found[kind] = {**values, "sampling": added, "peak": values["weights"] + added}
         seconds = [f"{values[name]:.2f}" for name in ("seconds", MOTION, SYNC)]
@@ -149,6 +161,8 @@ def measure(views: int, frames: int, resolution: int, steps: int, models: Path |
     ratios = {
         "sync / motion modules": found[TOGETHER][SYNC] / found[TOGETHER][MOTION],
         "peak with / without sync": found[TOGETHER]["peak"] / found[WITHOUT]["peak"],
+        "time native / evolved": found[TOGETHER]["seconds"] / found[EVOLVED]["seconds"],
+        "peak native / evolved": found[TOGETHER]["peak"] / found[EVOLVED]["peak"],
         "time together / apart": found[TOGETHER]["seconds"] / found[APART]["seconds"],
         "peak together / apart": found[TOGETHER]["peak"] / found[APART]["peak"],
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from cvd_core.runs.mini import ABOUT, EXAMPLE, FRAMES, SETTINGS
+from cvd_core.runs.mini import EXAMPLE, FRAMES, SETTINGS
 
 from .host.mini import load_mini
 from .schema import node_schema
@@ -21,9 +21,9 @@ class LoadMiniModel(io.ComfyNode):
             display_name="Load Mini Model",
             category="CVD",
             search_aliases=["demo model", "offline", "no download", "example model"],
-            description=f"Loads {ABOUT.partition(';')[0]}. It ships with this pack, for trying things out without "
-            f"downloads: {FRAMES} frames of {SETTINGS['width']}x{SETTINGS['height']} pixels, prompts such as "
-            f'"{EXAMPLE}".',
+            description="Loads the small model that ships with this pack, for trying things out without downloads: "
+            f"balls and cubes on a floor, {FRAMES} frames of {SETTINGS['width']}x{SETTINGS['height']} pixels, prompts "
+            f'such as "{EXAMPLE}".',
             inputs=[],
             outputs=[
                 io.Model.Output(display_name="model", tooltip="The UNet; connect to Apply Motion + Camera."),

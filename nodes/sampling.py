@@ -175,7 +175,7 @@ class CollaborativeKSampler(io.ComfyNode):
         sigmas = comfy.samplers.KSampler(model, steps, model.load_device, sampler_name, scheduler, denoise).sigmas
         samples = comfy.sample.fix_empty_latent_channels(model, latent_image["samples"])
         denoised = guider.sample(
-            comfy.sample.prepare_noise(samples, seed, latent_image.get("batch_index")),
+            guider.make_noise(samples, seed),
             samples,
             sampler,
             sigmas,

@@ -14,8 +14,8 @@ def model_inputs() -> list[io.Input]:
     return [
         io.Model.Input(
             "model",
-            tooltip="A Stable Diffusion 1.5 model with AnimateDiff+CameraCtrl (through Use Evolved Sampling) and "
-            "Apply Sync Module.",
+            tooltip="A Stable Diffusion 1.5 model with Apply Motion + Camera (or AnimateDiff+CameraCtrl through Use "
+            "Evolved Sampling) and Apply Sync Module.",
         ),
         PluckerType.Input(
             "plucker", tooltip="The cameras of all views, from Pluecker Embed; decides views, frames and size."

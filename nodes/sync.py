@@ -68,7 +68,7 @@ class ApplySync(io.ComfyNode):
             description=(
                 "Attaches the sync modules to a Stable Diffusion 1.5 model. They let the views of a collaborative "
                 "sampler attend to each other along epipolar lines; any other sampler runs the model as if they were "
-                "not there. May come before or after Use Evolved Sampling."
+                "not there. May come before or after Apply Motion + Camera or Use Evolved Sampling."
             ),
             inputs=[
                 io.Model.Input("model", tooltip="A Stable Diffusion 1.5 model, with or without LoRAs."),

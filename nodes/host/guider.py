@@ -62,6 +62,16 @@ class CollaborativeGuider(comfy.samplers.CFGGuider):  # type: ignore[misc]
         """Where the random numbers of a run come from."""
         return SeededDraws(seed)
 
+    def make_noise(self, latent: Tensor, seed: int) -> Tensor:
+        """``(V * F, C, h, w)`` initial noise: a view's does not depend on the number of views."""
+        check_latent(latent, self.rays, self._latent_channels)
+        drawn = self.make_draws(seed).latents((self.views, latent.shape[1], self.frames, *latent.shape[2:]))
+        return drawn.transpose(1, 2).flatten(0, 1)
+
+    @property
+    def _latent_channels(self) -> int:
+        return int(self.model_patcher.get_model_object("latent_format").latent_channels)
+
     @property
     def views_together(self) -> int:
         """Most views that share a network call."""
@@ -80,7 +90,7 @@ class CollaborativeGuider(comfy.samplers.CFGGuider):  # type: ignore[misc]
         **kwargs: Any,
     ) -> Tensor:
         """Sample ``(V * F, C, h, w)`` latents; what other packs wrap sees them as the motion backend packs them."""
-        check_latent(latent_image, self.rays, self.model_patcher.get_model_object("latent_format").latent_channels)
+        check_latent(latent_image, self.rays, self._latent_channels)
         check_mask(denoise_mask, self.views, self.frames)
         # Hosts since 0.5.1 fit a mask right here, to the packed shape; so it goes to outer_sample past them.
         self._mask = None

@@ -20,6 +20,7 @@ from cvd_core.sampling.settings import Settings
 from cvd_core.scenes.paths import SPREAD
 from cvd_core.training.config import load_config
 from cvd_core.video.files import read_video
+from tests import mini_run
 from tests.engine.command import plan_of
 from tests.formula import ModelFiles
 
@@ -227,3 +228,9 @@ def test_the_user_is_told_which_model_it_is(
     files = ["--base", models.base_folder, "--motion", models.motion, "--width", 64, "--height", 64]
     assert main(["generate", *map(str, [*words, *files]), "--out", str(tmp_path / "own")]) == 0
     assert "small model" not in capsys.readouterr().err
+
+
+def test_the_recorded_run_is_what_the_engine_makes() -> None:
+    """What the nodes are compared with; after a change of the model: ``python -m tests.mini_run``."""
+    difference = (mini_run.made_by_the_engine().float() - mini_run.recorded().float()).abs()
+    assert difference.max() <= 1

@@ -1,4 +1,4 @@
-"""Replay of unet_* and sample_* files through ComfyUI's UNet and AnimateDiff-Evolved's motion and camera modules.
+"""Replay of unet_* and sample_* files through ComfyUI's UNet, with the motion and camera modules of either backend.
 
 The network is called by the nodes' own sampler path; only weights, cameras and random numbers are the recorded ones.
 """
@@ -36,14 +36,14 @@ class _CaseDraws(RecordedDraws):
         return torch.tensor([a for a, _ in pairs] + [b for _, b in pairs])
 
 
-def replay_unet(host: Host, case: Case) -> Outcome | None:
+def replay_unet(host: Host, case: Case, *, native: bool = False) -> Outcome | None:
     """One network call; None if the host has no such call (training batches without cameras, activations)."""
     if case.path.stem.endswith("_activations") or "c2w" not in case or "H_mats" in case:
         return None
     cameras, expected = case.cameras(), case.tensor("output")
     branches = expected.shape[0] // cameras.views
     text = case.noise("text_uncond_cond", (2, 77, 64))
-    base, guider = _guider(host, case, text, cfg=7.0 if branches == 2 else 1.0)
+    base, guider = _guider(host, case, text, cfg=7.0 if branches == 2 else 1.0, native=native)
     sigma = base.get_model_object("model_sampling").sigmas[case.integer("timestep")]
     latents = case.noise("latents", (cameras.views, *expected.shape[1:])).transpose(1, 2).flatten(0, 1)
     found: dict[tuple[int, int], Tensor] = {}
@@ -69,7 +69,7 @@ def replay_unet(host: Host, case: Case) -> Outcome | None:
     return Outcome(deviation(rows, expected), UNET_TOLERANCE, rows)
 
 
-def replay_sample(host: Host, case: Case) -> Outcome:
+def replay_sample(host: Host, case: Case, *, native: bool = False) -> Outcome:
     """The whole loop: euler on DDIM's noise levels."""
     import comfy.samplers
 
@@ -82,6 +82,7 @@ def replay_sample(host: Host, case: Case) -> Outcome:
         cfg=case.number("guidance"),
         strategy="multi-partition",
         partitions=case.integer("partitions", 1),
+        native=native,
     )
     schedule = comfy.samplers.calculate_sigmas(
         base.get_model_object("model_sampling"), "ddim_uniform", case.integer("num_steps")
@@ -98,17 +99,21 @@ def replay_sample(host: Host, case: Case) -> Outcome:
     return Outcome(deviation(latents, final), SAMPLE_TOLERANCE * float(final.std()), latents)
 
 
-def _guider(host: Host, case: Case, text: Tensor, *, cfg: float, **pairing: Any) -> tuple[Any, Any]:
+def _guider(host: Host, case: Case, text: Tensor, *, cfg: float, native: bool, **pairing: Any) -> tuple[Any, Any]:
     """A model as the usual graph makes it, and the guider on it with the recorded draws."""
     from tests.nodes import small_network as small
 
     cameras, size = case.cameras(), case.integer("image_size")
     base = small.base_model()
-    model = small.evolved(host, base, small.motion_model(host), small.pose_rows(cameras, 0, size))
     types, injection = host.pack("nodes.types"), host.pack("nodes.host.injection")
+    rays = _rays(types, cameras, size)
+    if native:
+        model = small.native(host, base, small.native_motion(host), small.native_camera(host), rays)
+    else:
+        model = small.evolved(host, base, small.motion_model(host), small.pose_rows(cameras, 0, size))
     settings = injection.SyncSettings(types.EpipolarSpec(cameras, size, size, "soft", 3.0), 1.0, 0.0, 1.0)
     model = injection.apply_sync(model, injection.managed(small.sync_modules()), settings)
-    guider = host.pack("nodes.host.guider").CollaborativeGuider(model, _rays(types, cameras, size), Pairing(**pairing))
+    guider = host.pack("nodes.host.guider").CollaborativeGuider(model, rays, Pairing(**pairing))
     guider.make_draws = lambda _seed: _CaseDraws(case)
     guider.set_conds([[text[1:], {}]], [[text[:1], {}]])
     guider.set_cfg(cfg)

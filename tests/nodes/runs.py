@@ -106,6 +106,13 @@ class Scene:
         guider.set_cfg(self.cfg)
         return self.sample(guider, slice(view * self.frames, (view + 1) * self.frames))
 
+    def plain_batch(self, model: Any) -> Tensor:
+        """``(V * F, 4, h, w)`` of the host's own guider on a batch of all views."""
+        guider = comfy.samplers.CFGGuider(model)
+        guider.set_conds(self.positive, self.negative)
+        guider.set_cfg(self.cfg)
+        return self.sample(guider)
+
     def sample(self, guider: Any, rows: slice = slice(None), **options: Any) -> Tensor:
         name = self.sampler if isinstance(self.sampler, str) else "euler"
         schedule = comfy.samplers.KSampler(guider.model_patcher, self.steps, small.CPU, name, self.scheduler, 1.0)

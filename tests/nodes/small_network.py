@@ -75,7 +75,16 @@ def base_model() -> Any:
     return comfy.model_patcher.ModelPatcher(model, load_device=CPU, offload_device=CPU)
 
 
-def motion_model(host: Host, *, camera: bool = True, positions: int = 32) -> Any:
+def _motion_weights(positions: int, middle: bool) -> dict[str, Tensor]:
+    """Of a motion module; one in the middle is a copy of the last one on the way down."""
+    state = {k: v[:, :positions] if k.endswith(".pe") else v for k, v in _weights("mm").items()}
+    if middle:
+        last = "down_blocks.3.motion_modules.1."
+        state |= {"mid_block.motion_modules.0." + k.removeprefix(last): v for k, v in state.items() if last in k}
+    return state
+
+
+def motion_model(host: Host, *, camera: bool = True, positions: int = 32, middle: bool = False) -> Any:
     """A MOTION_MODEL_ADE with formula weights, with CameraCtrl unless told otherwise."""
     ade = host.animatediff("motion_module_ad")
     info = ade.AnimateDiffInfo("SD1.5", ade.AnimateDiffFormat.ANIMATEDIFF, ade.AnimateDiffVersion.V3, "small")
@@ -113,7 +122,9 @@ def motion_model(host: Host, *, camera: bool = True, positions: int = 32) -> Any
     for name, kind, widths in (("down_blocks", "down", WIDTHS), ("up_blocks", "up", WIDTHS[::-1])):
         blocks = [ade.MotionModule(w, block_type=kind, block_idx=i, **shared) for i, w in enumerate(widths)]
         setattr(model, name, nn.ModuleList(blocks))
-    model.load_state_dict({k: v[:, :positions] if k.endswith(".pe") else v for k, v in _weights("mm").items()})
+    if middle:
+        model.mid_block = ade.MotionModule(WIDTHS[-1], block_type="mid", **shared)
+    model.load_state_dict(_motion_weights(positions, middle))
     if camera:
         _add_camera_control(host, model)
     model.eval().requires_grad_(False)
@@ -139,12 +150,8 @@ def _add_camera_control(host: Host, model: Any) -> None:
 
 def native_motion(host: Host, *, positions: int = 32, middle: bool = False) -> Any:
     """A CVD_MOTION with formula weights."""
-    state = {k: v[:, :positions] if k.endswith(".pe") else v for k, v in _weights("mm").items()}
-    if middle:
-        last = "down_blocks.3.motion_modules.1."
-        state |= {"mid_block.motion_modules.0." + k.removeprefix(last): v for k, v in state.items() if last in k}
     modules = MotionModules(WIDTHS, positions, comfy.ops.manual_cast, middle=middle)
-    modules.load_state_dict(state)
+    modules.load_state_dict(_motion_weights(positions, middle))
     return host.pack("nodes.host.blocks").managed(modules.eval().requires_grad_(False))
 
 

@@ -62,11 +62,33 @@ def test_empty_latent(host: Host) -> None:
         host.call("CVD_EmptyMultiViewLatent", views=1, frames=1, width=100, height=64)
 
 
+def test_noise_of_a_view_does_not_depend_on_the_others(host: Host) -> None:
+    noises = []
+    for views in (2, 4):
+        scene = Scene(host, views=views, frames=3, size=64)
+        noises.append(scene.guider(scene.synced()).make_noise(scene.latent, 5))
+    assert torch.equal(noises[0], noises[1][:6])
+    assert not torch.equal(noises[1][:3], noises[1][3:6])
+
+
 def test_seed_decides(scene: Scene) -> None:
     one = ksampler(scene)
     torch.manual_seed(99)
     assert torch.equal(ksampler(scene), one)
     assert not torch.equal(ksampler(scene, seed=4), one)
+
+
+class OwnNoise:
+    """A NOISE as Collaborative KSampler draws it."""
+
+    seed = DEFAULTS["seed"]
+
+    def __init__(self, guider: Any) -> None:
+        self.guider = guider
+
+    def generate_noise(self, latent: dict[str, torch.Tensor]) -> torch.Tensor:
+        noise: torch.Tensor = self.guider.make_noise(latent["samples"], self.seed)
+        return noise
 
 
 def test_custom_sampler_is_the_same_run(host: Host) -> None:
@@ -87,7 +109,7 @@ def test_custom_sampler_is_the_same_run(host: Host) -> None:
     sigmas = comfy.samplers.calculate_sigmas(model.get_model_object("model_sampling"), "ddim_uniform", 3)
     with torch.inference_mode():
         found, _ = custom.SamplerCustomAdvanced().sample(
-            custom.Noise_RandomNoise(DEFAULTS["seed"]), guider, sampler, sigmas, {"samples": scene.latent}
+            OwnNoise(guider), guider, sampler, sigmas, {"samples": scene.latent}
         )
     assert torch.equal(found["samples"], expected)
 

@@ -30,10 +30,10 @@ const MODEL_LIST = `| file | ComfyUI/models/ |
 | v3_sd15_adapter.ckpt | loras |
 | CVD.ckpt | cvd |
 
-Where to get them: README, "Model files". Needs the pack AnimateDiff-Evolved.`;
+Where to get them: README, "Model files".`;
 
 /** Everything from the checkpoint to the motion module; a style adds a checkpoint and a LoRA of its own. */
-function models({ checkpoint = 'v1-5-pruned-emaonly-fp16.safetensors', style = '' } = {}) {
+function models({ checkpoint = 'v1-5-pruned-emaonly-fp16.safetensors', style = '', evolved = false } = {}) {
   /** @type {Record<string, NodeOf>} */
   const nodes = {
     checkpoint: { type: 'CheckpointLoaderSimple', widgets: { ckpt_name: checkpoint } },
@@ -52,10 +52,18 @@ function models({ checkpoint = 'v1-5-pruned-emaonly-fp16.safetensors', style = '
       inputs: { model: ['adapter', 'MODEL'], clip: ['checkpoint', 'CLIP'] },
     };
   }
-  nodes.motion = {
-    type: 'ADE_LoadAnimateDiffModelWithCameraCtrl',
-    widgets: { model_name: 'v3_sd15_mm.ckpt', camera_ctrl: 'CameraCtrl_pruned.safetensors' },
-  };
+  if (evolved) {
+    nodes.motion = {
+      type: 'ADE_LoadAnimateDiffModelWithCameraCtrl',
+      widgets: { model_name: 'v3_sd15_mm.ckpt', camera_ctrl: 'CameraCtrl_pruned.safetensors' },
+    };
+  } else {
+    nodes.motion = { type: 'CVD_LoadMotionModule', widgets: { motion_name: 'v3_sd15_mm.ckpt' } };
+    nodes.camera_control = {
+      type: 'CVD_LoadCameraCtrl',
+      widgets: { camera_name: 'CameraCtrl_pruned.safetensors' },
+    };
+  }
   nodes.sync = { type: 'CVD_SyncModuleLoader', widgets: { sync_name: 'CVD.ckpt' } };
   return nodes;
 }
@@ -72,10 +80,10 @@ const rig = (name, views, parameters) => ({
 });
 
 /** What the networks are told of the cameras of the node `cameras`. @returns {Record<string, NodeOf>} */
-function conditioning() {
+function conditioning(size = SIZE) {
   return {
-    plucker: { type: 'CVD_PluckerEmbed', widgets: SIZE, inputs: { cameras: ['cameras', 'cameras'] } },
-    epipolar: { type: 'CVD_EpipolarMask', widgets: SIZE, inputs: { cameras: ['cameras', 'cameras'] } },
+    plucker: { type: 'CVD_PluckerEmbed', widgets: size, inputs: { cameras: ['cameras', 'cameras'] } },
+    epipolar: { type: 'CVD_EpipolarMask', widgets: size, inputs: { cameras: ['cameras', 'cameras'] } },
   };
 }
 
@@ -85,40 +93,70 @@ function conditioning() {
  * @param {string} positive
  * @returns {Record<string, NodeOf>}
  */
-function synced(positive, { model = 'adapter', clip = 'checkpoint' } = {}) {
+function synced(positive, { model = 'adapter', clip = 'checkpoint', evolved = false } = {}) {
   return {
-    camera_control: {
-      type: 'ADE_ApplyAnimateDiffModelWithCameraCtrl',
-      inputs: { motion_model: ['motion', 'MOTION_MODEL'], cameractrl_poses: ['plucker', 'poses'] },
-    },
-    evolved: {
-      type: 'ADE_UseEvolvedSampling',
-      widgets: { beta_schedule: 'autoselect' },
-      inputs: { model: [model, 'MODEL'], m_models: ['camera_control', 'M_MODELS'] },
-    },
+    ...(evolved ? evolvedMotion(model) : { moving: moving([model, 'MODEL'], 'motion', 'camera_control') }),
     synced: {
       type: 'CVD_ApplySync',
-      inputs: { model: ['evolved', 'MODEL'], sync: ['sync', 'sync'], epipolar: ['epipolar', 'epipolar'] },
+      inputs: {
+        model: evolved ? ['evolved', 'MODEL'] : ['moving', 'motion model'],
+        sync: ['sync', 'sync'],
+        epipolar: ['epipolar', 'epipolar'],
+      },
     },
+    ...prompts(positive, NEGATIVE, [clip, 'CLIP']),
+  };
+}
+
+/** @type {(model: Link, motion: string, control: string) => NodeOf} */
+const moving = (model, motion, control) => ({
+  type: 'CVD_ApplyMotion',
+  inputs: {
+    model,
+    motion: [motion, 'motion'],
+    camera_control: [control, 'camera control'],
+    plucker: ['plucker', 'plucker'],
+  },
+});
+
+/** The same with AnimateDiff-Evolved. @type {(model: string) => Record<string, NodeOf>} */
+const evolvedMotion = (model) => ({
+  camera_control: {
+    type: 'ADE_ApplyAnimateDiffModelWithCameraCtrl',
+    inputs: { motion_model: ['motion', 'MOTION_MODEL'], cameractrl_poses: ['plucker', 'poses'] },
+  },
+  evolved: {
+    type: 'ADE_UseEvolvedSampling',
+    widgets: { beta_schedule: 'autoselect' },
+    inputs: { model: [model, 'MODEL'], m_models: ['camera_control', 'M_MODELS'] },
+  },
+});
+
+/** @type {(positive: string, negative: string, clip: Link) => Record<string, NodeOf>} */
+function prompts(positive, negative, clip) {
+  return {
     positive: {
       type: 'CLIPTextEncode',
       title: 'Prompt',
       size: [380, 120],
       widgets: { text: positive },
-      inputs: { clip: [clip, 'CLIP'] },
+      inputs: { clip },
     },
     negative: {
       type: 'CLIPTextEncode',
       title: 'Negative prompt',
       size: [380, 90],
-      widgets: { text: NEGATIVE },
-      inputs: { clip: [clip, 'CLIP'] },
+      widgets: { text: negative },
+      inputs: { clip },
     },
   };
 }
 
-/** @type {(views: number) => NodeOf} */
-const empty = (views) => ({ type: 'CVD_EmptyMultiViewLatent', widgets: { views, frames: FRAMES, ...SIZE } });
+/** @type {(views: number, frames?: number, size?: typeof SIZE) => NodeOf} */
+const empty = (views, frames = FRAMES, size = SIZE) => ({
+  type: 'CVD_EmptyMultiViewLatent',
+  widgets: { views, frames, ...size },
+});
 
 /** @type {Record<string, Link>} */
 const GUIDED = {
@@ -151,8 +189,91 @@ function videos(views, samples, widgets = {}) {
 /** @type {Link} */
 const LATENT = ['sampler', 'latent'];
 
+const MINI = { width: 64, height: 64 };
+const MINI_FRAMES = 8;
+
+/** Views that leave one place to the right, forwards, to the left and back: what the small model has learned. */
+const FOUR_WAYS = {
+  version: 1,
+  views: [
+    { name: 'right', moves: [{ name: 'truck', amount: 1 }] },
+    { name: 'forward', moves: [{ name: 'dolly', amount: 1 }] },
+    { name: 'left', moves: [{ name: 'truck', amount: -1 }] },
+    { name: 'back', moves: [{ name: 'dolly', amount: -1 }] },
+  ],
+};
+
 /** @type {Example[]} */
 export const EXAMPLES = [
+  {
+    name: '1_Start_here',
+    id: '5b0c4f0e-6d3a-4a87-9a53-0d4f5d0a0007',
+    columns: [
+      {
+        title: 'Model',
+        color: GREY,
+        nodes: {
+          note: note(`## Start here: press Run
+
+Four videos of one scene, each from a camera of its own, in step with each other. Nothing to download: the small model that ships with this pack makes them, in about a minute without a graphics card.
+
+It knows balls and cubes, 64x64 pixels, 8 frames - words are in the help of Load Mini Model. Change a colour in the prompt, draw other camera paths in Camera Trajectory Builder, or set the strength of Apply Sync Module to 0: every view then makes up a scene of its own.
+
+The other templates are the same graph with Stable Diffusion 1.5.`),
+          mini: { type: 'CVD_LoadMiniModel' },
+        },
+      },
+      {
+        title: 'Cameras',
+        color: BLUE,
+        nodes: {
+          cameras: {
+            type: 'CVD_CameraTrajectoryBuilder',
+            widgets: { views: 4, frames: MINI_FRAMES, ...MINI, trajectory: JSON.stringify(FOUR_WAYS, null, 1) },
+          },
+          ...conditioning(MINI),
+        },
+      },
+      {
+        title: 'Model and prompts',
+        color: GREEN,
+        nodes: {
+          moving: moving(['mini', 'model'], 'mini', 'mini'),
+          synced: {
+            type: 'CVD_ApplySync',
+            inputs: { model: ['moving', 'motion model'], sync: ['mini', 'sync'], epipolar: ['epipolar', 'epipolar'] },
+          },
+          ...prompts('a red ball and a blue cube on a gray checkered floor under a pale sky', '', ['mini', 'clip']),
+        },
+      },
+      {
+        title: 'Sampling',
+        color: VIOLET,
+        nodes: {
+          latent: empty(4, MINI_FRAMES, MINI),
+          sampler: sampler({ seed: 2, steps: 20, cfg: 3, recurrence: 3, recurrence_end: 0.6 }, ['latent', 'latent']),
+        },
+      },
+      {
+        title: 'Videos',
+        color: BROWN,
+        nodes: {
+          decode: { type: 'VAEDecode', inputs: { samples: LATENT, vae: ['mini', 'vae'] } },
+          enlarged: {
+            type: 'ImageScaleBy',
+            widgets: { upscale_method: 'lanczos', scale_by: 4 },
+            inputs: { image: ['decode', 'IMAGE'] },
+          },
+          combine: {
+            type: 'CVD_MultiViewVideoCombine',
+            size: [400, 720],
+            widgets: { views: 4, layout: 'grid' },
+            inputs: { images: ['enlarged', 'IMAGE'] },
+          },
+        },
+      },
+    ],
+  },
   {
     name: 'Two_views_from_pose_files',
     id: '5b0c4f0e-6d3a-4a87-9a53-0d4f5d0a0001',
@@ -321,6 +442,36 @@ ${MODEL_LIST}`),
         },
       },
       { title: 'Videos', color: BROWN, nodes: videos(2, ['sampler', 'output'], { layout: 'row' }) },
+    ],
+  },
+  {
+    name: 'Two_views_with_AnimateDiff_Evolved',
+    id: '5b0c4f0e-6d3a-4a87-9a53-0d4f5d0a0008',
+    columns: [
+      {
+        title: 'Models',
+        color: GREY,
+        nodes: {
+          note: note(`## Motion from AnimateDiff-Evolved
+
+The collaborative samplers take motion modules from the pack AnimateDiff-Evolved as well: for its sample settings, keyframes and other context options. Needs that pack.
+
+${MODEL_LIST}`),
+          ...models({ evolved: true }),
+        },
+      },
+      { title: 'Cameras', color: BLUE, nodes: { cameras: rig('stereo', 2, { baseline: 0.6 }), ...conditioning() } },
+      {
+        title: 'Model and prompts',
+        color: GREEN,
+        nodes: synced('an old windmill in a field of tulips, drifting clouds, photo', { evolved: true }),
+      },
+      {
+        title: 'Sampling',
+        color: VIOLET,
+        nodes: { latent: empty(2), sampler: sampler({ cfg: 8.5 }, ['latent', 'latent']) },
+      },
+      { title: 'Videos', color: BROWN, nodes: videos(2, LATENT, { layout: 'row' }) },
     ],
   },
   {
