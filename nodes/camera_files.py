@@ -37,45 +37,45 @@ class LoadCameraPoses(io.ComfyNode):
                 "nerfstudio",
             ],
             description="Reads camera files: RealEstate10K / CameraCtrl text, nerfstudio and instant-ngp JSON, "
-            "ReCamMaster and MotionCtrl JSON, COLMAP text models, LLFF, TUM, NumPy (also of VGGT and MegaSaM). The "
-            f"cameras are brought to one convention. {CONVENTION}",
+            "ReCamMaster and MotionCtrl JSON, COLMAP text models, LLFF, TUM, NumPy (including that of VGGT and "
+            f"MegaSaM). The cameras are converted to one convention. {CONVENTION}",
             inputs=[
                 io.String.Input(
                     "files",
                     multiline=True,
                     default="",
                     placeholder="left.txt\nright.txt",
-                    tooltip="One file per line (for COLMAP a folder); several files add up to more views. Names are "
-                    "relative to ComfyUI's input folder; with [output] after the name, to the output folder; full "
-                    "paths may lead into the input, output, temp and models folders.",
+                    tooltip="One file per line (a folder for COLMAP); the views of several files are put together. "
+                    "Names are relative to ComfyUI's input folder, or to the output folder if [output] follows the "
+                    "name; full paths may point into the input, output, temp and models folders.",
                 ),
                 io.Combo.Input(
                     "format",
                     options=[AUTO, *FORMATS],
                     default=AUTO,
-                    tooltip="Format of the files; auto infers it from extension and content.",
+                    tooltip="Format of the files; auto infers it from the extension and the content.",
                 ),
                 io.Int.Input(
                     "frames",
                     default=0,
                     min=0,
                     max=4096,
-                    tooltip="Frames per view; 0 takes as many as the file gives. Must be what the sampler makes.",
+                    tooltip="Frames per view; 0 takes all poses of the file. Must match the frames of the latent.",
                 ),
-                io.Int.Input("start", default=0, min=0, max=1000000, tooltip="First pose to take, counted from 0."),
+                io.Int.Input("start", default=0, min=0, max=1000000, tooltip="First pose to take, counting from 0."),
                 io.Int.Input(
                     "step",
                     default=0,
                     min=0,
                     max=10000,
-                    tooltip="0 spreads the frames evenly over the whole path from start on, interpolating poses. 1 "
-                    "takes every pose as it is, 2 every second, and so on; higher is faster.",
+                    tooltip="0 spreads the frames evenly over the path from start to its end, interpolating the poses. "
+                    "1 takes every pose as it is, 2 every second one, and so on; higher is faster.",
                 ),
                 io.String.Input(
                     "intrinsics",
                     default="",
-                    tooltip="Only for files without any (ReCamMaster, MotionCtrl, TUM, .npy): fx, fy, cx, cy, with fx "
-                    "and cx divided by the image width, fy and cy by the height. Otherwise leave it empty.",
+                    tooltip="Only for files that hold no intrinsics (ReCamMaster, MotionCtrl, TUM, .npy): fx, fy, cx, "
+                    "cy, with fx and cx divided by the image width, fy and cy by the height. Leave it empty otherwise.",
                 ),
             ],
             outputs=[CamerasType.Output("cameras", display_name="cameras", tooltip="All views of all files.")],
@@ -95,7 +95,7 @@ class LoadCameraPoses(io.ComfyNode):
         try:
             return [stamp(find_input(name)) for name in _names(files or "")]
         except (ValueError, OSError) as error:
-            return str(error)  # execute says the same, to the user
+            return str(error)  # execute reports it to the user
 
     @classmethod
     def execute(cls, files: str, format: str, frames: int, start: int, step: int, intrinsics: str) -> io.NodeOutput:
@@ -125,8 +125,7 @@ class SaveCameraPoses(io.ComfyNode):
                 "transforms.json",
                 "nerfstudio",
             ],
-            description="Writes camera files into ComfyUI's output folder, for other programs or for Load Camera "
-            "Poses.",
+            description="Writes camera files to ComfyUI's output folder, for other programs or for Load Camera Poses.",
             is_output_node=True,
             inputs=[
                 CamerasType.Input("cameras", tooltip="The camera paths to write, all views."),
@@ -139,7 +138,8 @@ class SaveCameraPoses(io.ComfyNode):
                 io.String.Input(
                     "filename_prefix",
                     default="cameras/CVD",
-                    tooltip="Name of the files, without number and ending; a folder before it is made as needed.",
+                    tooltip="Name of the files without number and extension; a folder before the name is created if "
+                    "needed.",
                 ),
                 side_input("width", 512, "Stored by nerfstudio and COLMAP only."),
                 side_input("height", 512, "Stored by nerfstudio and COLMAP only."),
@@ -148,7 +148,7 @@ class SaveCameraPoses(io.ComfyNode):
                 io.String.Output(
                     "paths",
                     display_name="paths",
-                    tooltip="The files written, one per line: Load Camera Poses reads them.",
+                    tooltip="The files written, one per line, as Load Camera Poses reads them.",
                 )
             ],
         )
@@ -172,7 +172,7 @@ class SaveCameraPoses(io.ComfyNode):
 def _names(files: str) -> list[str]:
     names = [line.strip() for line in files.splitlines() if line.strip()]
     if not names:
-        raise ValueError("files is empty; give the name of a camera file in ComfyUI's input folder, one per line")
+        raise ValueError("files is empty; give the names of camera files in ComfyUI's input folder, one per line")
     return names
 
 
@@ -200,7 +200,7 @@ def _take(cameras: Cameras, frames: int, start: int, step: int, name: str) -> Ca
         return resample(rest, frames)
     if frames > rest.frames:
         raise ValueError(
-            f"{name} holds {cameras.frames} poses, which gives {rest.frames} from start {start} in steps of {step}; "
+            f"{name} holds {cameras.frames} poses, which is {rest.frames} from start {start} in steps of {step}, but "
             f"frames is {frames}. Ask for fewer frames, or set step to 0 to spread them over the path"
         )
     return replace(rest, c2w=rest.c2w[:, :frames], intrinsics=rest.intrinsics[:, :frames])

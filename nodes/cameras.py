@@ -1,4 +1,4 @@
-"""Camera paths: drawn, loaded, saved, put together."""
+"""Camera paths: drawing, loading, saving and combining them."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ class CameraTrajectoryBuilder(io.ComfyNode):
             category="CVD/cameras",
             search_aliases=["camera path", "camera motion", "camera control", "orbit", "dolly", "pan", "rig"],
             description="Makes camera paths for several synchronised views from a rig, named moves or keyframes. "
-            f"{CONVENTION} Lengths are world units, angles degrees.",
+            f"{CONVENTION} Lengths are in world units, angles in degrees.",
             inputs=[
                 io.Int.Input(
                     "views",
                     default=4,
                     min=0,
                     max=64,
-                    tooltip="Number of videos. A rig makes this many. Where the trajectory lists its views, this must "
-                    "be their number, or 0 for as many as it lists.",
+                    tooltip="Number of videos. A rig makes this many views. If the trajectory lists its views, this "
+                    "must be their number, or 0 to take all of them.",
                 ),
                 io.Int.Input(
                     "frames",
@@ -65,8 +65,8 @@ class CameraTrajectoryBuilder(io.ComfyNode):
                 io.Image.Input(
                     "image",
                     optional=True,
-                    tooltip="A picture to look at through the lenses in the editor, one unit in front of the first "
-                    "camera. It changes no camera.",
+                    tooltip="A picture to see through the lenses in the editor, placed one unit in front of the first "
+                    "camera. It does not affect the cameras.",
                 ),
             ],
             outputs=[
@@ -75,8 +75,8 @@ class CameraTrajectoryBuilder(io.ComfyNode):
                     "poses",
                     display_name="poses",
                     is_output_list=True,
-                    tooltip="One list of poses per view, for separate runs: a node after this one runs once per view. "
-                    "For the collaborative samplers take the poses of Pluecker Embed.",
+                    tooltip="One list of poses per view, for separate runs: a node connected here runs once per view. "
+                    "For the collaborative samplers, use the poses of Plücker Embed.",
                 ),
                 io.Image.Output(
                     "preview",
@@ -113,7 +113,7 @@ class CombineCameras(io.ComfyNode):
             CamerasType.Input(
                 f"cameras_{i}",
                 optional=i > 1,
-                tooltip=f"Set {i}: its views come after those of the sets before it. All need the same number of "
+                tooltip=f"Set {i}: its views come after those of the sets before it. All sets need the same number of "
                 "frames.",
             )
             for i in range(1, MOST_SETS + 1)
@@ -123,8 +123,8 @@ class CombineCameras(io.ComfyNode):
             display_name="Combine Cameras",
             category="CVD/cameras",
             search_aliases=["merge cameras", "join cameras", "concatenate cameras"],
-            description="Puts the views of several camera sets one after the other into one set. Views whose names "
-            "clash are numbered.",
+            description="Joins the views of several camera sets into one set, in order. If view names clash, all views "
+            "are numbered instead.",
             inputs=inputs,
             outputs=[CamerasType.Output("cameras", display_name="cameras", tooltip="All views of all sets, in order.")],
         )
@@ -145,7 +145,7 @@ class CamerasFromPoses(io.ComfyNode):
             display_name="Cameras From Poses",
             category="CVD/cameras",
             search_aliases=["CameraCtrl poses", "convert poses"],
-            description="Takes camera poses of AnimateDiff-Evolved and other packs. Several lists of poses become "
+            description="Converts camera poses of AnimateDiff-Evolved and other packs. Several lists of poses become "
             "several views.",
             is_input_list=True,
             inputs=[
@@ -157,8 +157,8 @@ class CamerasFromPoses(io.ComfyNode):
                     options=["w2c", "c2w"],
                     default="w2c",
                     tooltip="What the last 12 numbers of a row are. w2c, world to camera: AnimateDiff-Evolved, "
-                    "CameraCtrl, Fun-Camera. c2w, camera to world: the camera nodes of ComfyUI's core. The wrong one "
-                    "turns every move around.",
+                    "CameraCtrl, Fun-Camera. c2w, camera to world: the camera nodes of ComfyUI's core. The wrong "
+                    "choice reverses every move.",
                 ),
             ],
             outputs=[CamerasType.Output("cameras", display_name="cameras", tooltip="One view per list of poses.")],

@@ -31,16 +31,16 @@ class PluckerEmbed(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return node_schema(
             node_id="CVD_PluckerEmbed",
-            display_name="Pluecker Embed",
+            display_name="Plücker Embed",
             category="CVD/conditioning",
             search_aliases=["Plücker", "Plucker", "CameraCtrl", "camera embedding", "rays"],
             has_intermediate_output=True,
-            description="Turns cameras into one ray per pixel (Pluecker embedding): this is how CameraCtrl is told the "
-            "camera paths. Pictures are cropped to the aspect of the video, and every path is taken relative to its "
-            "own first pose, so that all views start with the same picture.",
+            description="Turns cameras into one ray per pixel (the Plücker embedding), the form in which CameraCtrl "
+            "takes camera paths. Source pictures are cropped to the aspect of the video, and every path is taken "
+            "relative to its own first pose, so that all views start with the same picture.",
             inputs=[
                 CamerasType.Input(
-                    "cameras", tooltip="The camera paths: V views of as many frames as the videos will have."
+                    "cameras", tooltip="The camera paths: V views, each with the number of frames of the videos."
                 ),
                 side_input("width", more=_SAME),
                 side_input("height", more=_SAME),
@@ -50,13 +50,14 @@ class PluckerEmbed(io.ComfyNode):
                 io.Image.Output(
                     "preview",
                     display_name="preview",
-                    tooltip="One picture per frame: directions of the rays above, their moments below, for every view.",
+                    tooltip="One picture per frame: for every view, the directions of the rays above and their moments "
+                    "below.",
                 ),
                 CameraCtrlPoses.Output(
                     "poses",
                     display_name="poses",
-                    tooltip="The first view's poses, for Apply AnimateDiff+CameraCtrl Model, which asks for some. The "
-                    "collaborative samplers then give each view its own.",
+                    tooltip="The poses of the first view, for Apply AnimateDiff+CameraCtrl Model, which needs poses to "
+                    "run. The collaborative samplers replace them with each view's own.",
                 ),
             ],
         )
@@ -82,11 +83,10 @@ class EpipolarMask(io.ComfyNode):
             category="CVD/conditioning",
             search_aliases=["epipolar line", "epipolar attention", "attention mask"],
             has_intermediate_output=True,
-            description="Limits what a pixel may attend to in the other views to a band around its epipolar line: the "
-            "places where the same point of the scene can be, seen from there. The query inputs only choose what the "
-            "preview shows.",
+            description="Limits what a pixel may attend to in the other views to a band around its epipolar line, "
+            "where the same point of the scene can appear. The query inputs only choose what the preview shows.",
             inputs=[
-                CamerasType.Input("cameras", tooltip="The camera paths, the same as for the Pluecker embedding."),
+                CamerasType.Input("cameras", tooltip="The camera paths, the same as for Plücker Embed."),
                 side_input("width", more=_SAME),
                 side_input("height", more=_SAME),
                 io.Combo.Input(
@@ -102,15 +102,15 @@ class EpipolarMask(io.ComfyNode):
                     min=0.1,
                     max=64.0,
                     step=0.1,
-                    tooltip="Half the width of the band; higher is wider. hard: in image pixels. soft: relative "
-                    "to half the image height and the farthest pixel from the line. Published: 3.",
+                    tooltip="Half the width of the band; higher is wider. hard: in image pixels. soft: relative to "
+                    "half the image height and to the pixel farthest from the line. Published: 3.",
                 ),
                 io.Int.Input(
                     "query_view",
                     default=0,
                     min=0,
                     max=63,
-                    tooltip="Preview only: number of the view that the query point is in, from 0.",
+                    tooltip="Preview only: the view that the query point is in, counting from 0.",
                 ),
                 io.Float.Input(
                     "query_x",
@@ -118,7 +118,7 @@ class EpipolarMask(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.01,
-                    tooltip="Preview only: place of the query point, 0 at the left edge, 1 at the right.",
+                    tooltip="Preview only: horizontal position of the query point, 0 at the left edge, 1 at the right.",
                 ),
                 io.Float.Input(
                     "query_y",
@@ -126,13 +126,13 @@ class EpipolarMask(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.01,
-                    tooltip="Preview only: place of the query point, 0 at the top, 1 at the bottom.",
+                    tooltip="Preview only: vertical position of the query point, 0 at the top, 1 at the bottom.",
                 ),
                 io.Image.Input(
                     "image",
                     optional=True,
-                    tooltip="Preview only: what to draw over - the videos as one batch, view after view (V x F "
-                    "images), or one image for all. Without it: a tiled room seen by the cameras.",
+                    tooltip="Preview only: what to draw on, either the videos as one batch, view after view (V x F "
+                    "images), or one image for all. Without it, the cameras look into a tiled room.",
                 ),
             ],
             outputs=[
@@ -140,7 +140,8 @@ class EpipolarMask(io.ComfyNode):
                 io.Image.Output(
                     "preview",
                     display_name="preview",
-                    tooltip="One picture per frame: the query point in its view, what it may attend to in the others.",
+                    tooltip="One picture per frame: the query point in its view, and what it may attend to in the "
+                    "others.",
                 ),
             ],
         )

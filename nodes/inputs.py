@@ -27,13 +27,13 @@ def side_input(name: str, default: int = 256, more: str = "") -> io.Int.Input:
 
 
 def check_choices(node: type[io.ComfyNode], **chosen: str | None) -> None:
-    """Refuse values that a node's combos do not offer; hosts like 0.3.64 take anything for a V3 combo.
+    """Refuse values that a node's combos do not offer; hosts such as 0.3.64 accept anything for a V3 combo.
 
     Args:
-        chosen: by input id; None is a linked value, which a validation hook does not know yet.
+        chosen: by input id; None for a linked value, which a validation hook does not know yet.
 
     Raises:
-        ValueError: a value that is not on offer.
+        ValueError: a value that is not offered.
     """
     offered = {given.id: given.options for given in node.define_schema().inputs if isinstance(given, io.Combo.Input)}
     for name, value in chosen.items():

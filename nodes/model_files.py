@@ -1,4 +1,4 @@
-"""Model files in the host's folders: registered, found, and loaded anew when another file takes a name."""
+"""Model files in the host's folders: registering the folders, finding files, noticing that a file was replaced."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import folder_paths
 
 
 def register_folder(folder: str) -> None:
-    """Have the host list ``models/<folder>``, besides folders that the user's extra_model_paths.yaml names."""
+    """Have the host list ``models/<folder>``, in addition to the folders in the user's extra_model_paths.yaml."""
     folder_paths.add_model_folder_path(folder, os.path.join(folder_paths.models_dir, folder))
     paths, extensions = folder_paths.folder_names_and_paths[folder]
     folder_paths.folder_names_and_paths[folder] = (paths, set(extensions) | folder_paths.supported_pt_extensions)
@@ -24,12 +24,12 @@ def model_path(folder: str, name: str, example: str) -> str:
     """The path of a file that a combo offered.
 
     Args:
-        folder: one of the host's names of model folders.
+        folder: the host's name of a model folder.
         name: of the file.
-        example: what usually lies there, for the message.
+        example: a file that is usually there, for the message.
 
     Raises:
-        ValueError: it is gone.
+        ValueError: the file is gone.
     """
     path: str | None = folder_paths.get_full_path(folder, name)
     if path is None:
@@ -39,6 +39,6 @@ def model_path(folder: str, name: str, example: str) -> str:
 
 
 def fingerprint(path: str) -> str:
-    """What changes when another file takes a name."""
+    """A text that changes when another file takes the name."""
     found = os.stat(path)
     return f"{found.st_mtime_ns} {found.st_size}"

@@ -35,13 +35,13 @@ class LoadMotionModule(io.ComfyNode):
             display_name="Load Motion Module",
             category=CATEGORY,
             search_aliases=["AnimateDiff", "motion model", "mm", "v3_sd15_mm"],
-            description="Loads an AnimateDiff motion module (v2, v3 or a fine-tune of one) from "
+            description="Loads an AnimateDiff motion module (v2, v3 or a fine-tune of either) from "
             f"models/{FOLDER}. CVD is trained with v3.",
             inputs=[
                 io.Combo.Input(
                     "motion_name",
                     options=file_names(FOLDER),
-                    tooltip=f"File with the motion modules, in models/{FOLDER}: {MOTION_FILE}.",
+                    tooltip=f"File with the motion modules, in models/{FOLDER}, such as {MOTION_FILE}.",
                 )
             ],
             outputs=[
@@ -74,13 +74,13 @@ class LoadCameraCtrl(io.ComfyNode):
             display_name="Load CameraCtrl",
             category=CATEGORY,
             search_aliases=["CameraCtrl", "camera adapter", "pose encoder"],
-            description="Loads CameraCtrl, which makes motion modules follow cameras: the original checkpoint or the "
-            "flat file that AnimateDiff-Evolved uses.",
+            description="Loads CameraCtrl, which makes motion modules follow cameras, from the original checkpoint or "
+            "from the file that AnimateDiff-Evolved uses.",
             inputs=[
                 io.Combo.Input(
                     "camera_name",
                     options=file_names(FOLDER),
-                    tooltip=f"File with CameraCtrl, in models/{FOLDER}: {CAMERA_FILE} or CameraCtrl.ckpt.",
+                    tooltip=f"File with CameraCtrl, in models/{FOLDER}, such as {CAMERA_FILE} or CameraCtrl.ckpt.",
                 )
             ],
             outputs=[
@@ -115,17 +115,22 @@ class MotionLora(io.ComfyNode):
             display_name="Motion LoRA",
             category=CATEGORY,
             search_aliases=["AnimateDiff LoRA", "camera LoRA"],
-            description="Adds a motion LoRA to a motion module, such as AnimateDiff's camera moves, which were made "
-            f"for v2. Files lie in models/{LORA_FOLDER}. Several of these nodes add up.",
+            description="Adds a motion LoRA to a motion module, such as AnimateDiff's camera moves, which were trained "
+            f"for v2. Files are in models/{LORA_FOLDER}. Chain several of these nodes to add several LoRAs.",
             inputs=[
                 MotionType.Input("motion", tooltip="The motion module from Load Motion Module."),
                 io.Combo.Input(
                     "lora_name",
                     options=file_names(LORA_FOLDER),
-                    tooltip=f"Motion LoRA, in models/{LORA_FOLDER}: {LORA_FILE} and others.",
+                    tooltip=f"File with the motion LoRA, in models/{LORA_FOLDER}, such as {LORA_FILE}.",
                 ),
                 io.Float.Input(
-                    "strength", default=1.0, min=-10.0, max=10.0, step=0.05, tooltip="Strength; 1 is as trained."
+                    "strength",
+                    default=1.0,
+                    min=-10.0,
+                    max=10.0,
+                    step=0.05,
+                    tooltip="Factor on the LoRA; 1 is as trained.",
                 ),
             ],
             outputs=[MotionType.Output(display_name="motion with LoRA", tooltip="For Apply Motion + Camera.")],
@@ -157,15 +162,16 @@ class ApplyMotion(io.ComfyNode):
             category=CATEGORY,
             search_aliases=["AnimateDiff", "CameraCtrl", "camera control", "context windows"],
             description=(
-                "Makes videos of a Stable Diffusion 1.5 model: one per view of the cameras, each along its own path. "
-                "Works with the collaborative samplers and with any other; the latent holds all frames of the first "
-                "view, then of the next."
+                "Makes a Stable Diffusion 1.5 model produce videos: one per view of the cameras, each along its own "
+                "path. Works with the collaborative samplers and with any other; the latent holds all frames of the "
+                "first view, then of the next."
             ),
             inputs=[
                 io.Model.Input("model", tooltip="A Stable Diffusion 1.5 model, with or without LoRAs."),
                 MotionType.Input("motion", tooltip="The motion module from Load Motion Module."),
                 PluckerType.Input(
-                    "plucker", tooltip="The cameras of all views, from Pluecker Embed; decides views and frames."
+                    "plucker",
+                    tooltip="The cameras of all views, from Plücker Embed; sets the number of views and frames.",
                 ),
                 CameraControlType.Input(
                     "camera_control",
@@ -199,13 +205,13 @@ class ApplyMotion(io.ComfyNode):
                     "beta_schedule",
                     options=[LINEAR, OF_MODEL],
                     default=LINEAR,
-                    tooltip="Noise schedule: the linear one that AnimateDiff is trained with, or the one that the "
-                    "model has, for instance from a ModelSampling node.",
+                    tooltip="Noise schedule: the linear one that AnimateDiff is trained with, or the model's own, for "
+                    "instance from a ModelSampling node.",
                 ),
             ],
             outputs=[
                 io.Model.Output(
-                    display_name="motion model", tooltip="For Apply Sync Module, or for any sampler on its own."
+                    display_name="motion model", tooltip="For Apply Sync Module, or directly for any sampler."
                 )
             ],
         )

@@ -58,10 +58,10 @@ class EmptyMultiViewLatent(io.ComfyNode):
             description="Empty latents for a collaborative sampler: all frames of the first view, then of the next.",
             inputs=[
                 io.Int.Input(
-                    "views", default=2, min=1, max=64, tooltip="Number of videos, as many as there are cameras."
+                    "views", default=2, min=1, max=64, tooltip="Number of videos, equal to the number of cameras."
                 ),
                 io.Int.Input(
-                    "frames", default=16, min=1, max=4096, tooltip="Frames of each video, as the cameras have."
+                    "frames", default=16, min=1, max=4096, tooltip="Frames per video, as many as the cameras have."
                 ),
                 side_input("width", more=_TRAINED_SIZE),
                 side_input("height", more=_TRAINED_SIZE),
@@ -87,15 +87,15 @@ class CollaborativeKSampler(io.ComfyNode):
             category=CATEGORY,
             search_aliases=["CVD", "multi-view sampler", "synchronised videos", "collaborative video diffusion"],
             description=(
-                "Denoises several videos of one scene together, each along its own camera path. The views talk to "
-                "each other through the sync modules, in pairs that are drawn anew at every network call."
+                "Denoises several videos of one scene together, each along its own camera path. The views attend to "
+                "each other through the sync modules, in pairs that are redrawn for every network call."
             ),
             inputs=[
                 *model_inputs(),
                 io.Latent.Input(
                     "latent_image",
-                    tooltip="views x frames latents, all frames of the first view first: Empty Multi-View Latent, or "
-                    "encoded videos with denoise below 1.",
+                    tooltip="views x frames latents, all frames of the first view, then of the next: from Empty "
+                    "Multi-View Latent, or encoded videos with denoise below 1.",
                 ),
                 io.Int.Input(
                     "seed",
@@ -103,7 +103,7 @@ class CollaborativeKSampler(io.ComfyNode):
                     min=0,
                     max=MAX_SEED,
                     control_after_generate=True,
-                    tooltip="Decides every random number of the run: noise, pairs and slopes.",
+                    tooltip="Determines every random number of the run: noise, pairs and slopes.",
                 ),
                 io.Int.Input(
                     "steps", default=25, min=1, max=10000, tooltip="Number of denoising steps; published: 25."
@@ -127,8 +127,8 @@ class CollaborativeKSampler(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.01,
-                    tooltip="Share of the noise schedule that is run: 1 makes new videos, less keeps more of the "
-                    "latents given.",
+                    tooltip="Fraction of the noise schedule that is run: 1 makes new videos, less keeps more of the "
+                    "given latents.",
                 ),
                 *pairing_inputs(),
                 *recurrence_inputs(),
@@ -197,7 +197,7 @@ class CollaborativeGuiderNode(io.ComfyNode):
             display_name="Collaborative Guider",
             category=CATEGORY,
             search_aliases=["CVD", "multi-view guider"],
-            description="What Collaborative KSampler does in each step, as a guider for SamplerCustomAdvanced.",
+            description="Does what Collaborative KSampler does in each step, as a guider for SamplerCustomAdvanced.",
             inputs=[*model_inputs(), cfg_input(), *pairing_inputs(), views_per_pass_input()],
             outputs=[io.Guider.Output(display_name="guider", tooltip="For SamplerCustomAdvanced.")],
         )
@@ -235,8 +235,8 @@ class RecurrentSampler(io.ComfyNode):
             category=CATEGORY,
             search_aliases=["recurrence", "repeat steps", "time travel", "RePaint"],
             description=(
-                "Makes any sampler denoise each step several times with fresh noise in between, as the paper does "
-                "for more than two views."
+                "Makes any sampler repeat each denoising step, with fresh noise in between, as the paper does for more "
+                "than two views."
             ),
             inputs=[
                 io.Sampler.Input("sampler", tooltip="The sampler to repeat, from KSamplerSelect or a sampler node."),

@@ -18,14 +18,15 @@ def model_inputs() -> list[io.Input]:
             "Evolved Sampling) and Apply Sync Module.",
         ),
         PluckerType.Input(
-            "plucker", tooltip="The cameras of all views, from Pluecker Embed; decides views, frames and size."
+            "plucker",
+            tooltip="The cameras of all views, from Plücker Embed; sets the number of views and frames and the size.",
         ),
         io.Conditioning.Input(
             "positive",
-            tooltip="What the scene shows. One prompt serves all views and frames; a batch of one per view, per "
-            "frame or per view and frame is taken too.",
+            tooltip="What the scene shows. One prompt serves all views and frames; a batch with one per view, per "
+            "frame, or per view and frame also works.",
         ),
-        io.Conditioning.Input("negative", tooltip="What the scene should not show; batches as for positive."),
+        io.Conditioning.Input("negative", tooltip="What the scene should not show; the same batches as positive."),
     ]
 
 
@@ -44,22 +45,23 @@ def cfg_input() -> io.Input:
 
 
 def pairing_inputs() -> list[io.Input]:
-    """Who talks to whom."""
+    """Which views attend to each other."""
     return [
         io.Combo.Input(
             "pair_strategy",
             options=list(STRATEGIES),
             default=STRATEGIES[0],
-            tooltip="Who talks to whom in a step. partition: one random matching into pairs. multi-partition: several, "
-            "averaged. exhaustive: all pairs, averaged. joint: every view to all others in one call.",
+            tooltip="Which views attend to each other in a step. partition: one random matching into pairs. "
+            "multi-partition: several, averaged. exhaustive: all pairs, averaged. joint: every view to all others in "
+            "one call.",
         ),
         io.Int.Input(
             "partitions",
             default=1,
             min=1,
             max=64,
-            tooltip="Random matchings per step of multi-partition (Q in the paper, which uses 2 for six views); "
-            "every one is a network call for all views. 1 with the other strategies.",
+            tooltip="Random matchings per step of multi-partition (Q in the paper, which uses 2 for six views); each "
+            "costs a network call for all views. Must be 1 for the other strategies.",
         ),
     ]
 
@@ -71,8 +73,8 @@ def views_per_pass_input() -> io.Input:
         default=0,
         min=0,
         max=64,
-        tooltip="At most so many views in one network call, to save memory: 2 needs the memory of two videos. 0 runs "
-        "all at once. A pair is never split; the result does not depend on it.",
+        tooltip="Most views in one network call, to save memory: 2 needs the memory of two videos, 0 runs all at once. "
+        "A pair is never split, and the result stays the same.",
     )
 
 
@@ -84,9 +86,9 @@ def recurrence_inputs() -> list[io.Input]:
             default=1,
             min=1,
             max=64,
-            tooltip="How often each step is denoised, with fresh noise in between (R in the paper: 4 for four views, "
-            "6 for six); more makes many views agree and takes that many times longer. Multistep samplers lose their "
-            "history.",
+            tooltip="How many times each step is denoised, with fresh noise in between (R in the paper: 4 for four "
+            "views, 6 for six). More makes many views agree better and takes that many times longer. Multistep "
+            "samplers lose their history.",
         ),
         io.Float.Input(
             "recurrence_start",
@@ -94,7 +96,7 @@ def recurrence_inputs() -> list[io.Input]:
             min=0.0,
             max=1.0,
             step=0.01,
-            tooltip="Share of the steps after which steps are repeated; 0 is the first step.",
+            tooltip="Where repeating begins, as a fraction of the steps; 0 is the first step.",
         ),
         io.Float.Input(
             "recurrence_end",
@@ -102,6 +104,6 @@ def recurrence_inputs() -> list[io.Input]:
             min=0.0,
             max=1.0,
             step=0.01,
-            tooltip="Share of the steps until which steps are repeated; 1 is the end. The last step never is.",
+            tooltip="Where repeating ends, as a fraction of the steps; 1 is the end. The last step is never repeated.",
         ),
     ]

@@ -34,7 +34,7 @@ class SyncModuleLoader(io.ComfyNode):
                 io.Combo.Input(
                     "sync_name",
                     options=file_names(FOLDER),
-                    tooltip="File with the sync modules, in models/cvd: CVD.ckpt or a .safetensors of it.",
+                    tooltip="File with the sync modules, in models/cvd: CVD.ckpt or a .safetensors converted from it.",
                 )
             ],
             outputs=[SyncType.Output(display_name="sync", tooltip="The sync modules; connect to Apply Sync Module.")],
@@ -75,8 +75,8 @@ class ApplySync(io.ComfyNode):
                 SyncType.Input("sync", tooltip="The sync modules from Load Sync Module."),
                 EpipolarType.Input(
                     "epipolar",
-                    tooltip="Where in the other views each pixel may look, from Epipolar Mask; made from the same "
-                    "cameras and size as the Pluecker embedding.",
+                    tooltip="Where in the other views each pixel may attend to, from Epipolar Mask; made from the same "
+                    "cameras and size as the Plücker embedding.",
                 ),
                 io.Float.Input(
                     "strength",
@@ -84,7 +84,7 @@ class ApplySync(io.ComfyNode):
                     min=0.0,
                     max=2.0,
                     step=0.05,
-                    tooltip="Factor on what the sync modules add. 1 is as trained, 0 disconnects the views, more "
+                    tooltip="Factor on what the sync modules add. 1 is as trained, 0 disconnects the views, above 1 "
                     "exaggerates.",
                 ),
                 io.Float.Input(
@@ -93,7 +93,7 @@ class ApplySync(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.001,
-                    tooltip="Share of the noise schedule at which the sync modules start; 0 is its noisy beginning.",
+                    tooltip="Fraction of the noise schedule at which the sync modules start; 0 is its noisy beginning.",
                 ),
                 io.Float.Input(
                     "end_percent",
@@ -101,7 +101,7 @@ class ApplySync(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.001,
-                    tooltip="Share of the noise schedule at which the sync modules stop; 1 is its clean end.",
+                    tooltip="Fraction of the noise schedule at which the sync modules stop; 1 is its clean end.",
                 ),
             ],
             outputs=[io.Model.Output(display_name="synced model", tooltip="For Collaborative KSampler or Guider.")],
@@ -113,8 +113,8 @@ class ApplySync(io.ComfyNode):
     ) -> io.NodeOutput:
         if start_percent > end_percent:
             raise ValueError(
-                f"start_percent is {start_percent}, end_percent {end_percent}; the sync modules would never be active "
-                "- let the start come before the end"
+                f"start_percent is {start_percent} and end_percent {end_percent}, so the sync modules would never be "
+                "active; set the start before the end"
             )
         return io.NodeOutput(apply_sync(model, sync, SyncSettings(epipolar, strength, start_percent, end_percent)))
 

@@ -48,7 +48,7 @@ def _frames() -> io.Int.Input:
         min=1,
         max=1025,
         step=FRAME_STRIDE,
-        tooltip="Frames of every video: 4n + 1, 81 as trained.",
+        tooltip="Frames per video: 4n + 1, trained with 81.",
     )
 
 
@@ -67,7 +67,7 @@ class SynCamLoader(io.ComfyNode):
                 io.Combo.Input(
                     "module_name",
                     options=file_names(FOLDER),
-                    tooltip="File in models/cvd: step20000.ckpt, whose Wan is left alone, or the smaller .safetensors "
+                    tooltip="File in models/cvd: step20000.ckpt, whose Wan is ignored, or the smaller .safetensors "
                     "that `cvd convert` makes of it.",
                 )
             ],
@@ -99,8 +99,8 @@ class SynCamCameras(io.ComfyNode):
             display_name="Cameras Around Subject",
             category=CATEGORY,
             search_aliases=["SynCamMaster", "fixed cameras", "hemisphere"],
-            description="Cameras that stand around a subject three metres away, as SynCamMaster was trained with. "
-            "Paths of your own, in metres, come from any other camera node.",
+            description="Cameras around a subject three metres away, as in SynCamMaster's training. For your own "
+            "paths, in metres, use any other camera node.",
             inputs=[
                 io.Combo.Input(
                     "preset",
@@ -116,8 +116,8 @@ class SynCamCameras(io.ComfyNode):
                     min=-360.0,
                     max=360.0,
                     step=0.1,
-                    tooltip="How far the last camera stands from the first: degrees (az, el) or metres (dis); the "
-                    "others stand evenly between. 0 takes the trained 30 degrees, 20 degrees, 1 metre.",
+                    tooltip="How far the last camera is from the first, in degrees (az, el) or metres (dis); the "
+                    "others are spaced evenly in between. 0 uses the trained 30 degrees, 20 degrees or 1 metre.",
                 ),
             ],
             outputs=[CamerasType.Output(display_name="cameras", tooltip=f"The cameras, in metres. {CONVENTION}")],
@@ -144,16 +144,16 @@ class ApplySynCam(io.ComfyNode):
             display_name="Apply SynCamMaster",
             category=CATEGORY,
             search_aliases=["SynCamMaster", "Wan multi-view"],
-            description="Attaches SynCamMaster's modules to a Wan 2.1 text-to-video 1.3B model: the videos of a batch "
-            "show one moving scene from the given cameras, in any sampler. More than two views at once, moving cameras "
-            "and wide angles are beyond what the released modules were trained for.",
+            description="Attaches SynCamMaster's modules to a Wan 2.1 text-to-video 1.3B model, so that the videos of "
+            "a batch show one moving scene from the given cameras, in any sampler. More than two views at once, moving "
+            "cameras and wide angles go beyond what the released modules were trained for.",
             inputs=[
                 io.Model.Input("model", tooltip="Wan 2.1 text-to-video 1.3B, with or without LoRAs."),
                 SynCamType.Input("syncam", tooltip="From Load SynCamMaster Module."),
                 CamerasType.Input(
                     "cameras",
-                    tooltip="A camera path per video, in metres, 4n + 1 frames; only their poses relative to the first "
-                    "view count.",
+                    tooltip="One camera path per video, in metres, of 4n + 1 frames; only the poses relative to the "
+                    "first view matter.",
                 ),
                 io.Float.Input(
                     "strength",
@@ -183,16 +183,16 @@ class ApplySynCam(io.ComfyNode):
                     "pair_strategy",
                     options=list(STRATEGIES),
                     default="joint",
-                    tooltip="Who attends to whom. joint: every view to all others. partition: one random matching into "
-                    "pairs per step, as the modules were trained. multi-partition: several, averaged. exhaustive: all "
-                    "pairs, averaged.",
+                    tooltip="Which views attend to each other. joint: every view to all others. partition: one random "
+                    "matching into pairs per step, as the modules were trained. multi-partition: several, averaged. "
+                    "exhaustive: all pairs, averaged.",
                 ),
                 io.Int.Input(
                     "partitions",
                     default=1,
                     min=1,
                     max=64,
-                    tooltip="Random matchings per step of multi-partition; 1 with the other strategies.",
+                    tooltip="Random matchings per step of multi-partition. Must be 1 for the other strategies.",
                 ),
                 views_per_pass_input(),
                 io.Int.Input(
@@ -200,7 +200,7 @@ class ApplySynCam(io.ComfyNode):
                     default=0,
                     min=0,
                     max=0xFFFFFFFFFFFFFFFF,
-                    tooltip="Seed of the random matchings; it does nothing where there are none.",
+                    tooltip="Seed of the random matchings; without effect where there are none.",
                 ),
             ],
             outputs=[io.Model.Output(display_name="synced model", tooltip="For any sampler; one video per camera.")],
@@ -227,8 +227,8 @@ class ApplySynCam(io.ComfyNode):
     ) -> io.NodeOutput:
         if start_percent > end_percent:
             raise ValueError(
-                f"start_percent is {start_percent}, end_percent {end_percent}; the modules would never be active - let "
-                "the start come before the end"
+                f"start_percent is {start_percent} and end_percent {end_percent}, so the modules would never be "
+                "active; set the start before the end"
             )
         settings = SynCamSettings(
             cameras,
@@ -251,8 +251,8 @@ class EmptyMultiViewVideoLatent(io.ComfyNode):
             display_name="Empty Multi-View Video Latent",
             category=CATEGORY,
             search_aliases=["empty latent", "Wan latent"],
-            description="Empty latents of Wan 2.1, a video per camera. Decoded, they are all frames of the first view, "
-            "then of the next: for Multi-View Video Combine and Split Views.",
+            description="Empty latents of Wan 2.1, one video per camera. Decoded, they are all frames of the first "
+            "view, then of the next, as Multi-View Video Combine and Split Views expect them.",
             inputs=[
                 io.Int.Input("views", default=2, min=1, max=64, tooltip="Number of videos, one per camera."),
                 _frames(),

@@ -1,4 +1,4 @@
-"""Views apart and together: one batch per view, one playing video of all."""
+"""Splitting views into one batch each, and combining them into one playing video."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class SplitViews(io.ComfyNode):
             display_name="Split Views",
             category="CVD/video",
             search_aliases=["unbatch views", "separate views"],
-            description="Takes the frames of all views apart. The node after this one runs once per view.",
+            description="Splits a batch into the frames of each view. A node connected here runs once per view.",
             inputs=[_images(), _views()],
             outputs=[
                 io.Image.Output(
@@ -63,8 +63,8 @@ class MultiViewVideoCombine(io.ComfyNode):
             category="CVD/video",
             search_aliases=["save video", "grid video", "bullet time", "side by side", "gif", "webp"],
             essentials_category="Video Tools",
-            description="Shows all views in step, side by side, in separate files, or one after the other with time "
-            "standing still (bullet time); saves mp4, webm, gif or webp with the workflow inside.",
+            description="Shows all views in step: side by side, in separate files, or one after the other while time "
+            "stands still (bullet time). Saves mp4, webm, gif or webp with the workflow inside.",
             is_output_node=True,
             inputs=[
                 _images(),
@@ -73,49 +73,49 @@ class MultiViewVideoCombine(io.ComfyNode):
                     "layout",
                     options=LAYOUTS,
                     default="grid",
-                    tooltip="How the views are put together. grid: about as many high as wide; row, column: in one "
-                    "line; one file per view: separate videos; view switch: one view at a time - it plays up to "
-                    "switch_frame, time stops while the picture cuts through all views, and the last plays on.",
+                    tooltip="How the views are arranged. grid: about as many rows as columns; row, column: in one "
+                    "line; one file per view: separate videos; view switch: one view at a time, which plays up to "
+                    "switch_frame; there time stops while the picture cuts through all views, and the last plays on.",
                 ),
                 io.String.Input(
                     "view_order",
                     default="",
-                    tooltip="Numbers of the views to show, from 0, in the order to show them, such as 2, 0, 1. Empty "
-                    "shows all as they come.",
+                    tooltip="Numbers of the views to show, counting from 0, in the order to show them, such as "
+                    "2, 0, 1. Empty shows all in their order.",
                 ),
                 io.String.Input(
                     "labels",
                     default="",
-                    tooltip="Words for the top left corner of every view, separated by commas, one per view in their "
+                    tooltip="Labels for the top left corner of the views, separated by commas, one per view in their "
                     f"original order; {NAMES} writes view 0, view 1 and so on; empty writes nothing.",
                 ),
                 io.Combo.Input(
                     "mode",
                     options=list(PLAY_MODES),
                     default="normal",
-                    tooltip="normal plays the clip once; loop repeats times; ping-pong there and back, repeats times. "
-                    "gif and webp files play again and again in any case.",
+                    tooltip="normal plays the clip once; loop plays it as often as repeats says; ping-pong plays it "
+                    "forwards and backwards as often. gif and webp files always loop.",
                 ),
                 io.Int.Input(
                     "repeats",
                     default=2,
                     min=1,
                     max=100,
-                    tooltip="For loop and ping-pong: how often the clip is in the video.",
+                    tooltip="For loop and ping-pong: how many times the clip is in the video.",
                 ),
                 io.Int.Input(
                     "switch_frame",
                     default=-1,
                     min=-1,
                     max=100000,
-                    tooltip="For view switch: the frame, from 0, at which time stops; -1 is the middle one.",
+                    tooltip="For view switch: the frame at which time stops, counting from 0; -1 is the middle one.",
                 ),
                 io.Int.Input(
                     "switch_hold",
                     default=2,
                     min=1,
                     max=1000,
-                    tooltip="For view switch: pictures for which each view is shown while time stands still; higher "
+                    tooltip="For view switch: how many pictures each view is shown for while time stands still; higher "
                     "is slower.",
                 ),
                 io.Float.Input(
@@ -124,7 +124,7 @@ class MultiViewVideoCombine(io.ComfyNode):
                     min=0.01,
                     max=1000.0,
                     step=0.01,
-                    tooltip="Frames per second. AnimateDiff makes motion for 8; gif plays at most 50.",
+                    tooltip="Frames per second. AnimateDiff was trained for 8; gif plays at most 50.",
                 ),
                 io.Combo.Input(
                     "format",
@@ -137,17 +137,19 @@ class MultiViewVideoCombine(io.ComfyNode):
                     default=BEST,
                     min=1,
                     max=100,
-                    tooltip="1 to 100, higher is better and makes larger files; 90 shows no loss. gif has none.",
+                    tooltip="1 to 100; higher is better and makes larger files; 90 shows no visible loss. Has no "
+                    "effect on gif.",
                 ),
                 io.String.Input(
                     "filename_prefix",
                     default="video/CVD",
-                    tooltip="Name of the files, without number and ending; a folder before it is made as needed.",
+                    tooltip="Name of the files without number and extension; a folder before the name is created if "
+                    "needed.",
                 ),
                 io.Boolean.Input(
                     "save",
                     default=True,
-                    tooltip="On: into ComfyUI's output folder. Off: only to look at, into the temp folder.",
+                    tooltip="On: saves to ComfyUI's output folder. Off: only for viewing, saves to the temp folder.",
                 ),
             ],
             outputs=[
@@ -223,14 +225,14 @@ class MultiViewVideoCombine(io.ComfyNode):
 def _images() -> io.Image.Input:
     return io.Image.Input(
         "images",
-        tooltip="The frames of all views in one batch, one view after the other: V x F pictures, as the VAE "
-        "decodes them.",
+        tooltip="The frames of all views in one batch, one view after the other: V x F images, as the VAE decodes "
+        "them.",
     )
 
 
 def _views() -> io.Int.Input:
     return io.Int.Input(
-        "views", default=2, min=1, max=64, tooltip="Number of views in the batch; the batch must divide into so many."
+        "views", default=2, min=1, max=64, tooltip="Number of views in the batch; must divide the number of images."
     )
 
 
@@ -238,8 +240,8 @@ def _per_view(images: Tensor, views: int) -> Tensor:
     """``(V*F, H, W, C)`` -> ``(V, F, H, W, 3)``; transparency is dropped, as ComfyUI's video savers do."""
     if views < 1 or len(images) % views:
         raise ValueError(
-            f"images holds {len(images)} pictures, which are not {views} views of the same length; set views to the "
-            "number of cameras"
+            f"images holds {len(images)} images, which do not divide into {views} views of equal length; set views to "
+            "the number of cameras"
         )
     return rearrange(images[..., :3], "(v f) h w c -> v f h w c", v=views)
 
@@ -250,7 +252,7 @@ def _order(words: str, views: int) -> list[int]:
     try:
         order = [int(word) for word in words.replace(",", " ").split()]
     except ValueError as error:
-        raise ValueError(f"view_order is {words!r}; expected numbers of views such as 2, 0, 1, or nothing") from error
+        raise ValueError(f"view_order is {words!r}; expected view numbers such as 2, 0, 1, or nothing") from error
     if len(set(order)) < len(order) or not all(0 <= view < views for view in order):
         raise ValueError(f"view_order is {words!r}; expected different numbers from 0 to {views - 1}, or nothing")
     return order
@@ -262,7 +264,7 @@ def _words(labels: str, views: int) -> list[str]:
     words = [f"view {v}" for v in range(views)] if labels.strip() == NAMES else [w.strip() for w in labels.split(",")]
     if len(words) != views:
         raise ValueError(
-            f"labels has {len(words)} texts for {views} views; expected one per view, {NAMES!r}, or nothing"
+            f"labels holds {len(words)} texts for {views} views; expected one per view, {NAMES!r}, or nothing"
         )
     return words
 
@@ -272,9 +274,9 @@ def _bytes(frames: Tensor) -> Tensor:
 
 
 def _stand_in(frames: Tensor, rate: Fraction) -> ui.SavedResult:
-    """A video in the temp folder for the node to play: the front end plays one file, and no gif.
+    """A video in the temp folder for the node to play, since the front end plays one file and no gif.
 
-    A last row or column is doubled where the encoder needs an even number.
+    The last row or column is repeated where the encoder needs an even number.
     """
     height, width = frames.shape[1:3]
     frames = torch.cat([frames, frames[:, -1:]], 1) if height % 2 else frames

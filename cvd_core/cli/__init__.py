@@ -21,12 +21,12 @@ from cvd_core.interruption import Terminated, termination_raises
 from cvd_core.memory import lacks_memory
 
 COMMANDS = {
-    "demo": "see what this does, offline and at once",
+    "demo": "see what this does, offline and in under a minute",
     "generate": "make videos of one scene, one along each camera path",
     "cameras": "convert, describe and draw camera files",
-    "evaluate": "measure videos: cameras followed, views in agreement",
+    "evaluate": "measure whether videos follow their cameras and agree",
     "train": "train networks, all stages of a configuration",
-    "inspect": "tell what a model file is and where it goes",
+    "inspect": "say what a model file is and where it goes",
     "convert": "turn a checkpoint into a safetensors file",
 }
 """Every sub-command with what it does: the name of its module, and its ``help``."""
@@ -37,20 +37,20 @@ _OPTIONS: ContextVar[Mapping[str, str]] = ContextVar("options", default={})  # n
 _SMALLER = {
     "generate": "a smaller --width and --height, fewer --views or --frames, --views-per-pass 2, --offload or --dtype "
     "float16",
-    "demo": "again with other programs closed",
+    "demo": "again after closing other programs",
     "train": "smaller pictures, fewer frames or samples per step, or smaller networks in the configuration",
     "evaluate": "smaller, shorter or fewer videos",
 }
-"""What to try where there is not enough memory, by command."""
-_DEBUG = "show where in the program an error comes from"
+"""What to try when memory runs out, by command."""
+_DEBUG = "show the traceback of an error"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; ``argv`` without the program's name, by default that of the process.
 
     Returns:
-        the exit code: 0, 2 after a mistake in the input, an error of the file system or for want of memory, 130 after
-        Ctrl-C, 143 after SIGTERM. argparse exits by itself with 2 for options it does not know.
+        the exit code: 0; 2 after a mistake in the input, a file-system error or a lack of memory; 130 after Ctrl-C; 143
+        after SIGTERM. argparse itself exits with 2 for options it does not know.
     """
     words = sys.argv[1:] if argv is None else list(argv)
     outside = _OPTIONS.set({})
@@ -84,17 +84,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def note(text: str) -> None:
-    """Tell something that is no error, beside the output."""
+    """Print a remark that is not an error, apart from the output."""
     print(f"cvd: note: {_spelled(text)}", file=sys.stderr)
 
 
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
-    """The parser with the asked-for command in full; the others stand in it with their names alone."""
+    """The parser with the requested command in full; the others are in it with their names only."""
     parser = argparse.ArgumentParser(
         prog="cvd",
         description="Collaborative Video Diffusion: videos of one scene, each along its own camera path, in step with "
         "each other.",
-        epilog="`cvd COMMAND --help` tells more about a command.",
+        epilog="`cvd COMMAND --help` describes a command.",
     )
     parser.add_argument("--version", action="version", version=f"cvd {__version__}")
     parser.add_argument("--debug", action="store_true", help=_DEBUG)
@@ -112,7 +112,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
 
 
 def _show_only_own_warnings() -> None:
-    """Warnings of this program as one line each; those of libraries are for programmers and stay away.
+    """Print warnings of this program as one line each, and hide those of libraries, which are for programmers.
 
     ``python -W`` and PYTHONWARNINGS are respected.
     """
@@ -142,7 +142,7 @@ def _explain(error: ValueError | OSError) -> str:
 
 
 def _spelled(text: str) -> str:
-    """A message with the options of the command in place of the arguments that stand in backticks."""
+    """A message with the command's options in place of the arguments in backticks."""
     return re.sub(r"`(\w+)`", lambda match: _OPTIONS.get().get(match[1], match[0]), text)
 
 

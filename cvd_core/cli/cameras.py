@@ -36,7 +36,7 @@ _MOST_NAMES = 12
 _MOST_ROWS = 128
 """Views that are described one by one."""
 _SQUARE = 1e-3
-"""Pixels whose sides differ by less than this fraction are called square."""
+"""Pixels whose sides differ by less than this fraction count as square."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -49,21 +49,21 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
     convert = commands.add_parser(
         "convert",
-        help="from one camera format to another",
-        description="Convert camera files. Time stamps, clip addresses and picture names go along where OUT can hold "
-        "them. Nothing is overwritten unasked.",
+        help="convert from one camera format to another",
+        description="Convert camera files. Timestamps, clip addresses and image names are kept where OUT can hold "
+        "them. Nothing is overwritten unless --overwrite is given.",
         epilog=formats,
     )
     _add_inputs(convert)
     convert.add_argument("output", type=Path, metavar="OUT", help="file to write; a folder for COLMAP")
     convert.add_argument("--to", choices=WRITABLE, help="format of OUT (default: inferred from its extension)")
-    convert.add_argument("--overwrite", action="store_true", help="replace OUT if it is already there")
+    convert.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     convert.set_defaults(run=run_convert)
 
     info = commands.add_parser(
         "info",
-        help="views, frames, field of view, path lengths, baselines",
-        description="Say what camera files hold.",
+        help="show views, frames, fields of view, path lengths and baselines",
+        description="Describe what camera files hold.",
         epilog=formats,
     )
     _add_inputs(info)
@@ -71,14 +71,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
     plot = commands.add_parser(
         "plot",
-        help="a picture of the paths from above, the side, the front and in perspective",
+        help="draw the paths from above, from the side, from the front and in perspective",
         description="Draw the camera paths.",
         epilog=formats,
     )
     _add_inputs(plot)
     plot.add_argument("output", type=Path, metavar="OUT.png", help="picture to write (.png, .svg or .pdf)")
     plot.add_argument(
-        "--relative", action="store_true", help="draw every view relative to its first camera, as CVD is given it"
+        "--relative", action="store_true", help="draw every view relative to its first camera, as CVD receives it"
     )
     plot.set_defaults(run=run_plot)
 
@@ -104,8 +104,8 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="+",
         metavar="IN",
-        help="camera file (COLMAP: folder), folder of pose files, or pattern such as 'poses/*.txt'; several add up to "
-        "more views",
+        help="camera file (a folder for COLMAP), folder of pose files, or pattern such as 'poses/*.txt'; the views of "
+        "several inputs are put together",
     )
     parser.add_argument(
         "--from", dest="source", choices=FORMATS, help="format of IN (default: inferred from its content)"
@@ -115,32 +115,32 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
         type=float,
         nargs=4,
         metavar=("FX", "FY", "CX", "CY"),
-        help="for files without: fx and cx divided by the image width, fy and cy by the height",
+        help="for files that hold no intrinsics: fx and cx divided by the image width, fy and cy by the height",
     )
     for name in ("width", "height"):
         parser.add_argument(
             f"--{name}",
             type=int,
             metavar="PX",
-            help=f"image {name}, for files that count in pixels: those to write, and those read that do not state it",
+            help=f"image {name} in pixels, for output in pixels and for input in pixels that does not state it",
         )
     parser.add_argument("--frames", type=int, metavar="F", help="resample every path to this many frames")
     parser.add_argument(
         "--convention",
         choices=CONVENTIONS,
-        help="what the matrices of IN are, for formats that do not fix it: camera to world or world to camera; OpenCV "
-        "axes unless opengl is said",
+        help="what the matrices of IN are, for formats that do not define it: camera to world or world to camera, with "
+        "OpenCV axes unless the name says opengl",
     )
     parser.add_argument(
-        "--pinhole-only", action="store_true", help="refuse files with lens distortion instead of leaving it out"
+        "--pinhole-only", action="store_true", help="refuse files with lens distortion instead of ignoring it"
     )
     parser.add_argument(
-        "--one-view", action="store_true", help="take all pictures of a file as one path, whatever their names"
+        "--one-view", action="store_true", help="read all images of a file as one path, whatever their names"
     )
 
 
 def _read(args: argparse.Namespace) -> tuple[list[Path], Recording]:
-    """The files that the inputs mean, and all their views."""
+    """The files that the inputs stand for, and all their views."""
     paths = expand(args.inputs)
     parts = [
         read_recording(
@@ -181,7 +181,7 @@ def run_convert(args: argparse.Namespace) -> None:
         print(f"  {path}")
     lost = [words for name, words in recording.extras.items() if name not in target.keeps]
     if lost:
-        print(f"This format does not hold the {', '.join(lost)}.")
+        print(f"This format cannot hold the {', '.join(lost)}.")
     if "intrinsics" not in target.keeps or args.output.suffix.lower() == ".npy":
         fx, fy, cx, cy = cameras.intrinsics[0, 0].tolist()
         print(f"This format holds no intrinsics. To read it back: --intrinsics {fx:.9g} {fy:.9g} {cx:.9g} {cy:.9g}")
@@ -190,8 +190,8 @@ def run_convert(args: argparse.Namespace) -> None:
         if bool(((pixel - 1).abs() > _SQUARE).any()):
             print(
                 f"Pixels of {args.width} x {args.height} are not square for these cameras (focal length y/x is "
-                f"{float(pixel[0, 0]):.4g}): they were made for images of another aspect, which are squeezed into this "
-                "size, not cropped."
+                f"{float(pixel[0, 0]):.4g}): they were made for images of another aspect ratio, which are squeezed "
+                "into this size, not cropped."
             )
 
 
@@ -231,8 +231,9 @@ def describe(cameras: Cameras) -> str:
         f"{_size(cameras)}; extent of the whole rig {cameras.extent():.4g} units",
         "",
         *_table(rows),
-        "Focal length as a fraction of image width, height; field of view is horizontal; path is the way travelled,",
-        "extent the largest distance between two positions (world units); rotation is the sum over all frames.",
+        "Focal lengths are fractions of the image width and height; the field of view is horizontal; path is the",
+        "distance travelled, extent the largest distance between two positions (world units); rotation is the sum over",
+        "all frames.",
     ]
     if cameras.views == 1:
         return "\n".join([*lines, "", "One view: no baselines."])
@@ -284,10 +285,10 @@ def _first_poses(cameras: Cameras) -> tuple[bool, str]:
     distance = float((first[:, :3, 3] - first[0, :3, 3]).norm(dim=-1).max())
     angle = float(_angles(first[:1].expand_as(first), first).max())
     if distance < smallest_baseline(cameras) and angle < math.degrees(1e-4):
-        return True, "First poses: the same in all views, as CVD needs it."
+        return True, "First poses: the same in all views, as CVD needs them."
     return False, (
-        f"First poses: different, by up to {distance:.4g} units and {angle:.1f} degrees. CVD needs one common\n"
-        "first pose; it gets it by taking every view relative to its first camera."
+        f"First poses: different, by up to {distance:.4g} units and {angle:.1f} degrees. CVD needs a common first\n"
+        "pose, so it takes every view relative to its first camera."
     )
 
 

@@ -17,6 +17,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write a checkpoint as safetensors, wrappers removed; CameraCtrl's becomes the flat file ComfyUI takes."""
+    """Write a checkpoint as safetensors, without wrappers; CameraCtrl becomes the flat file that ComfyUI takes."""
     info = convert_checkpoint(args.source, args.target)
     print(f"{args.source} ({info.label}) -> {args.target}, {args.target.stat().st_size / 1e6:.1f} MB")

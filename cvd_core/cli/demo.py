@@ -1,4 +1,4 @@
-"""``cvd demo``: what the program does, shown offline with the small model of the package."""
+"""``cvd demo``: what the program does, shown offline with the small model in the package."""
 
 from __future__ import annotations
 
@@ -28,15 +28,16 @@ SCENES: dict[str, dict[str, Any]] = {
 }
 """Directions of the views and settings by the name of the scene."""
 UNSYNCED = "-unsynced"
-"""Ending of the name of a scene without sync modules."""
+"""Suffix of the name of a scene without sync modules."""
 
 TO_LOOK_AT = """
 {sheet}
-    Look here first: one row per view, one column per frame; left with sync modules, right without, from the same noise.
-    All cameras start at one place. So with sync modules the first column should show one picture, and later columns the
-    same things from places further and further apart; without them every view makes up a scene of its own.
+    Look here first: one row per view, one column per frame; on the left with sync modules, on the right without, from
+    the same noise. All cameras start in the same place. With sync modules, the first column should therefore show one
+    picture, and later columns the same objects from places that are further and further apart; without them, every view
+    shows a different scene.
 {videos}
-    The same as videos, enlarged, there and back; all views in step.
+    The same as enlarged videos, played forwards and backwards, all views in step.
 {runs}
     The runs: one video per view, grid.mp4, transforms.json (the cameras), run.json (repeats it with --from).
 
@@ -49,9 +50,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "demo",
         help=COMMANDS["demo"],
-        description="Make four views on a circle and a wide pair of views with the small model of the package, with "
-        "sync modules and without, and a picture of them all. It needs no files and no network and takes less than a "
-        "minute on two CPU cores.",
+        description="Make four views on a circle and a wide pair of views with the small model in the package, with "
+        "and without sync modules, and a picture of them all. This needs no files and no network and takes less than "
+        "a minute on two CPU cores.",
         allow_abbrev=False,
     )
     parser.add_argument(
@@ -59,13 +60,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         type=Path,
         default=Path("cvd-demo"),
         metavar="DIR",
-        help="folder for everything (default: %(default)s). Files that exist are never overwritten",
+        help="folder for all files (default: %(default)s). Existing files are never overwritten",
     )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Make everything, then say where it is and what there is to see."""
+    """Make everything, then say where it is and what to look at."""
     from cvd_core.cli.generate import quiet_libraries
 
     quiet_libraries(offline=True)
@@ -92,11 +93,11 @@ def make_demo(out: Path, *, frames: int | None = None, **changes: Any) -> None:
     """Make all runs, the sheet and the enlarged videos; write everything into ``out`` at once.
 
     Args:
-        frames: of every video; by default as many as the small model makes.
+        frames: per video; by default as many as the small model makes.
         changes: settings of all runs.
 
     Raises:
-        ValueError: ``out`` cannot be written to or holds such files already.
+        ValueError: ``out`` cannot be written to or already holds such files.
     """
     from cvd_core import Cameras, Recurrence, load_pipeline, read_cameras
     from cvd_core.drawing.panels import Panel, draw_sheet, side_by_side

@@ -26,7 +26,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "evaluate",
         help=COMMANDS["evaluate"],
-        description="Measure whether videos follow their cameras and agree with each other: JSON, CSV, HTML report.",
+        description="Measure whether videos follow their cameras and agree with each other, and write the results as "
+        "JSON, CSV and an HTML report.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -36,13 +37,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         type=Path,
         nargs="+",
         metavar="IN",
-        help="the folder of a run, or one video per view, named as its camera",
+        help="the folder of a run, or one video per view with the name of its camera",
     )
     parser.add_argument(
         "--out",
         type=Path,
         metavar="DIR",
-        help=f"folder for {JSON}, {CSV} and {HTML} (default: evaluation, beside the videos). Nothing is overwritten",
+        help=f"folder for {JSON}, {CSV} and {HTML} (default: `evaluation` next to the videos). Nothing is overwritten",
     )
     _add_footage(parser.add_argument_group("videos"))
     _add_measures(parser.add_argument_group("measures"))
@@ -54,7 +55,7 @@ def _add_footage(group: argparse._ArgumentGroup) -> None:
         "--cameras",
         type=Path,
         metavar="FILE",
-        help="cameras of the videos, any format of `cvd cameras` (default: the folder's transforms.json)",
+        help="cameras of the videos, in any format of `cvd cameras` (default: the folder's transforms.json)",
     )
     group.add_argument(
         "--relative",
@@ -67,7 +68,7 @@ def _add_footage(group: argparse._ArgumentGroup) -> None:
         nargs="+",
         default=[],
         metavar="TEXT",
-        help="what was asked for, once or per view (default: from the folder's run.json)",
+        help="prompt of the videos, one for all or one per view (default: from the folder's run.json)",
     )
 
 
@@ -79,7 +80,7 @@ def _add_measures(group: argparse._ArgumentGroup) -> None:
         nargs="+",
         choices=OBJECT_COLOURS,
         metavar="COLOUR",
-        help=f"procedural scenes: colours of the objects, of {', '.join(OBJECT_COLOURS)} (default: those that the "
+        help=f"procedural scenes: colours of the objects, out of {', '.join(OBJECT_COLOURS)} (default: those that the "
         "prompt names, if it has only words of procedural scenes)",
     )
     group.add_argument(
@@ -87,17 +88,19 @@ def _add_measures(group: argparse._ArgumentGroup) -> None:
         type=int,
         default=5,
         metavar="N",
-        help="attempts of structure from motion per view; 0 leaves it out (default: %(default)s)",
+        help="structure-from-motion trials per view; 0 skips it (default: %(default)s)",
     )
-    group.add_argument("--seed", type=int, default=0, metavar="N", help="of the attempts (default: %(default)s)")
-    group.add_argument("--clip", type=Path, metavar="DIR", help="CLIP model, a transformers folder, for CLIP-T, -F, -V")
+    group.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the trials (default: %(default)s)")
+    group.add_argument(
+        "--clip", type=Path, metavar="DIR", help="CLIP model as a transformers folder, for CLIP-T, -F, -V"
+    )
     group.add_argument("--reference", type=Path, metavar="DIR", help="real videos for FID, KID, FVD")
     group.add_argument("--inception", type=Path, metavar="FILE", help="inception-2015-12-05.pt, for FID and KID")
     group.add_argument("--i3d", type=Path, metavar="FILE", help="i3d_torchscript.pt, for FVD")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Read, measure, write all files, print the numbers of all views together."""
+    """Read and measure the videos, write all files, and print the results over all views."""
     from cvd_core.cli.generate import quiet_libraries
 
     quiet_libraries(offline=True)

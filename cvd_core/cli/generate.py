@@ -1,7 +1,7 @@
 """``cvd generate``: its options.
 
-All are None when they are not given, so that a repeated run knows what to override; defaults stand in the help texts
-and in :class:`cvd_core.sampling.settings.Settings`.
+All are None when they are not given, so that a repeated run knows what to override; defaults are in the help texts and
+in :class:`cvd_core.sampling.settings.Settings`.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ SETTINGS = [
 ]
 MODELS = [field.name for field in fields(ModelPaths)]
 REST = ("poses", "intrinsics", "rig", "views", "rig_easing", "frames", "fps", "device", "dtype", "offload")
-"""Options by what they belong to."""
+"""Options, grouped by what they belong to."""
 
 EXAMPLES = """\
 examples:
-  two views with the small model of the package, which needs no files (`cvd demo` shows more):
+  two views with the small model in the package, which needs no files (`cvd demo` shows more):
     cvd generate --rig stereo --rig-baseline 2 --prompt "a red ball and a blue cube on a gray checkered floor" \\
       --out runs/balls
   four views that move out to the points of a circle:
@@ -63,8 +63,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     _add_models(
         parser.add_argument_group(
             "models",
-            "Files on this machine; `cvd inspect FILE` tells what a file is good for. Without any, the small model of "
-            "the package is used.",
+            "Files on this machine; `cvd inspect FILE` says what a file is for. Without any, the small model in the "
+            "package is used.",
         )
     )
     _add_sampling(parser.add_argument_group("picture and sampling"))
@@ -107,8 +107,8 @@ def request(args: argparse.Namespace) -> Request:
 def quiet_libraries(*, offline: bool) -> None:
     """Set what diffusers, transformers and huggingface_hub take from the environment when they are imported.
 
-    Their messages are for programmers: only errors pass, unless the variables say otherwise. Offline, they do not even
-    ask whether files they have are the newest.
+    Their messages are for programmers, so only errors pass unless the variables say otherwise. Offline, they do not
+    even check whether the files they have are the newest.
     """
     for library in ("DIFFUSERS", "TRANSFORMERS", "HF_HUB"):
         os.environ.setdefault(f"{library}_VERBOSITY", "error")
@@ -132,7 +132,7 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
         required=True,
         metavar="DIR",
         help="folder for one MP4 per view, grid.mp4 with all of them in step, transforms.json (the cameras, for "
-        "nerfstudio and Blender) and run.json (to repeat the run). Files that exist are never overwritten",
+        "nerfstudio and Blender) and run.json (to repeat the run). Existing files are never overwritten",
     )
     group.add_argument("--fps", type=float, metavar="N", help=f"frames per second (default: {DEFAULT_FPS:g})")
     group.add_argument(
@@ -140,8 +140,8 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
         dest="repeat",
         type=Path,
         metavar="RUN.json",
-        help="repeat an earlier run: everything is taken from its run.json except options that are given here. Models "
-        "must be the same files, or be given anew",
+        help="repeat an earlier run: everything is taken from its run.json except the options given here. Models must "
+        "be the same files, or be given again",
     )
 
 
@@ -153,18 +153,18 @@ def _add_cameras(group: argparse._ArgumentGroup) -> None:
         action="extend",
         metavar="FILE",
         help="camera paths in any format of `cvd cameras`: RealEstate10K .txt, transforms.json, COLMAP, .npz ...; "
-        "all views of all files are used, each moved so that its first camera is the common one",
+        "all views of all files are used, each moved so that they share one first camera",
     )
     group.add_argument(
         "--intrinsics",
         type=float,
         nargs=4,
         metavar=("FX", "FY", "CX", "CY"),
-        help="for pose files without: fx and cx divided by the image width, fy and cy by the height",
+        help="for pose files that hold no intrinsics: fx and cx divided by the image width, fy and cy by the height",
     )
     group.add_argument("--rig", choices=RIGS, help="; ".join(f"{r.name}: {r.description}" for r in RIGS.values()))
     group.add_argument(
-        "--views", type=int, metavar="N", help=f"videos of the rig; odd numbers are welcome (default: {DEFAULT_VIEWS})"
+        "--views", type=int, metavar="N", help=f"number of videos of the rig, even or odd (default: {DEFAULT_VIEWS})"
     )
     for name in RIG_PARAMETERS:
         found = [(rig.name, p) for rig in RIGS.values() for p in rig.parameters if p.name == name]
@@ -177,9 +177,9 @@ def _add_cameras(group: argparse._ArgumentGroup) -> None:
         "--frames",
         type=int,
         metavar="N",
-        help=f"frames of every video: rigs are made with so many (default: {DEFAULT_FRAMES}), pose files are resampled "
-        f"to it (default: as many as they have). The networks were trained with {DEFAULT_FRAMES}, the mini model with "
-        f"{mini.FRAMES}, its default for both",
+        help=f"frames per video: rigs are made with this many (default: {DEFAULT_FRAMES}), pose files are resampled to "
+        f"it (default: as many as they have). The networks were trained with {DEFAULT_FRAMES}, the mini model with "
+        f"{mini.FRAMES}, which is its default for both",
     )
 
 
@@ -190,8 +190,8 @@ def _add_scene(group: argparse._ArgumentGroup) -> None:
         nargs="+",
         action="extend",
         metavar="TEXT",
-        help="what is to be seen: one text for all views, or one per view in their order. Describe ONE scene: views "
-        "were trained with the same text, so let texts differ only in what a single camera sees",
+        help="what to show: one text for all views, or one per view in order. Describe ONE scene: training used the "
+        "same text for all views, so let texts differ only in what a single camera sees",
     )
     group.add_argument(
         "--negative",
@@ -199,7 +199,7 @@ def _add_scene(group: argparse._ArgumentGroup) -> None:
         nargs="+",
         action="extend",
         metavar="TEXT",
-        help='what is not to be seen, likewise (default: none; try "worst quality, low quality, letterboxed")',
+        help='what not to show, in the same way (default: none; try "worst quality, low quality, letterboxed")',
     )
 
 
@@ -208,16 +208,16 @@ def _add_models(group: argparse._ArgumentGroup) -> None:
         "--base",
         metavar="PATH",
         help="Stable Diffusion 1.5 or a fine-tune of it: a diffusers folder, or a .safetensors or .ckpt file; or "
-        f"{mini.NAME}, the small model of the package with its own motion, camera and sync modules, which knows balls "
+        f"{mini.NAME}, the small model in the package with its own motion, camera and sync modules, which knows balls "
         f"and cubes on a floor (default: {mini.NAME})",
     )
     group.add_argument(
         "--config",
         type=Path,
         metavar="DIR",
-        help="if --base is a single file: any SD1.5 diffusers folder, for configs and tokenizer (weights not needed)",
+        help="if --base is a single file: any SD1.5 diffusers folder, for configs and tokenizer (no weights needed)",
     )
-    group.add_argument("--motion", type=Path, metavar="FILE", help="AnimateDiff motion module, v3_sd15_mm.ckpt")
+    group.add_argument("--motion", type=Path, metavar="FILE", help="AnimateDiff motion module: v3_sd15_mm.ckpt")
     group.add_argument(
         "--camera", type=Path, metavar="FILE", help="CameraCtrl.ckpt; without it the videos do not follow the cameras"
     )
@@ -225,7 +225,7 @@ def _add_models(group: argparse._ArgumentGroup) -> None:
         "--sync",
         type=Path,
         metavar="FILE",
-        help="CVD.ckpt, the sync modules; without it every view is a video of its own",
+        help="CVD.ckpt, the sync modules; without it the videos are independent of each other",
     )
     group.add_argument(
         "--lora",
@@ -234,7 +234,7 @@ def _add_models(group: argparse._ArgumentGroup) -> None:
         nargs="+",
         action="extend",
         metavar="FILE[:SCALE]",
-        help="LoRA for SD1.5 with its strength, e.g. style.safetensors:0.8 (default strength: 1); several add up",
+        help="LoRA for SD1.5 with its strength, e.g. style.safetensors:0.8 (default strength: 1); may be several",
     )
 
 
@@ -247,8 +247,8 @@ def _add_sampling(group: argparse._ArgumentGroup) -> None:
         "--guidance",
         type=float,
         metavar="N",
-        help="how strictly the prompt is followed; 1 turns guidance off and halves the time "
-        f"(default: {_default('guidance')}; the released code takes 14 for more than two views)",
+        help="guidance scale: higher follows the prompt more closely, 1 turns guidance off and halves the time "
+        f"(default: {_default('guidance')}; the released code uses 14 for more than two views)",
     )
     group.add_argument(
         "--sampler",
@@ -256,7 +256,7 @@ def _add_sampling(group: argparse._ArgumentGroup) -> None:
         help=f"one of {', '.join(get_args(Sampler))} (default: {Settings.sampler}, the paper's)",
     )
     group.add_argument(
-        "--seed", type=int, metavar="N", help=f"decides every random number of the run (default: {Settings.seed})"
+        "--seed", type=int, metavar="N", help=f"determines every random number of the run (default: {Settings.seed})"
     )
 
 
@@ -269,22 +269,22 @@ def _add_views(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--strategy",
         choices=STRATEGIES,
-        help="who looks at whom in a step. partition: random pairs, anew in each step; multi-partition: several sets "
-        "of random pairs, averaged; exhaustive: all pairs, averaged; joint: every view sees all others at once, which "
+        help="which views attend to each other in a step. partition: one random matching into pairs; multi-partition: "
+        "several, averaged; exhaustive: all pairs, averaged; joint: every view attends to all others at once, which "
         f"the networks were not trained for (default: {Pairing.strategy})",
     )
     group.add_argument(
         "--partitions",
         type=int,
         metavar="N",
-        help="sets of pairs for multi-partition; the time grows with it "
+        help="random matchings per step of multi-partition; takes that many times longer "
         f"(default: {Pairing.partitions}; paper: 2 for six views)",
     )
     group.add_argument(
         "--recurrence",
         type=int,
         metavar="N",
-        help="repeat each step N times, each time with other pairs; the time grows with it "
+        help="denoise each step N times, each time with other pairs; takes that many times longer "
         "(default: 1; paper: 1 for two views, 4 for four, 6 for six)",
     )
     group.add_argument(
@@ -298,26 +298,27 @@ def _add_views(group: argparse._ArgumentGroup) -> None:
         "--sync-strength",
         type=float,
         metavar="N",
-        help=f"weight of what views tell each other; 0 disconnects them (default: {Settings.sync_strength:g})",
+        help="factor on what the sync modules add; 0 disconnects the views "
+        f"(default: {Settings.sync_strength:g}, as trained)",
     )
     group.add_argument(
         "--camera-strength",
         type=float,
         metavar="N",
-        help=f"weight of the camera control (default: {Settings.camera_strength:g})",
+        help=f"factor on the camera control (default: {Settings.camera_strength:g}, as trained)",
     )
     group.add_argument(
         "--band",
         choices=get_args(Mask),
-        help="edge of the band around an epipolar line that a pixel looks at in the other view: soft as the released "
-        f"weights were trained, hard as in the paper, or none for weights that were trained without (default: "
+        help="edge of the band around its epipolar line that a pixel may attend to in the other view: soft as the "
+        "released weights were trained, hard as in the paper, or none for weights trained without it (default: "
         f"{Settings.band})",
     )
     group.add_argument(
         "--threshold",
         type=float,
         metavar="N",
-        help=f"half-width of that band; hard: in pixels (default: {Settings.threshold:g})",
+        help=f"half the width of that band; hard: in pixels (default: {Settings.threshold:g})",
     )
 
 
@@ -332,18 +333,18 @@ def _add_machine(group: argparse._ArgumentGroup) -> None:
         "--offload",
         action="store_true",
         default=None,
-        help="save GPU memory: keep each network in main memory while it does not work",
+        help="save GPU memory: keep each network in main memory while it is not in use",
     )
     group.add_argument(
         "--views-per-pass",
         type=int,
         metavar="N",
-        help="save GPU memory: at most so many views in one network call, a pair at least; the result is the same "
-        "but for rounding, the time grows (default: all views at once)",
+        help="save GPU memory: most views in one network call, but at least a pair; slower, with the same result up to "
+        "rounding (default: all views at once)",
     )
     group.add_argument(
         "--allow-download",
         action="store_true",
-        help="fetch configs and tokenizer, a few MB, if --base is a single file and --config is not given; nothing "
+        help="download configs and tokenizer, a few MB, if --base is a single file and --config is not given; nothing "
         "else is ever downloaded",
     )

@@ -29,19 +29,21 @@ _OPTIONS = {place.argument: f"--{place.argument}" for place in PLACES.values()} 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser of ``cvd``."""
     parser = subparsers.add_parser(
-        "inspect", help="tell what a model file is and where it goes", description=run.__doc__
+        "inspect", help="say what a model file is and where it goes", description=run.__doc__
     )
     parser.add_argument(
         "file",
         metavar="FILE",
-        help=f"a model file, a diffusers folder, or {mini.NAME} for the small model of the package",
+        help=f"a model file, a diffusers folder, or {mini.NAME} for the small model in the package",
     )
-    parser.add_argument("--sha256", action="store_true", help="also print the file's SHA-256, to compare with its page")
+    parser.add_argument(
+        "--sha256", action="store_true", help="also print the file's SHA-256, to compare with the one on its page"
+    )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Print what a model file is, its facts, and what takes it. Nothing in the file is run."""
+    """Print what a model file is, what is known about it, and where it goes. No code in the file is run."""
     path = mini.FOLDER if args.file == mini.NAME else Path(args.file)
     families = [stable_diffusion(), Family("the small model of the package", read_configs(mini.FOLDER / "base"))]
     for file in _model_files(path) if path.is_dir() else [path]:

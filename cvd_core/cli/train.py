@@ -11,17 +11,18 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "train",
         help="train networks, all stages of a configuration",
-        description="Train the stages of a configuration in order. Ctrl-C saves; --resume goes on from there.",
+        description="Train the stages of a configuration in order. Ctrl-C saves a checkpoint, from which --resume "
+        "continues.",
     )
     parser.add_argument(
         "config",
         type=Path,
         metavar="CONFIG",
-        help="a YAML file, or one in the package: `mini`, `mini-continue`, `sd15`",
+        help="a YAML file, or one of the configurations in the package: `mini`, `mini-continue`, `sd15`",
     )
-    parser.add_argument("--resume", action="store_true", help="go on from the checkpoints in the output folder")
+    parser.add_argument("--resume", action="store_true", help="continue from the checkpoints in the output folder")
     parser.add_argument(
-        "--export", type=Path, metavar="FOLDER", help="train nothing; write the model trained so far as model files"
+        "--export", type=Path, metavar="FOLDER", help="write the model trained so far as model files, without training"
     )
     parser.set_defaults(run=run)
 

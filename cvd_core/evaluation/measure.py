@@ -141,7 +141,7 @@ def _objects(footage: Footage, options: Options, results: Results) -> None:
         OBJECTS,
         "all",
         [
-            (f"share of the commanded motion, at depth {TYPICAL_DEPTH:g}", result.fraction, "", ""),
+            (f"fraction of the commanded motion, at depth {TYPICAL_DEPTH:g}", result.fraction, "", ""),
             ("tracks that move to the right side", 100 * result.right_sign, "%", "higher"),
             ("correlation of commanded and observed motion", result.correlation, "", "higher"),
             ("tracks", float(result.tracks), "", ""),

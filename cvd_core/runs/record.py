@@ -170,7 +170,7 @@ class RunRecord:
         except ValueError as error:
             raise ValueError(f"it is not valid JSON ({error})") from error
         if not isinstance(values, dict) or values.get("format") != FORMAT:
-            raise ValueError('it is no record of a run, which has "format": "cvd run"; expected a run.json')
+            raise ValueError('it is not the record of a run, which has "format": "cvd run"; expected a run.json')
         if values.get("version") not in range(1, VERSION + 1):
             found = short(values.get("version"))
             raise ValueError(f"its format has version {found}, this program reads {VERSION}; update cvd")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _KEY = "ADE"
 _MISSING = (
     "put Apply AnimateDiff+CameraCtrl Model and Use Evolved Sampling before this node, with a motion model from Load "
-    "AnimateDiff+CameraCtrl Model; all three are in the pack AnimateDiff-Evolved, install it if they are not there"
+    "AnimateDiff+CameraCtrl Model; all three come with the pack AnimateDiff-Evolved, so install it if they are missing"
 )
 
 Frames = tuple[int, ...]
@@ -47,7 +47,7 @@ class AnimateDiff:
         patchers = model.get_additional_models_with_key(_KEY)
         self.models = [p.model for p in patchers if getattr(p.model, "camera_encoder", None) is not None]
         if not self.models:
-            raise ValueError(f"the model's motion module is without CameraCtrl: {_MISSING}")
+            raise ValueError(f"the model's motion module has no CameraCtrl: {_MISSING}")
         for patcher in patchers:
             if patcher.model in self.models:
                 _check_poses(patcher.get_attachment(_KEY).orig_camera_entries)
@@ -176,15 +176,15 @@ def _rounding_up(encoder: Any) -> Iterator[None]:
 
 
 def _check_poses(entries: Sequence[Any] | None) -> None:
-    """Refuse what Apply AnimateDiff+CameraCtrl Model was given, as long as a mistake there costs no network call."""
+    """Refuse wrong poses of Apply AnimateDiff+CameraCtrl Model before they cost a network call."""
     if not entries:
         raise ValueError(
-            "the motion module carries CameraCtrl but was applied without poses: use Apply AnimateDiff+CameraCtrl "
-            "Model instead of Apply AnimateDiff Model, with the poses of Pluecker Embed"
+            "the motion module has CameraCtrl but was applied without poses; use Apply AnimateDiff+CameraCtrl Model "
+            "instead of Apply AnimateDiff Model, with the poses of Plücker Embed"
         )
     views = getattr(entries[0].entry, "views", 1)
     if views > 1:
         raise ValueError(
             f"Apply AnimateDiff+CameraCtrl Model is connected to Camera Trajectory Builder's list of {views} poses, "
-            f"which makes every node after it run {views} times; connect the poses of Pluecker Embed instead"
+            f"which makes every node after it run {views} times; connect the poses of Plücker Embed instead"
         )

@@ -26,8 +26,8 @@ def check_motion_model(patcher: Any, attachment: Any, frames: int) -> None:
     for attribute, what in _STEERED.items():
         if getattr(attachment, attribute, None) is not None:
             raise ValueError(
-                f"the motion module {name} is steered by {what}, which is for one video only; apply the motion module "
-                "with Apply AnimateDiff+CameraCtrl Model alone"
+                f"the motion module {name} is steered by {what}, which works on one video only; apply the motion "
+                "module with Apply AnimateDiff+CameraCtrl Model alone"
             )
     if patcher.model.mm_info.mm_version == "v1":
         raise ValueError(
@@ -64,7 +64,7 @@ def check_context(options: Any) -> None:
     """Raise ValueError for context options that mix up the views."""
     if options.extras.context_ref is not None:
         raise ValueError(
-            "the context options have ContextRef, whose reference features are of one video; disconnect it from "
+            "the context options have ContextRef, whose reference features belong to one video; disconnect it from "
             "Set Context Extras"
         )
 
@@ -89,7 +89,7 @@ def _motion_values(attachment: Any) -> Iterator[tuple[str, Any]]:
 def _check_frames(what: str, value: Any, frames: int) -> None:
     if isinstance(value, Tensor) and value.ndim > 2 and len(value) > frames:
         raise ValueError(
-            f"{what} has values for {len(value)} frames; expected at most {frames}: they are the same in all views"
+            f"{what} has values for {len(value)} frames; expected at most {frames}, because all views use the same"
         )
 
 

@@ -81,7 +81,7 @@ def check_fit(model: Any, modules: PerSite[Any], what: str) -> None:
         channels = _output_channels(layers)
         if channels != site.channels:
             raise ValueError(
-                f"the {what} are made for {site.channels} channels where this model has {channels}; CVD runs on "
+                f"the {what} expect {site.channels} channels where this model has {channels}; CVD runs on "
                 "Stable Diffusion 1.5 models"
             )
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def check_latent(latent: Tensor, rays: PluckerRays, channels: int) -> None:
-    """Raise ValueError if a latent batch is not of the model's channels and the cameras' views, frames and size."""
+    """Raise ValueError if a latent batch does not have the model's channels and the cameras' views, frames and size."""
     views, frames = rays.cameras.views, rays.cameras.frames
     if latent.is_nested:
         raise ValueError(
@@ -35,23 +35,23 @@ def check_latent(latent: Tensor, rays: PluckerRays, channels: int) -> None:
     if len(latent) != views * frames:
         raise ValueError(
             f"the latent holds {len(latent)} frames; the cameras are {views} views x {frames} frames = "
-            f"{views * frames}. Give Empty Multi-View Latent the cameras' counts, or resample the trajectories"
+            f"{views * frames}. Set Empty Multi-View Latent to the cameras' numbers, or resample the trajectories"
         )
     width, height = latent.shape[-1] * LATENT_STRIDE, latent.shape[-2] * LATENT_STRIDE
     if (width, height) != (rays.width, rays.height):
         raise ValueError(
-            f"the latent is for {width}x{height} pixels, the Pluecker embedding for {rays.width}x{rays.height}; make "
-            "both for one size"
+            f"the latent is for {width}x{height} pixels, the Plücker embedding for {rays.width}x{rays.height}; give "
+            "both the same size"
         )
 
 
 def check_whole(x: Tensor, rays: PluckerRays) -> None:
-    """Raise ValueError if a network call is on a part of the picture."""
+    """Raise ValueError if a network call sees only a part of the picture."""
     size = (x.shape[-2] * LATENT_STRIDE, x.shape[-1] * LATENT_STRIDE)
     if size != (rays.height, rays.width):
         raise ValueError(
-            f"the network was called on {size[1]}x{size[0]} pixels, the cameras and epipolar masks are for the whole "
-            f"{rays.width}x{rays.height} picture: give the latent that size, and remove Conditioning (Set Area)"
+            f"the network was called on {size[1]}x{size[0]} pixels, but the cameras and epipolar masks are for the "
+            f"whole {rays.width}x{rays.height} picture; give the latent that size, and remove Conditioning (Set Area)"
         )
 
 
@@ -79,17 +79,17 @@ def check_epipolar(rays: PluckerRays, mask: EpipolarSpec) -> None:
     cameras = rays.cameras
     if (mask.cameras.views, mask.cameras.frames) != (cameras.views, cameras.frames):
         raise ValueError(
-            f"the epipolar mask is for {mask.cameras.views} views x {mask.cameras.frames} frames, the Pluecker "
+            f"the epipolar mask is for {mask.cameras.views} views x {mask.cameras.frames} frames, the Plücker "
             f"embedding for {cameras.views} x {cameras.frames}; make both from the same cameras"
         )
     if (mask.width, mask.height) != (rays.width, rays.height):
         raise ValueError(
-            f"the epipolar mask is for {mask.width}x{mask.height} pixels, the Pluecker embedding for {rays.width}x"
-            f"{rays.height}; make both for one size"
+            f"the epipolar mask is for {mask.width}x{mask.height} pixels, the Plücker embedding for {rays.width}x"
+            f"{rays.height}; give both the same size"
         )
     if not mask.cameras.c2w.allclose(cameras.c2w) or not mask.cameras.intrinsics.allclose(cameras.intrinsics):
         raise ValueError(
-            "the epipolar mask and the Pluecker embedding are made from different cameras; connect both nodes to the "
+            "the epipolar mask and the Plücker embedding are made from different cameras; connect both nodes to the "
             "same ones"
         )
 

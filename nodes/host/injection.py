@@ -32,7 +32,7 @@ class SyncSettings:
     Attributes:
         epipolar: cameras and band of the attention mask.
         strength: factor on what the modules add; 1 as trained.
-        start, end: share of the noise schedule, 0 its noisy end, in which they are active.
+        start, end: fractions of the noise schedule, 0 its noisy end, between which they are active.
     """
 
     epipolar: EpipolarSpec

@@ -80,7 +80,7 @@ def motion_of(model: Any, rays: PluckerRays) -> MotionBackend:
     native, evolved = has_native_motion(model), has_evolved(model)
     if native and evolved:
         raise ValueError(
-            "the model has motion modules of Apply Motion + Camera and of AnimateDiff-Evolved; remove one of them"
+            "the model has motion modules from Apply Motion + Camera and from AnimateDiff-Evolved; remove one of them"
         )
     if evolved:
         return AnimateDiff(model, rays)

@@ -77,7 +77,7 @@ def with_motion_lora(motion: Any, path: str | os.PathLike[str], strength: float)
     """A CVD_MOTION with a motion LoRA as weight patches of the host.
 
     Raises:
-        ValueError: the file is no motion LoRA, or for other motion modules.
+        ValueError: the file is not a motion LoRA, or is for other motion modules.
     """
     changes = read_motion_lora(path, motion.model)
     names = {parameter.removesuffix(".weight"): parameter for parameter in changes}

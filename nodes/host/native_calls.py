@@ -115,7 +115,7 @@ class NativeMotion:
         if not same:
             raise ValueError(
                 "Apply Motion + Camera and the sampler have different cameras or sizes; connect both to the same "
-                "Pluecker Embed"
+                "Plücker Embed"
             )
         return attached
 
@@ -146,7 +146,7 @@ class NativeMotion:
         return packed
 
     def wrappers(self, _views: Callable[[], int]) -> tuple[Wrappers, Wrappers]:
-        """Besides those that the model has for every sampler: the mark of a collaborative run."""
+        """In addition to those that the model has for every sampler, one that marks a collaborative run."""
 
         def mark(executor: Any, model: Any, conds: Any, x: Any, timestep: Any, model_options: Any) -> Any:
             return executor(model, conds, x, timestep, _with_option(model_options, _RUN, True))
@@ -199,7 +199,8 @@ class NativeMotion:
         """Around the host's evaluation of all branches: window after window, averaged where they meet."""
         if has_evolved(model.current_patcher):
             raise ValueError(
-                "the model has motion modules of Apply Motion + Camera and of AnimateDiff-Evolved; remove one of them"
+                "the model has motion modules from Apply Motion + Camera and from AnimateDiff-Evolved; remove "
+                "one of them"
             )
         clip = self.rays.cameras.frames
         windows = [range(clip)] if self.windows is None else self.windows.of(clip)

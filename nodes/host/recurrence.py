@@ -32,7 +32,7 @@ def recurrent_sampler(sampler: Any, recurrence: Recurrence) -> Any:
     if not hasattr(sampler, "sampler_function"):
         raise ValueError(
             f"the sampler is a {type(sampler).__name__}, which cannot be run step by step; connect KSamplerSelect or "
-            "another of ComfyUI's own samplers"
+            "another sampler node of ComfyUI"
         )
     return comfy.samplers.KSAMPLER(partial(_sample, sampler, recurrence), inpaint_options=sampler.inpaint_options)
 
@@ -52,8 +52,8 @@ def _sample(
     guider = model.inner_model
     if isinstance(guider.inner_model.model_sampling, comfy.model_sampling.CONST):
         raise ValueError(
-            "recurrent sampling adds the noise of a diffusion, but this model is a rectified flow (CONST); set "
-            "recurrence to 1 or use another model"
+            "recurrent sampling adds diffusion noise, but this model is a rectified flow (CONST); set recurrence to 1 "
+            "or use another model"
         )
     if repeats_its_noise(guider.model_patcher):
         raise ValueError(

@@ -77,7 +77,8 @@ def apply_syncam(model: Any, modules: Any, settings: SynCamSettings) -> Any:
     """A MODEL whose views attend to each other in any sampler.
 
     Raises:
-        ValueError: the model is no Wan text-to-video model of the modules' size, or the cameras are not 4n + 1 frames.
+        ValueError: the model is not a Wan text-to-video model of the modules' size, or the cameras do not have 4n + 1
+            frames.
     """
     latent_frames(settings.cameras.frames)
     _check_model(model, modules.model)
@@ -97,12 +98,12 @@ def _check_model(model: Any, modules: SynCamModules) -> None:
     if kind != "WanModel" or not hasattr(network, "blocks"):
         raise ValueError(f"the model is a {kind}; SynCamMaster runs on Wan 2.1 text-to-video, the 1.3B model")
     if getattr(network, "model_type", "t2v") != "t2v" or network.patch_embedding.in_channels != 16:
-        raise ValueError("the model is a Wan picture-to-video model; SynCamMaster runs on Wan 2.1 text-to-video 1.3B")
+        raise ValueError("the model is a Wan image-to-video model; SynCamMaster runs on Wan 2.1 text-to-video 1.3B")
     found, expected = (len(network.blocks), network.dim), (len(modules.blocks), modules.width)
     if found != expected:
         raise ValueError(
-            f"the Wan model has {found[0]} blocks of {found[1]} channels, the SynCamMaster modules are for "
-            f"{expected[0]} of {expected[1]}; the released ones go with Wan2.1-T2V-1.3B"
+            f"the Wan model has {found[0]} blocks of {found[1]} channels, but the SynCamMaster modules are for "
+            f"{expected[0]} of {expected[1]}; the released ones fit Wan2.1-T2V-1.3B"
         )
 
 
@@ -120,7 +121,7 @@ def _modulation(inputs: tuple[Any, ...], named: Mapping[str, Any]) -> Tensor:
     e: Tensor = named["e"] if "e" in named else inputs[1]
     if e.ndim == 4 and e.shape[1] != 1:
         raise ValueError(
-            "the model has a time of its own for every frame, as Wan 2.2 5B has; SynCamMaster runs on Wan 2.1 "
+            "the model takes a separate timestep for every frame, as Wan 2.2 5B does; SynCamMaster runs on Wan 2.1 "
             "text-to-video 1.3B"
         )
     return e.squeeze(1) if e.ndim == 4 else e
@@ -175,7 +176,7 @@ def _transformer_options(arguments: tuple[Any, ...], named: Mapping[str, Any]) -
 
 
 def _rows(value: Any, chosen: list[int], rows: int) -> Any:
-    """The chosen rows of what has one per video; everything else as it is."""
+    """The chosen rows of a value with one row per video; any other value unchanged."""
     if isinstance(value, torch.Tensor) and value.ndim and len(value) == rows:
         return value[chosen]
     return value
@@ -186,11 +187,11 @@ def _check_latent(x: Tensor, cameras: Cameras, chunks: int) -> None:
     videos = len(x) // chunks
     if x.ndim != 5 or videos % cameras.views:
         raise ValueError(
-            f"the latent batch has shape {(videos, *x.shape[1:])}; expected a video for each of the {cameras.views} "
-            "cameras - use Empty Multi-View Video Latent with as many views"
+            f"the latent batch has shape {(videos, *x.shape[1:])}; expected one video for each of the {cameras.views} "
+            "cameras - use Empty Multi-View Video Latent with that many views"
         )
     if x.shape[2] != latent_frames(cameras.frames):
         raise ValueError(
-            f"the latent has {x.shape[2]} latent frames ({4 * x.shape[2] - 3} pictures), the cameras have "
-            f"{cameras.frames} frames; make both of one length"
+            f"the latent has {x.shape[2]} latent frames ({4 * x.shape[2] - 3} frames of video), but the cameras have "
+            f"{cameras.frames} frames; give both the same length"
         )

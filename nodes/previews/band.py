@@ -21,7 +21,7 @@ from .pictures import ACCENT, FINE, Point, label, panel_size, sheet, to_images, 
 SIDE = 320
 """Longer side of a panel, in pixels."""
 ANGLES = (0.15, 0.4, 0.65, 0.9)
-"""Slopes shown where the real ones are drawn at random, as shares of pi."""
+"""Slopes shown where the real ones are drawn at random, as fractions of pi."""
 _BAND = torch.tensor([255, 176, 0]) / 255
 
 
@@ -33,7 +33,7 @@ def draw_band(spec: EpipolarSpec, view: int, point: Point, images: Tensor | None
 
     Args:
         view: where the query is.
-        point: x and y of the query as shares of the image's width and height, below 1.
+        point: x and y of the query as fractions of the image's width and height, below 1.
         images: ``(V, F, H, W, 3)`` in 0..1 to draw over; None: a room that the cameras look into.
     """
     size = panel_size(spec.width, spec.height, SIDE)

@@ -24,7 +24,7 @@ GRID = "#333843"
 MOST_DOTS = 64
 """With more frames than this, a dot for each would hide the line."""
 FRUSTUM = 0.13
-"""Depth of a frustum as a share of the rig's largest side."""
+"""Depth of a frustum as a fraction of the rig's largest side."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def draw_paths(cameras: Cameras, colors: Sequence[str]) -> Tensor:
 
 
 class _Panel:
-    """One panel in the making, in fine pixels of its own."""
+    """One panel while it is drawn, in its own fine pixels."""
 
     def __init__(self, look: _Look, size: tuple[int, int], center: Array, points: Array, scale: float) -> None:
         self.look, self.size, self.center, self.scale = look, size, center, scale

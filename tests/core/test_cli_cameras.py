@@ -143,7 +143,7 @@ def test_convert_says_what_the_format_does_not_hold(tmp_path: Path, capsys: pyte
     rows = [f"{33366 * i} {line.split(' ', 1)[1]}" for i, line in enumerate(lines[1:])]
     (tmp_path / "timed.txt").write_text("\n".join(["https://example.org", *rows]))
     cvd("cameras", "convert", tmp_path / "timed.txt", tmp_path / "model", "--width", 1280, "--height", 720)
-    assert "does not hold the time stamps, addresses of the clips" in capsys.readouterr().out
+    assert "cannot hold the time stamps, addresses of the clips" in capsys.readouterr().out
 
 
 # ---- info -----------------------------------------------------------------------------------------------------------

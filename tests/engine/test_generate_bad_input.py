@@ -287,8 +287,8 @@ def test_files_that_are_not_read_may_come_and_go(record: Path) -> None:
     [
         (lambda text: "", "it is not valid JSON"),
         (lambda text: text[: len(text) // 2], "it is not valid JSON"),
-        (lambda text: "[1, 2]", 'no record of a run, which has "format": "cvd run"'),
-        (lambda text: '{"frames": []}', "no record of a run"),
+        (lambda text: "[1, 2]", 'not the record of a run, which has "format": "cvd run"'),
+        (lambda text: '{"frames": []}', "not the record of a run"),
         (lambda text: edited(text, version=3), "its format has version 3, this program reads 2"),
         (lambda text: edited(text, settings={"prompts": ["a"], "hue": 3}), "'hue'"),
         (lambda text: edited(text, settings={}), "prompts"),

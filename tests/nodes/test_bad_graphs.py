@@ -74,7 +74,7 @@ def test_no_motion_module(scene: Scene) -> None:
 def test_motion_module_without_camera(scene: Scene) -> None:
     model = small.evolved(scene.host, scene.base, small.motion_model(scene.host, camera=False), None)
     assert_fails(
-        execute(scene, model=scene.synced(model=model)), "without CameraCtrl", "Load AnimateDiff+CameraCtrl Model"
+        execute(scene, model=scene.synced(model=model)), "has no CameraCtrl", "Load AnimateDiff+CameraCtrl Model"
     )
 
 
@@ -88,7 +88,7 @@ def test_the_poses_of_all_views_at_once(scene: Scene) -> None:
     host, types = scene.host, scene.host.pack("nodes.types")
     rows = [types.RowOfView(row, 2) for row in small.pose_rows(scene.cameras, 0, PIXELS)]
     model = scene.synced(model=small.evolved(host, scene.base, scene.motion, rows))
-    assert_fails(execute(scene, model=model), "list of 2 poses", "connect the poses of Pluecker Embed")
+    assert_fails(execute(scene, model=model), "list of 2 poses", "connect the poses of Plücker Embed")
 
 
 def test_no_sync_modules(scene: Scene) -> None:
@@ -103,7 +103,7 @@ def test_latent_of_other_frames(scene: Scene, frames: int) -> None:
 
 def test_latent_of_another_size(scene: Scene) -> None:
     done = execute(scene, latent_image=small.latent(2, 2, 128))
-    assert_fails(done, "the latent is for 128x128 pixels", "64x64", "for one size")
+    assert_fails(done, "the latent is for 128x128 pixels", "64x64", "the same size")
 
 
 def test_latent_of_another_model(scene: Scene) -> None:
@@ -126,7 +126,7 @@ def test_latent_of_a_video_model(scene: Scene) -> None:
 
 @pytest.mark.parametrize(("views", "frames"), [(3, 2), (2, 4)])
 def test_epipolar_mask_of_other_cameras(scene: Scene, views: int, frames: int) -> None:
-    """The Pluecker embedding fits the latent, the mask does not."""
+    """The Plücker embedding fits the latent, the mask does not."""
     other = Scene(scene.host, views=views, frames=frames, size=PIXELS)
     done = execute(scene, model=other.synced())
     assert_fails(done, f"mask is for {views} views x {frames} frames", "for 2 x 2", "from the same cameras")
@@ -140,7 +140,7 @@ def test_epipolar_mask_of_another_path(scene: Scene) -> None:
 
 def test_epipolar_mask_of_another_size(scene: Scene) -> None:
     other = Scene(scene.host, size=128)
-    assert_fails(execute(scene, model=other.synced()), "mask is for 128x128 pixels", "64x64", "for one size")
+    assert_fails(execute(scene, model=other.synced()), "mask is for 128x128 pixels", "64x64", "the same size")
 
 
 def test_more_frames_than_positions(host: Host) -> None:

@@ -1,4 +1,4 @@
-"""Pluecker and epipolar nodes in the real host, and what their pictures show."""
+"""Plücker and epipolar nodes in the real host, and what their pictures show."""
 
 from __future__ import annotations
 

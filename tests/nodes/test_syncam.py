@@ -255,14 +255,14 @@ def test_an_exception_leaves_nothing_behind(host: Host) -> None:
 
 def test_bad_graphs(host: Host) -> None:
     model = wan_model()
-    with pytest.raises(ValueError, match=r"a video for each of the 2 cameras"):
+    with pytest.raises(ValueError, match=r"one video for each of the 2 cameras"):
         sample(apply(host, model, rig(2)), noise(3))
-    with pytest.raises(ValueError, match=r"3 latent frames \(9 pictures\), the cameras have 5 frames"):
+    with pytest.raises(ValueError, match=r"3 latent frames \(9 frames of video\), but the cameras have 5 frames"):
         sample(apply(host, model, rig(2, 5)), noise(2))
     with pytest.raises(ValueError, match=r"8 frames; Wan makes 4n \+ 1"):
         apply(host, model, rig(2, 8))
     fewer = {key: value for key, value in weights().items() if not key.startswith("blocks.2.")}
-    with pytest.raises(ValueError, match="3 blocks of 48 channels, the SynCamMaster modules are for 2"):
+    with pytest.raises(ValueError, match="3 blocks of 48 channels, but the SynCamMaster modules are for 2"):
         apply(host, model, rig(2), modules(host, fewer))
     other = comfy.model_patcher.ModelPatcher(nn.Module(), CPU, CPU)
     other.model.diffusion_model = nn.Linear(1, 1)

@@ -203,11 +203,11 @@ def test_transparency_is_dropped(host: Host) -> None:
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [
-        ({"views": 4}, "images holds 18 pictures, which are not 4 views"),
+        ({"views": 4}, "images holds 18 images, which do not divide into 4 views"),
         ({"view_order": "0, 3"}, "view_order is '0, 3'; expected different numbers from 0 to 2"),
         ({"view_order": "0 0"}, "expected different numbers"),
-        ({"view_order": "left"}, "expected numbers of views"),
-        ({"labels": "a,b"}, "labels has 2 texts for 3 views"),
+        ({"view_order": "left"}, "expected view numbers"),
+        ({"labels": "a,b"}, "labels holds 2 texts for 3 views"),
         ({"layout": "view switch", "switch_frame": 6}, "switched at frame 6 of 6"),
         ({"format": "gif", "fps": 60.0}, "GIF plays at most 50 frames per second"),
         ({"filename_prefix": "../x"}, "leads out of"),
