@@ -13,7 +13,9 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from cvd_core.camera_control.injection import CameraAtPixels, CameraMerge
 from cvd_core.geometry.rigs import make_rig
+from cvd_core.motion.module import MotionModule
 from cvd_core.sync.bias import EpipolarBias
 from cvd_core.sync.cache import BiasCache
 from cvd_core.sync.context import SyncContext, groups_to_partners
@@ -65,6 +67,21 @@ def test_the_hosts_estimate_covers_them(
     x = torch.zeros(views * branches * frames, channels, side, side)
     with torch.inference_mode(), Peak() as peak:
         module(x, context)
+    monkeypatch.setattr(comfy.model_management, "pytorch_attention_flash_attention", lambda: True)  # the lower estimate
+    estimate = small.base_model().model.memory_required([len(x), 4, side, side])
+    assert peak.peak > 3 * x.nbytes
+    assert peak.peak + SKIPS * x.nbytes < 0.75 * estimate
+
+
+def test_the_hosts_estimate_covers_motion_modules(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of the widest maps with its cameras, which two branches share."""
+    views, branches, frames, side, channels = 2, 2, 8, 32, 320
+    module = MotionModule(channels, frames, comfy.ops.manual_cast).requires_grad_(False)
+    merge = CameraMerge(channels, comfy.ops.manual_cast).requires_grad_(False)
+    camera = CameraAtPixels(merge, torch.zeros(views * side * side, frames, channels))
+    x = torch.zeros(views * branches * frames, channels, side, side)
+    with torch.inference_mode(), Peak() as peak:
+        module(x, frames, camera)
     monkeypatch.setattr(comfy.model_management, "pytorch_attention_flash_attention", lambda: True)  # the lower estimate
     estimate = small.base_model().model.memory_required([len(x), 4, side, side])
     assert peak.peak > 3 * x.nbytes
