@@ -49,9 +49,10 @@ def replay_unet(host: Host, case: Case, *, native: bool = False) -> Outcome | No
     found: dict[tuple[int, int], Tensor] = {}
 
     def keep(_unet: Any, _args: Any, kwargs: Any, output: Tensor) -> None:
-        chunks = output.chunk(len(kwargs["transformer_options"]["cond_or_uncond"]))
-        views = guider._calls.batch.views
-        for i, (kind, chunk) in enumerate(zip(kwargs["transformer_options"]["cond_or_uncond"], chunks, strict=True)):
+        kinds, views = kwargs["transformer_options"]["cond_or_uncond"], guider._calls.batch.views
+        if native:  # AnimateDiff-Evolved needs them counted by view
+            kinds = [kind for kind in kinds for _ in views]
+        for i, (kind, chunk) in enumerate(zip(kinds, output.chunk(len(kinds)), strict=True)):
             found[views[i % len(views)], kind] = chunk.transpose(0, 1)
 
     def call_once(model: Any, _x: Tensor, sigmas: Tensor, extra_args: Any, **_: Any) -> Tensor:
