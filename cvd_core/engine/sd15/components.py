@@ -53,12 +53,12 @@ def build_component(component: str, config: Mapping[str, Any], where: str) -> An
     Raises:
         ValueError: the config does not describe such a network.
     """
+    cls = _autoencoder_class(config, where) if component == "vae" else UNet2DConditionModel
     try:
         with init_empty_weights():
             if component == "text_encoder":
                 inner = config.get("text_config") if config.get("model_type") == "clip" else config
                 return CLIPTextModel(CLIPTextConfig.from_dict(dict(inner or {})))
-            cls = UNet2DConditionModel if component == "unet" else _autoencoder_class(config, where)
             return cls.from_config(dict(config))
     except Exception as error:  # what a damaged config makes the libraries raise is of every type
         raise ValueError(
