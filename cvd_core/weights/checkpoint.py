@@ -170,8 +170,8 @@ def _read_safetensors(path: Path) -> tuple[dict[str, dict[str, Tensor]], dict[st
 
 
 def _read_pickle(path: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, str]]:
-    zipped = zipfile.is_zipfile(path)
     try:
+        zipped = zipfile.is_zipfile(path)
         if zipped:
             _refuse_compressed(path)
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)

@@ -352,17 +352,17 @@ def _motion_version(keys: _Keys) -> str:
 
 
 _WIDTH_KEYS = (
-    r"^down_blocks\.(\d+)\.(?:motion|epi)_modules\.0\.(?:\w+_transformer\.)?proj_in\.weight$",
-    r"^encoder_down_conv_blocks\.(\d+)\.0\.block1\.weight$",
-    r"^down_blocks\.(\d+)\.resnets\.0\.conv1\.weight$",
+    r"^down_blocks\.(\d{1,2})\.(?:motion|epi)_modules\.0\.(?:\w+_transformer\.)?proj_in\.weight$",
+    r"^encoder_down_conv_blocks\.(\d{1,2})\.0\.block1\.weight$",
+    r"^down_blocks\.(\d{1,2})\.resnets\.0\.conv1\.weight$",
     r"^model\.diffusion_model\.input_blocks\.(1|4|7|10)\.0\.in_layers\.2\.weight$",
-    r"^encoder\.down(?:_blocks)?\.(\d+)\.(?:resnets|block)\.0\.conv1\.weight$",
+    r"^encoder\.down(?:_blocks)?\.(\d{1,2})\.(?:resnets|block)\.0\.conv1\.weight$",
 )
 
 
 def _widths(keys: _Keys) -> tuple[int, ...]:
     for pattern in _WIDTH_KEYS:
-        found = {int(m[1]): shape[0] for key, shape in keys.shapes.items() if (m := re.search(pattern, key))}
+        found = {int(m[1]): shape[0] for key, shape in keys.shapes.items() if shape and (m := re.search(pattern, key))}
         if found:
             return tuple(found[level] for level in sorted(found))
     return ()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import pickle
 import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -323,6 +325,99 @@ def test_missing_folder_and_empty_dict(tmp_path: Path) -> None:
         read_checkpoint(tmp_path / "x.pt")
 
 
+def _nested(depth: int) -> dict[str, Any]:
+    content: dict[str, Any] = {"w": torch.zeros(1)}
+    for _ in range(depth):
+        content = {"a": content}
+    return content
+
+
+def _itself() -> dict[str, Any]:
+    content: dict[str, Any] = {"w": torch.ones(2)}
+    content["again"] = content
+    return content
+
+
+def _bush() -> dict[str, Any]:
+    """2**60 paths to one tensor."""
+    content: dict[str, Any] = {"w": torch.ones(2)}
+    for _ in range(60 // 2):
+        content = {"a": content, "b": content}
+    return content
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (_nested(100), "nested more than 32 deep"),
+        ({"w": torch.zeros(1).expand(10**11)}, r"its tensors claim 400,000,000,000"),
+        ({"w": torch.zeros(3).to_sparse()}, "w as a sparse_coo tensor"),
+        ({"w": torch.nested.nested_tensor([torch.zeros(2)], layout=torch.jagged)}, "x.pt"),
+        ({"a": {"w": torch.zeros(2, device="meta")}}, r"a\.w as a meta"),
+        ({"w": torch.quantize_per_tensor(torch.zeros(3), 0.1, 0, torch.quint8)}, "w as a quantised"),
+        ({(1, 2): torch.zeros(1)}, "a tuple as a key"),
+        ({"module.a": torch.zeros(1), "a": torch.zeros(1)}, "holds a twice"),
+    ],
+)
+def test_pickles_of_anything_but_plain_tensors_by_name_are_refused(
+    tmp_path: Path, content: dict[Any, Any], message: str
+) -> None:
+    torch.save(content, tmp_path / "x.pt")
+    with pytest.raises(ValueError, match=message):
+        read_checkpoint(tmp_path / "x.pt")
+
+
+@pytest.mark.parametrize("content", [_itself(), _bush()], ids=["itself", "many paths"])
+def test_a_dict_met_again_is_read_once(tmp_path: Path, content: dict[str, Any]) -> None:
+    torch.save(content, tmp_path / "x.pt")
+    (tensors,) = read_checkpoint(tmp_path / "x.pt").sections.values()
+    assert torch.equal(tensors["w"], torch.ones(2))
+
+
+def test_a_compressed_archive_is_not_unpacked(tmp_path: Path) -> None:
+    torch.save({"w": torch.zeros(10)}, tmp_path / "x.pt")
+    with (
+        zipfile.ZipFile(tmp_path / "x.pt") as plain,
+        zipfile.ZipFile(tmp_path / "bomb.pt", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for name in plain.namelist():
+            packed.writestr(name, plain.read(name))
+    with pytest.raises(ValueError, match=r"bomb\.pt .*is compressed"):
+        read_checkpoint(tmp_path / "bomb.pt")
+
+
+def _sharded(folder: Path) -> Path:
+    for i in range(2):
+        save_file({f"{i}.weight": torch.full((2,), float(i))}, folder / f"part{i}.safetensors")
+    index = folder / "model.safetensors.index.json"
+    weight_map = {f"{i}.weight": f"part{i}.safetensors" for i in range(2)}
+    index.write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
+    return index
+
+
+def test_shards_are_read_by_their_index(tmp_path: Path) -> None:
+    tensors = read_checkpoint(_sharded(tmp_path)).tensors
+    assert_same(tensors, {"0.weight": torch.zeros(2), "1.weight": torch.ones(2)})
+
+
+@pytest.mark.parametrize(
+    ("weight_map", "message"),
+    [
+        ({"0.weight": "../part0.safetensors"}, "expected the name of a file beside it"),
+        ({"0.weight": 3}, "expected the name of a file beside it"),
+        ({"0.weight": "part7.safetensors"}, "names part7.safetensors, which is not in"),
+        ({"0.weight": "part1.safetensors"}, "holds 1 tensors, 0 of the 1"),
+        ({"0.weight": "model.safetensors.index.json"}, "which is not in"),
+        ([], "has no weight_map"),
+    ],
+)
+def test_a_damaged_index_is_explained(tmp_path: Path, weight_map: Any, message: str) -> None:
+    index = _sharded(tmp_path)
+    index.write_text(json.dumps({"weight_map": weight_map}))
+    with pytest.raises(ValueError, match=message):
+        read_checkpoint(index)
+
+
 @pytest.fixture(scope="module")
 def small_files(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
     folder = tmp_path_factory.mktemp("small")
@@ -423,6 +518,32 @@ def test_load_exact_says_what_the_keys_look_like(models: ModelFiles) -> None:
     motion = read_checkpoint(models.motion).tensors
     with pytest.raises(ValueError, match=r"mm.ckpt holds 0 of 4 sync-module tensors.* and 557 more.*motion module"):
         load_exact(_network(), motion, file="mm.ckpt", what="sync-module")
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (torch.full((4, 3), float("nan")), "x.ckpt holds NaN or infinite numbers in 0.weight"),
+        (torch.full((4, 3), float("-inf"), dtype=torch.bfloat16), "x.ckpt holds NaN or infinite numbers in 0.weight"),
+        (torch.full((4, 3), float("nan")).to(torch.float8_e5m2), "x.ckpt holds NaN or infinite numbers in 0.weight"),
+        (torch.full((4, 3), 1e6), "x.ckpt holds numbers in 0.weight that float16 cannot hold"),
+        (torch.ones(4, 3, dtype=torch.int8), r"of another type 1: 0\.weight int8 instead of float32"),
+        (torch.ones(4, 3, dtype=torch.complex64), r"of another type 1: 0\.weight complex64 instead of float32"),
+    ],
+)
+def test_load_exact_refuses_what_is_no_weight_and_changes_nothing(value: Tensor, message: str) -> None:
+    network = _network()
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    with pytest.raises(ValueError, match=message):
+        load_exact(network, before | {"0.weight": value}, file="x.ckpt", what="toy", dtype=torch.float16)
+    assert_same(network.state_dict(), before)
+
+
+@pytest.mark.parametrize("key", ["down_blocks.0.epi_modules.0.epi_transformer.attention_blocks.999999999999.x"])
+def test_numbers_in_keys_build_nothing(tmp_path: Path, key: str) -> None:
+    save_file({key: torch.ones(1)}, tmp_path / "x.safetensors")
+    with pytest.raises(ValueError, match="missing"):
+        load_sync_modules(tmp_path / "x.safetensors")
 
 
 # converting

@@ -22,6 +22,7 @@ from transformers import CLIPTextModel
 from cvd_core.engine.sd15.loading import CONFIG_REPOSITORY, BaseModel, load_base
 from cvd_core.engine.sd15.motion import PerFrameGroupNorm, build_motion_unet
 from cvd_core.engine.sd15.prompts import encode_prompts
+from cvd_core.runs import mini
 from cvd_core.weights import motion_tensors, read_checkpoint
 from tests import formula
 from tests.formula import ModelFiles
@@ -188,6 +189,89 @@ def test_single_files_that_are_no_text_to_image_sd15(models: ModelFiles, tmp_pat
     (config / "unet" / "config.json").write_text(json.dumps(other))
     with pytest.raises(ValueError, match=r"of another shape 32: .*attn2\.to_k\.weight .* instead of .*other widths"):
         load_base(file, config=config)
+
+
+def edited(file: Path, **entries: Any) -> str:
+    return json.dumps(json.loads(file.read_text()) | entries)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("unet/config.json", "[" * 100_000, "nested too deeply"),
+        ("unet/config.json", "[]", "holds a JSON array; expected an object"),
+        ("unet/config.json", '{"a": ' + "9" * 5000 + "}", "is not valid JSON"),
+        ("unet/config.json", {"layers_per_block": 10**12}, r"layers_per_block is 1000000000000; expected at most 64"),
+        ("unet/config.json", {"layers_per_block": None}, "does not describe the unet"),
+        ("unet/config.json", {"norm_num_groups": 0}, "does not describe the unet"),
+        ("unet/config.json", {"norm_eps": float("nan")}, "norm_eps is nan"),
+        ("unet/config.json", {"down_block_types": ["DownBlock2D"] * 1000}, "down_block_types has 1000 entries"),
+        ("vae/config.json", {"_class_name": ["x"]}, r"has .* as _class_name; expected AutoencoderKL or PatchAuto"),
+        ("vae/config.json", {"scaling_factor": None}, "scaling_factor is None; expected a positive number"),
+        ("text_encoder/config.json", {"num_hidden_layers": 10**12}, "num_hidden_layers is 1000000000000"),
+        ("text_encoder/config.json", {"max_position_embeddings": 10**9}, "max_position_embeddings is 1000000000"),
+        ("text_encoder/config.json", {"hidden_act": "none"}, "does not describe the text_encoder"),
+        ("scheduler/scheduler_config.json", "null", "holds a JSON null"),
+        ("scheduler/scheduler_config.json", '{"prediction_type": ["x"]}', "the model predicts"),
+        ("tokenizer/vocab.json", "", "is not valid JSON"),
+        ("tokenizer/vocab.json", '{"a": -1}', "vocab.json is damaged"),
+        ("tokenizer/vocab.json", '{"a": 1, "b": 1}', "vocab.json is damaged"),
+        ("tokenizer/vocab.json", {"new": 1_000}, "has 1001 tokens, the text encoder knows 514"),
+        ("tokenizer/merges.txt", "a\nb c d\n", r"merges\.txt, line 1: expected two tokens"),
+        ("tokenizer/merges.txt", "#version: 0.2\nqq zz\n", r"merges\.txt, line 2: expected two tokens"),
+        ("tokenizer/tokenizer_config.json", "[]", "holds a JSON array"),
+        ("tokenizer/tokenizer_config.json", '{"pad_token": 5}', "the tokenizer in"),
+        ("tokenizer/tokenizer.json", "{}", "cannot be read"),
+    ],
+)
+def test_damaged_folders_name_the_file_at_once(folder: Path, name: str, text: Any, message: str) -> None:
+    file = folder / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(text if isinstance(text, str) else edited(file, **text))
+    with pytest.raises(ValueError, match=message) as error:
+        load_base(folder)
+    assert name.split("/")[0] in str(error.value)
+    assert len(str(error.value)) < 600
+
+
+def test_components_of_different_models_are_refused(folder: Path) -> None:
+    shutil.rmtree(folder / "vae")
+    shutil.copytree(mini.FOLDER / "base" / "vae", folder / "vae")
+    with pytest.raises(ValueError, match="takes 4 input channels"):
+        load_base(folder)
+
+
+@pytest.mark.parametrize("names", [("model.safetensors", ""), ("pytorch_model.bin", ".fp16")])
+def test_a_sharded_folder_equals_the_whole(models: ModelFiles, folder: Path, names: tuple[str, str]) -> None:
+    for component, stem in (("unet", "diffusion_pytorch_model"), ("text_encoder", names[0].split(".")[0])):
+        whole = next((folder / component).glob("*.safetensors"))
+        state = {key: value.clone() for key, value in load_file(whole).items()}
+        whole.unlink()
+        ending = names[0].split(".")[1]
+        weight_map: dict[str, str] = {}
+        for i in range(3):
+            part = dict(list(state.items())[i::3])
+            name = f"{stem}-{i + 1:05}-of-00003.{ending}"
+            save = save_file if ending == "safetensors" else torch.save
+            save(part, folder / component / name)
+            weight_map |= dict.fromkeys(part, name)
+        index = folder / component / f"{stem}.{ending}.index{names[1]}.json"
+        index.write_text(json.dumps({"weight_map": weight_map}))
+    assert_same_model(load_base(folder), load_base(models.base_folder))
+
+
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2])
+def test_eight_bit_files_load_like_any_other(models: ModelFiles, tmp_path: Path, dtype: torch.dtype) -> None:
+    tensors = load_file(models.base_file)
+    cast = {key: value.to(dtype) if value.is_floating_point() else value for key, value in tensors.items()}
+    save_file(cast, tmp_path / "base.safetensors")
+    base = load_base(tmp_path / "base.safetensors", config=models.base_folder)
+    expected = load_base(models.base_folder).unet.state_dict()
+    for key, value in base.unet.state_dict().items():
+        assert torch.equal(value, expected[key].to(dtype).float())
+    state = {key: value.to(dtype) for key, value in motion_tensors(read_checkpoint(models.motion)).items()}
+    unet = build_motion_unet(base.unet, state, file="mm")
+    assert {value.dtype for value in unet.state_dict().values()} == {torch.float32}
 
 
 def test_configs_are_fetched_only_on_demand(models: ModelFiles, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -105,7 +105,7 @@ def test_the_text_encoder_of_a_peft_folder(base: BaseModel, tmp_path: Path) -> N
     assert_equal_weights(base.text_encoder, theirs.merge_and_unload().state_dict(), before)
 
 
-def plain(rank: int = 4, **extra: Tensor) -> dict[str, Tensor]:
+def plain(rank: int = 4, alpha: Tensor | None = None) -> dict[str, Tensor]:
     """A LoRA of one layer of the mini model, in kohya's names."""
     name = f"lora_unet_{TO_Q.replace('.', '_')}"
     generator = torch.Generator().manual_seed(rank)
@@ -113,7 +113,7 @@ def plain(rank: int = 4, **extra: Tensor) -> dict[str, Tensor]:
     return {
         f"{name}.lora_down.weight": down,
         f"{name}.lora_up.weight": up,
-        **{f"{name}.{k}": v for k, v in extra.items()},
+        **({} if alpha is None else {f"{name}.alpha": alpha}),
     }
 
 
@@ -149,7 +149,7 @@ def strength(base: BaseModel, file: Path) -> float:
 def test_headers_and_tensors(
     base: BaseModel, tmp_path: Path, header: dict[str, str], tensors: dict[str, Tensor], expected: float
 ) -> None:
-    save_file(plain(**tensors), tmp_path / "x.safetensors", metadata=header or None)
+    save_file(plain(alpha=tensors.get("alpha")), tmp_path / "x.safetensors", metadata=header or None)
     assert strength(base, tmp_path / "x.safetensors") == expected
 
 

@@ -46,7 +46,14 @@ TYPES = (
 )
 
 LAYER = "down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q"
-CONFIG = {"r": 4, "lora_alpha": 16, "use_rslora": False, "alpha_pattern": {"to_q": 2}, "rank_pattern": {}, "peft_type": "LORA"}
+CONFIG = {
+    "r": 4,
+    "lora_alpha": 16,
+    "use_rslora": False,
+    "alpha_pattern": {"to_q": 2},
+    "rank_pattern": {},
+    "peft_type": "LORA",
+}
 KOHYA = {"ss_network_dim": "4", "ss_network_alpha": "2.0", "ss_network_args": '{"conv_dim": "4", "conv_alpha": "1"}'}
 
 
@@ -186,7 +193,9 @@ def _added(rng: np.random.Generator, folder: Path, name: str, load: Any) -> None
 
 def _lora(rng: np.random.Generator, folder: Path) -> None:
     """A LoRA with damage in its tensors, its header, or the configuration beside it."""
-    prefix, up, down = pick(rng, [("", "lora_B", "lora_A"), ("lora_unet_", "lora_up", "lora_down"), ("unet.", "lora_B", "lora_A")])
+    prefix, up, down = pick(
+        rng, [("", "lora_B", "lora_A"), ("lora_unet_", "lora_up", "lora_down"), ("unet.", "lora_B", "lora_A")]
+    )
     form = pick(rng, ["tensors", "header", "kohya", "folder"])
     prefix = "base_model.model." if form == "folder" else prefix
     state = {f"{prefix}{LAYER}.{up}.weight": torch.ones(96, 4), f"{prefix}{LAYER}.{down}.weight": torch.ones(4, 96)}
@@ -197,15 +206,21 @@ def _lora(rng: np.random.Generator, folder: Path) -> None:
     elif form == "header":
         header["lora_adapter_metadata"] = _damaged_json(rng, CONFIG).decode("utf-8", "replace")
     elif form == "kohya":
-        header |= {key: str(value) for key, value in damaged_value(rng, [KOHYA])[0].items()} if rng.random() < 0.5 else KOHYA
+        found = damaged_value(rng, KOHYA) if rng.random() < 0.5 else KOHYA
+        header |= {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
         header["ss_network_args"] = _damaged_json(rng, {"conv_dim": "4"}).decode("utf-8", "replace")
     else:
         (folder / "adapter_config.json").write_bytes(_damaged_json(rng, CONFIG))
-    header = {key.encode("utf-8", "replace").decode(): value.encode("utf-8", "replace").decode() for key, value in header.items()}
+    header = {_text(key): _text(value) for key, value in header.items()}
     file = folder / "adapter_model.safetensors"
     save_file(state, file, metadata=header)
     for layer in read_lora(file if form != "folder" or rng.random() < 0.5 else folder).layers:
         assert np.isfinite(layer.scale)
+
+
+def _text(value: str) -> str:
+    """The text without what UTF-8 cannot hold."""
+    return value.encode("utf-8", "replace").decode()
 
 
 def _base_config(rng: np.random.Generator, folder: Path) -> None:

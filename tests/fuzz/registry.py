@@ -1,5 +1,5 @@
 """Every target: a module of targets is imported and listed here, and both the suite and the command run it."""
 
-from tests.fuzz import Target, cameras, configurations
+from tests.fuzz import Target, cameras, configurations, models
 
-TARGETS: tuple[Target, ...] = (*cameras.TARGETS, *configurations.TARGETS)
+TARGETS: tuple[Target, ...] = (*cameras.TARGETS, *configurations.TARGETS, *models.TARGETS)
