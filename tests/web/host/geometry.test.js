@@ -7,6 +7,9 @@ import { BUILDER, openFrontEnd } from './graph.js';
 
 /** Pixels that a pane has at least, each way. */
 const LEAST_PANE = 100;
+/** Height of the editor, and of what is below its panes: the time line and the panel of fields, where there are. */
+const LEAST_EDITOR = 600;
+const BELOW_PANES = 60;
 
 const skipped = Boolean(whyNoBrowser || whyNoHost());
 
@@ -29,19 +32,23 @@ describe.skipIf(skipped).each(frontEnds)('front end %s', (frontEnd) => {
     });
     afterAll(() => front?.close());
 
-    /** Sizes of the panes that are shown. */
+    /** The editor is as high as it asks to be, and its panes are large enough and within it. */
     async function expectRoom() {
       await front.settled();
       const panes = front.page.locator('.cvd-pane').filter({ visible: true });
       const boxes = await Promise.all((await panes.all()).map(boxOf));
       expect(boxes.length).toBeGreaterThan(0);
-      for (const { width, height } of boxes) {
+      const editor = await boxOf(front.page.locator('.cvd-editor').first());
+      expect(editor.height).toBeGreaterThanOrEqual(LEAST_EDITOR);
+      for (const { x, y, width, height } of boxes) {
+        expect(x + width).toBeLessThanOrEqual(editor.x + editor.width + 1);
+        expect(y + height).toBeLessThanOrEqual(editor.y + editor.height - BELOW_PANES);
         expect(width).toBeGreaterThanOrEqual(LEAST_PANE);
         expect(height).toBeGreaterThanOrEqual(LEAST_PANE);
       }
     }
 
-    /** The builder's node, or `false` where there is none; as a script for the page. */
+    /** Select the builder's node, or nothing. */
     const select = (/** @type {boolean} */ on) =>
       front.page.evaluate(([type, wanted]) => {
         const { canvas } = window.app;

@@ -65,20 +65,34 @@ export class FrontEnd {
       await this.page.reload();
       await this.ready();
     }
-    await this.page.evaluate(async ([type, trajectory, more, also]) => {
-      await window.app.loadApiJson(
-        {
-          1: { class_type: type, inputs: { views: 2, frames: 16, width: 256, height: 256, trajectory, ...more } },
-          2: {
-            class_type: 'CVD_SaveCameraPoses',
-            inputs: { cameras: ['1', 0], format: 'nerfstudio', filename_prefix: 'drawn', width: 256, height: 256 },
+    const load = () =>
+      this.page.evaluate(async ([type, trajectory, more, also]) => {
+        await window.app.loadApiJson(
+          {
+            1: { class_type: type, inputs: { views: 2, frames: 16, width: 256, height: 256, trajectory, ...more } },
+            2: {
+              class_type: 'CVD_SaveCameraPoses',
+              inputs: { cameras: ['1', 0], format: 'nerfstudio', filename_prefix: 'drawn', width: 256, height: 256 },
+            },
+            ...also,
           },
-          ...also,
-        },
-        'drawn',
-      );
-    }, /** @type {const} */ ([BUILDER, START, settings, others]));
+          'drawn',
+        );
+      }, /** @type {const} */ ([BUILDER, START, settings, others]));
+    // The graph that the front end starts with may come late, in the place of this one.
+    for (let tries = 0; tries < 5; tries++) {
+      await load();
+      await this.page.waitForTimeout(300);
+      if (await this.#holdsBuilder()) break;
+    }
     await this.shown();
+  }
+
+  #holdsBuilder() {
+    return this.page.evaluate(
+      (type) => window.app.graph.nodes.some((/** @type {any} */ of) => of.type === type),
+      BUILDER,
+    );
   }
 
   /** The builder's node in view, and its editor open: in the node, or by its button where the node cannot show it. */
