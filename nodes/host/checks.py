@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import comfy.model_sampling
+import torch
 
 from cvd_core.networks.sd15 import LATENT_STRIDE
 
@@ -72,6 +73,21 @@ def check_model(model: Any) -> None:
             "the model has ComfyUI's own context windows, which would cut through the views; remove Context Windows "
             "and set context_length of Apply Motion + Camera (or context options of AnimateDiff-Evolved)"
         )
+    if _mixes_videos(model.model_options["transformer_options"].get("easycache")):
+        raise ValueError(
+            "the model has EasyCache, which in this ComfyUI adds what it kept of one video to all videos of a batch; "
+            "use LazyCache instead, or a newer ComfyUI"
+        )
+
+
+def _mixes_videos(cache: Any) -> bool:
+    """Whether the host's EasyCache adds what it kept of one part of a batch to all of it, as that of 0.3.64 does."""
+    if not hasattr(cache, "uuid_cache_diffs"):  # none, or LazyCache, which keeps whole batches
+        return False
+    probe = cache.clone()
+    probe.uuid_cache_diffs = {"first": torch.ones(1, 1, 1, 1), "second": torch.full((1, 1, 1, 1), 2.0)}
+    reused: list[float] = probe.apply_cache_diff(torch.zeros(2, 1, 1, 1), ["first", "second"]).flatten().tolist()
+    return reused != [1.0, 2.0]
 
 
 def check_epipolar(rays: PluckerRays, mask: EpipolarSpec) -> None:

@@ -10,11 +10,14 @@ import comfy_extras.nodes_easycache as easycache
 import pytest
 from torch import Tensor
 
-from tests.nodes.host_process import Host
+from tests.nodes.host_process import NEWEST, Host
 from tests.nodes.runs import Scene, relative
 
 REUSE_ALL = {"reuse_threshold": 1e9, "start_percent": 0.0, "end_percent": 1.0, "verbose": False}
 """Every step is skipped that can be: all but the first two. (By smaller thresholds the first view decides for all.)"""
+
+KINDS = ["EasyCache", "LazyCache"] if NEWEST else ["LazyCache"]
+"""Caches that keep the parts of a batch apart; EasyCache of 0.3.64 does not."""
 
 
 def cached(model: Any, kind: str, **settings: Any) -> Any:
@@ -39,7 +42,7 @@ def skipped(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("kind", ["EasyCache", "LazyCache"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_views_keep_their_own(host: Host, kind: str, skipped: list[str]) -> None:
     """With modules that add nothing and the most steps skipped, each view is what it is in a run of its own."""
     scene = Scene(host, steps=5)
@@ -52,7 +55,7 @@ def test_views_keep_their_own(host: Host, kind: str, skipped: list[str]) -> None
         assert relative(found[view * scene.frames : (view + 1) * scene.frames], expected) < 1e-3
 
 
-@pytest.mark.parametrize("kind", ["EasyCache", "LazyCache"])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("native", [False, True])
 def test_a_cache_that_reuses_nothing_changes_nothing(host: Host, kind: str, native: bool, skipped: list[str]) -> None:
     scene = Scene(host, views=3, frames=4, size=64, context=(2, 1), native=native)
@@ -60,6 +63,20 @@ def test_a_cache_that_reuses_nothing_changes_nothing(host: Host, kind: str, nati
     found = scene.together(cached(scene.synced(), kind, reuse_threshold=0.0), strategy="exhaustive")
     assert not skipped
     assert relative(found, plain) < 1e-5
+
+
+def test_a_cache_that_mixes_videos_is_refused(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene(host, size=64)
+    model = cached(scene.synced(), "EasyCache")
+    if NEWEST:
+        scene.guider(model)
+
+        def add_to_all(self: Any, x: Tensor, uuids: list[Any], **_options: Any) -> Tensor:
+            return x + sum(self.uuid_cache_diffs[uuid] for uuid in uuids)
+
+        monkeypatch.setattr(easycache.EasyCacheHolder, "apply_cache_diff", add_to_all)
+    with pytest.raises(ValueError, match="adds what it kept of one video to all videos of a batch; use LazyCache"):
+        scene.guider(model)
 
 
 @pytest.mark.parametrize("native", [False, True])
