@@ -52,8 +52,8 @@ def load_motion(path: str | os.PathLike[str], *, groups: int = NORM_GROUPS) -> A
         modules = load_motion_modules(path, ops=comfy.ops.manual_cast, groups=groups)
         if modules.positions == V1_FRAMES and modules.middle is None:
             raise ValueError(
-                f"{path} is of AnimateDiff v1, which was trained with norms over all frames at once in the whole UNet; "
-                "load v3_sd15_mm.ckpt, which CVD is trained with"
+                f"{path} is of AnimateDiff v1, which was trained with normalisation over all frames at "
+                "once in the whole UNet; load v3_sd15_mm.ckpt, which CVD is trained with"
             )
         return in_unet_dtype(modules)
 
