@@ -25,7 +25,7 @@ from tests.nodes.runs import Scene, plain_results, relative
 from tests.nodes.test_injection import cancel, out_of_memory, wrong
 from tests.nodes.test_parity import GOLDENS
 
-BOTH = r"of Apply Motion \+ Camera and of AnimateDiff-Evolved"
+BOTH = r"Apply Motion \+ Camera and \w+ AnimateDiff-Evolved"
 
 OPTIONS: list[dict[str, Any]] = [
     {"views": 3},
