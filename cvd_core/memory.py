@@ -8,7 +8,7 @@ _WORDS = ("OutOfMemoryError", "out of memory", "DefaultCPUAllocator", "ALLOC_FAI
 def lacks_memory(error: BaseException) -> bool:
     """Whether an error says that there is not enough memory.
 
-    PyTorch has a class of its own where a GPU's memory does not suffice, and none for that of the CPU or for sizes that
+    PyTorch has an exception class for a GPU that runs out of memory, but none for the CPU or for sizes that
     no memory holds.
     """
     if isinstance(error, MemoryError):

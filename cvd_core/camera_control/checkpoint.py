@@ -31,7 +31,7 @@ def load_camera_control(
     """The pose encoder and the merges of a CameraCtrl checkpoint, at the widths its tensors have.
 
     Args:
-        path: ``CameraCtrl.ckpt`` (read without running code) or a flat ``.safetensors`` of it.
+        path: ``CameraCtrl.ckpt`` (read without running code) or a flat ``.safetensors`` converted from it.
         dtype: of the parameters; None keeps the file's.
         ops: namespace of the layers; a host may bring its own.
 

@@ -14,7 +14,7 @@ from cvd_core.networks.sd15 import SD15_LAYERS, SD15_WIDTHS
 
 
 class CameraMerge(nn.Module):
-    """Adds a camera feature to the tokens that one temporal attention makes its q, k and v from.
+    """Adds a camera feature to the tokens from which one temporal attention computes q, k and v.
 
     Args:
         channels: width of the motion module.

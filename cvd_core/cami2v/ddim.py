@@ -21,7 +21,7 @@ class NoiseSchedule:
     """Noise over 1000 times.
 
     Attributes:
-        alpha_bars: ``(1000,)`` float32, share of the signal's variance.
+        alpha_bars: ``(1000,)`` float32, fraction of the variance that is signal.
         scales: ``(1000,)`` float32, factor on x0, ones where there is none.
         predicts: what the network was trained to predict.
     """

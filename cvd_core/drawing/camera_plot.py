@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Vector = NDArray[np.float64]
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F3C8D", "#4B4B4B")
-"""Told apart with any kind of colour vision (after Okabe and Ito); used again from the ninth view on."""
+"""Distinguishable with any kind of colour vision (after Okabe and Ito); repeated from the ninth view on."""
 _AXES = ("x (right)", "y (down)", "z (forward)")
 _DEPTH = 0.09
 """Depth of a frustum as a fraction of the rig's largest side."""

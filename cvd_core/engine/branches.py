@@ -1,4 +1,4 @@
-"""The branches of classifier-free guidance: what all views' prompts become, and what their predictions do."""
+"""The branches of classifier-free guidance: embedding the prompts of all views, and combining the predictions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a model file would load, and into what: the loaders are asked, with a base without data."""
+"""Whether a model file would load, and into what, by asking the loaders with a base that holds no data."""
 
 from __future__ import annotations
 

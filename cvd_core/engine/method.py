@@ -1,6 +1,6 @@
 """What the rest of the program knows of a way of making videos, and which one goes with which base model.
 
-A method is a module with the functions of :class:`Method`; it stands in a package of its own beside ``sd15`` and shares
+A method is a module with the functions of :class:`Method`; it has its own package next to ``sd15`` and shares
 what this package holds: placement, pictures, solvers, prediction.
 """
 
@@ -27,7 +27,7 @@ class VideoPipeline(Protocol):
     """Loaded networks that make videos."""
 
     def check_frames(self, frames: int) -> None:
-        """Raise ValueError if the networks cannot make so many frames."""
+        """Raise ValueError if the networks cannot make that many frames."""
         ...
 
     def generate(self, cameras: Cameras, settings: Settings, on_progress: OnProgress | None = None) -> Tensor:
@@ -50,5 +50,5 @@ class Method(Protocol):
 
 
 def method_for(paths: ModelPaths) -> Method:
-    """The method that goes with a base model; all that are known here are Stable Diffusion 1.5's."""
+    """The method that goes with a base model; so far all of them are Stable Diffusion 1.5's."""
     return assemble

@@ -29,7 +29,7 @@ class ModelPaths:
         base: SD1.5 model, a diffusers folder or a single file.
         motion: AnimateDiff v3 motion module.
         camera: CameraCtrl; None: the videos do not follow their cameras.
-        sync: CVD's sync modules; None: every view is a video of its own, the baseline.
+        sync: CVD's sync modules; None: the videos are independent of each other, the baseline.
         loras: files and strengths, merged into the base in this order.
         config: folder with configs and tokenizer for a single-file base.
     """

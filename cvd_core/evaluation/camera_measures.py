@@ -25,7 +25,7 @@ _PATH_MEASURES = (("RotErr", "rot_err", "rad"), ("TransErr", "trans_err", ""), (
 
 
 def measure_paths(footage: Footage, results: Results, trials: int, seed: int) -> None:
-    """RotErr, TransErr and CamMC of every view; 0 trials leave them out."""
+    """RotErr, TransErr and CamMC of every view; 0 trials skip them."""
     frames = footage.cameras.frames
     if not trials:
         results.notes.append(f"{PATHS}: left out, 0 trials.")

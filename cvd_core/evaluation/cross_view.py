@@ -19,7 +19,7 @@ from cvd_core.geometry.epipolar import epipolar_lines, pair_geometry, smallest_b
 SMALLEST_ANGLE = 1e-4
 """Radians between the rays of two views, a hundredth of a pixel; flatter ones count as parallel."""
 NEAREST = 0.2
-"""World units before the first camera: nearer there is no object."""
+"""World units in front of the first camera; no object is nearer."""
 STARTS = (0.1, 0.5)
 """Inverse depths from which the best point is looked for: the way to it may be blocked from one side."""
 
@@ -125,7 +125,7 @@ def _baselines(cameras: Cameras, seen: Tensor) -> Tensor:
 
 
 def resting_errors(tracks: ObjectTracks, cameras: Cameras) -> Tensor:
-    """How far objects that rest are from one place, over all frames of all views.
+    """How far objects at rest are from a single place, over all frames of all views.
 
     Returns:
         ``(V, F, M)`` pixels between the centroid seen and the image of the point that fits all pictures best (least

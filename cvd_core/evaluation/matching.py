@@ -72,7 +72,7 @@ def mutual_matches(a: Tensor, b: Tensor, ratio: float) -> Tensor:
 
     Args:
         a: ``(N, D)`` features of unit length.
-        b: ``(M, D)`` likewise.
+        b: ``(M, D)`` features of unit length.
         ratio: of the distances to the nearest and to the second nearest.
 
     Returns:

@@ -1,4 +1,4 @@
-"""All measures of one set of views. Each group needs something; what is missing leaves its group out, with a note."""
+"""All measures of one set of views. A group whose requirements are not met is left out, with a note."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MOST_SEEDS = 2**31
 
 @dataclass(frozen=True)
 class Options:
-    """What to measure beyond what needs nothing.
+    """What to measure in addition to what needs no input.
 
     Attributes:
         objects: colours of the objects by name; empty for none, None for those that the prompts name.

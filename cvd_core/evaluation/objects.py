@@ -31,8 +31,9 @@ class ObjectTracks:
         names: of the M colours.
         centers: ``(V, F, M, 2)`` x, y of the visible region's centroid in pixels; NaN where nothing was found.
         areas: ``(V, F, M)`` pixels; 0 where nothing was found.
-        roundness: ``(V, F, M)`` area over that of the circle around it: 1 for a disc, 0.64 for a square; NaN likewise.
-        rgb: ``(V, F, M, 3)`` mean colour in [0, 1]; NaN likewise.
+        roundness: ``(V, F, M)`` area over that of the circle around it: 1 for a disc, 0.64 for a square;
+            NaN where nothing was found.
+        rgb: ``(V, F, M, 3)`` mean colour in [0, 1]; NaN where nothing was found.
         whole: ``(V, F, M)`` bool: found, and neither cut by the picture's edge nor touching another object, which
             might hide a part of it.
         width, height: of the pictures.

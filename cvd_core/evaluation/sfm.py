@@ -36,7 +36,7 @@ class Trial:
 
     Attributes:
         seed: of its random numbers.
-        cameras: the path, one view, in a world and unit of its own; None if it failed.
+        cameras: the path, one view, in its own world and unit; None if it failed.
         problem: why it failed, else empty.
     """
 

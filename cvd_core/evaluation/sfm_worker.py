@@ -1,7 +1,7 @@
-"""Structure from motion in a process of its own: ``python -m cvd_core.evaluation.sfm_worker FOLDER [SEED]``.
+"""Structure from motion in a separate process: ``python -m cvd_core.evaluation.sfm_worker FOLDER [SEED]``.
 
-Imports nothing of the project. pycolmap brings libraries of its own - once it is loaded, Pillow crashes when it writes
-a PNG - and a failure inside it may end the process; here that costs one trial.
+Imports nothing of the project. pycolmap brings its own libraries (once it is loaded, Pillow crashes when it writes a
+PNG), and a failure inside it may end the process; here that costs one trial.
 
 FOLDER holds ``images/0000.png ...`` and ``intrinsics.json`` (fx, fy, cx, cy in pixels for each). Without SEED, features
 go to ``features.db``; with it, they are matched and mapped, and ``poses.json`` gets world-to-camera 3x4 matrices by

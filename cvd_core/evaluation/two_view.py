@@ -38,7 +38,7 @@ class TwoView:
         rotation, translation: angle in degrees between estimated and true rotation, direction of translation; infinite
             if no pose could be estimated.
         precision: fraction of the matches that are correct; 0 without matches.
-        matching_score: correct matches over the first picture's keypoints; 0 likewise.
+        matching_score: correct matches over the first picture's keypoints; 0 without matches.
         epipolar: median distance of the matches from their epipolar lines in pixels, mean of both directions; NaN
             without matches.
         matches: how many there are.
@@ -149,7 +149,7 @@ def across_views(videos: Tensor, cameras: Cameras, a: int, b: int, matcher: Matc
 
 
 def within_view(videos: Tensor, cameras: Cameras, view: int, matcher: Matcher) -> list[TwoView | None]:
-    """The first frame of a view with each of the others; None likewise."""
+    """The first frame of a view with each of the others; None where the cameras stand at one place."""
     return [_compare_frames(videos, cameras, (view, 0), (view, f), matcher) for f in range(1, cameras.frames)]
 
 

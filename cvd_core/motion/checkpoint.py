@@ -74,7 +74,7 @@ def read_motion_lora(path: str | os.PathLike[str], modules: MotionModules) -> di
         by the names of parameters of ``modules``.
 
     Raises:
-        ValueError: the file is no motion LoRA, is damaged, or was made for motion modules of another layout (the
+        ValueError: the file is not a motion LoRA, is damaged, or was made for motion modules of another layout (the
             released ones are for v2, whose files have a middle block).
     """
     checkpoint = read_checkpoint(path)
@@ -92,7 +92,7 @@ def read_motion_lora(path: str | os.PathLike[str], modules: MotionModules) -> di
         sides.setdefault(parameter, {})[match["side"]] = value
     if unknown:
         raise ValueError(
-            f"{name} holds {len(unknown)} tensors that are no motion-LoRA tensors: {describe_keys(unknown)}; use the "
+            f"{name} holds {len(unknown)} tensors that are not motion-LoRA tensors: {describe_keys(unknown)}; use the "
             "official file"
         )
     weights = dict(modules.named_parameters())

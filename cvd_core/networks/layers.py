@@ -21,7 +21,7 @@ class GEGLU(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """GEGLU, (dropout in training: none), linear. ``net.1`` of the released names is the dropout's place."""
+    """GEGLU, dropout (none in training), linear. ``net.1`` of the released names is the dropout's place."""
 
     def __init__(self, channels: int, ops: Any = nn, **factory: Any) -> None:
         super().__init__()

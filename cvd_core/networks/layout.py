@@ -13,7 +13,7 @@ from cvd_core.networks.sd15 import SD15_LAYERS, SD15_WIDTHS
 
 @dataclass(frozen=True)
 class Site:
-    """A place behind one resnet (and its spatial attention, if the block has any).
+    """The place after one resnet (and after its spatial attention, if the block has one).
 
     Attributes:
         direction: the half of the UNet.

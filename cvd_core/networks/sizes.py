@@ -1,4 +1,4 @@
-"""Which picture sizes the networks make."""
+"""Which picture sizes the networks can make."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from cvd_core.networks.sd15 import LATENT_STRIDE
 
 SMALLEST_SIDE = 64
 LARGEST_SIDE = 8192
-"""Far beyond what a machine's memory holds; a typing error is told before anything is loaded."""
+"""Far beyond what fits in memory, so that a typing error is reported before anything is loaded."""
 SIDE_STEP = LATENT_STRIDE
 
 

@@ -15,7 +15,7 @@ from cvd_core.networks.layers import FeedForward
 from cvd_core.networks.sd15 import HEADS
 
 Change = Callable[[Tensor], Tensor]
-"""What is done to tokens ``(pixels, F, C)`` before q, k and v are made of them."""
+"""A change to the tokens ``(pixels, F, C)`` from which q, k and v are computed."""
 
 
 def sinusoids(positions: int, channels: int) -> Tensor:
@@ -48,7 +48,7 @@ class TemporalAttention(nn.Module):
         self.pos_encoder = _Positions(positions, channels, **factory)
 
     def forward(self, x: Tensor, change: Change | None = None) -> Tensor:
-        """``(pixels, F, C)`` -> the same; ``change`` is applied behind the positions."""
+        """``(pixels, F, C)`` -> the same; ``change`` is applied after the positions are added."""
         x = x + self.pos_encoder.pe[:, : x.shape[1]].to(x)
         if change is not None:
             x = change(x)

@@ -14,8 +14,8 @@ from cvd_core.runs import mini
 def choose_models(asked: Mapping[str, Any], recorded: ModelPaths | None = None) -> tuple[ModelPaths, frozenset[str]]:
     """The files of a run, and the roles of those that are taken over from the earlier run.
 
-    The small model is taken as a whole, with parts that are given in their places: it is used where nothing is said,
-    and no part of it fits another base. So a change to it or away from it takes over nothing.
+    The small model is used when no files are given. It is taken as a whole, except for parts that are given, and no
+    part of it fits another base, so a change to it or away from it keeps nothing of the earlier run.
 
     Args:
         asked: fields of :class:`ModelPaths`; the base may be ``mini``.

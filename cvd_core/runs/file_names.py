@@ -9,7 +9,7 @@ _LONGEST = 100
 
 
 def file_stems(names: Sequence[str], taken: Sequence[str] = ()) -> list[str]:
-    """File names without ending for ``names``, different from each other and from ``taken`` on every file system.
+    """File names without extension for ``names``, different from each other and from ``taken`` on every file system.
 
     Letters, digits, ``.``, ``-`` and ``_`` stay, everything else becomes ``_``.
     """

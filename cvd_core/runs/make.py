@@ -49,19 +49,19 @@ def load_pipeline(
     offload: bool = False,
     allow_download: bool = False,
 ) -> Pipeline:
-    """Load models and take down which they are; reads every file twice, the second time for its SHA-256.
+    """Load models and record what they are; reads every file twice, the second time for its SHA-256.
 
     Args:
         base: ``mini``, the small model of the package, which brings all other parts; Stable Diffusion 1.5 or a
             fine-tune of it, a diffusers folder or a single file; or all files at once, as they are.
         motion: AnimateDiff v3 motion module.
         camera: CameraCtrl; without it the videos do not follow their cameras.
-        sync: CVD's sync modules; without them every view is a video of its own.
+        sync: CVD's sync modules; without them the videos are independent of each other.
         loras: files, or files with their strengths.
         config: for a base in a single file: any SD1.5 diffusers folder, for its configs and tokenizer.
         device: cpu, cuda, cuda:1, mps, or auto: a GPU if there is one.
         dtype: float32, float16, bfloat16, or auto: float16 on a GPU, float32 on the CPU.
-        offload: save GPU memory: keep each network in main memory while it does not work.
+        offload: save GPU memory: keep each network in main memory while it is not in use.
         allow_download: fetch config files and tokenizer, a few MB, for a single file without ``config``.
 
     Raises:
@@ -213,7 +213,7 @@ class Pipeline:
                 if not lacks_memory(error):
                     raise
                 raise ValueError(
-                    f"the memory of {self.placement.device} does not suffice ({str(error).splitlines()[0]}); try "
+                    f"the memory of {self.placement.device} is not enough ({str(error).splitlines()[0]}); try "
                     "`offload`, `views_per_pass` 2, `dtype` float16, a smaller `width` and `height` or fewer `frames`"
                 ) from error
         seconds["decode"] = time.perf_counter() - start - seconds["sample"]
@@ -243,7 +243,7 @@ class Run:
         """Write all files at once, as ``cvd generate`` does: one MP4 per view, all views in step, cameras, record.
 
         Raises:
-            ValueError: ``out`` cannot be written to or holds such files already.
+            ValueError: ``out`` cannot be written to or already holds such files.
         """
         with complete_folder(Path(out), file_names(self.record.cameras)) as folder:
             self.write(folder)
@@ -265,8 +265,8 @@ def make_run(plan: Plan, out: Path, *, allow_download: bool = False) -> RunRecor
     """Make the videos of a plan and write everything into ``out`` at once; returns its record.
 
     Raises:
-        ValueError: ``out`` cannot be written to or holds such files already, a model cannot be used or has changed
-            since the run that is repeated, or the GPU's memory does not suffice.
+        ValueError: ``out`` cannot be written to or already holds such files, a model cannot be used or has changed
+            since the run that is repeated, or the GPU's memory is not enough.
     """
     with complete_folder(out, file_names(plan.cameras)) as folder:
         pipeline = Pipeline.load(plan.paths, plan.placement, allow_download=allow_download, recorded=plan.recorded)

@@ -1,4 +1,4 @@
-"""The small model in the package: where it lies, what it was trained with, and hints where a run leaves that."""
+"""The small model in the package: where it is, what it was trained with, and hints for runs that go beyond that."""
 
 from __future__ import annotations
 

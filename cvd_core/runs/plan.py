@@ -103,15 +103,15 @@ def check_run(paths: ModelPaths, cameras: Cameras, settings: Settings, fps: floa
 
 
 def hints(paths: ModelPaths, cameras: Cameras, settings: Settings) -> list[str]:
-    """What a run means where that is easily overlooked, a sentence each; names of arguments stand in backticks."""
+    """What a run means where that is easily overlooked, one sentence each; names of arguments are in backticks."""
     found = [mini.ABOUT, *mini.hints(settings, cameras)] if is_mini(paths.base) else []
     first = cameras.c2w[:, 0]
     if not torch.allclose(first, first[:1].expand_as(first), atol=_SAME_POSE):
-        found.append("the views start at different poses; each is moved so that its first camera is the common one")
+        found.append("the views start at different poses; each is moved so that all share one first camera")
     if paths.camera is None:
         found.append("no `camera`: the videos will not follow the camera paths")
     if paths.sync is None and cameras.views > 1:
-        found.append("no `sync`: the views will not see each other; each is a video of its own")
+        found.append("no `sync`: the views will not see each other; the videos are independent")
     if paths.sync is not None and cameras.views == 1:
         found.append("a single view: the sync modules have no other view to look at")
     return found

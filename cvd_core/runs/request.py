@@ -1,4 +1,4 @@
-"""What may be asked of a run; what is not said is taken from an earlier run, or has a default."""
+"""What can be requested of a run; what is left out is taken from an earlier run, or has a default."""
 
 from __future__ import annotations
 

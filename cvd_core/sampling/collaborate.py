@@ -43,11 +43,12 @@ class Solver(Protocol):
         ...
 
     def scale_input(self, step: int, latents: Tensor) -> Tensor:
-        """What the network is shown."""
+        """The network's input for these latents."""
         ...
 
     def advance(self, step: int, latents: Tensor, prediction: Tensor, *, final: bool) -> Tensor:
-        """Latents after the step. Unless ``final``, the step will be repeated and must leave no trace in the solver."""
+        """Latents after the step. Unless ``final``, the step will be repeated and must not change the solver's "
+        "state."""
         ...
 
 
@@ -104,8 +105,8 @@ def sample_together(
         latents: ``(V, ...)`` at the solver's first noise level.
         solver: sampling method.
         draws: matchings, slopes and renoise; a recurrence redraws all three.
-        pairing: who talks to whom in a step.
-        recurrence: how often each step is denoised.
+        pairing: which views attend to each other in a step.
+        recurrence: how many times each step is denoised.
         on_progress: called after every pass of every step; may raise to stop.
 
     Returns:

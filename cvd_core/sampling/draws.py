@@ -1,7 +1,7 @@
-"""Every random number of a run, from one seed, each use from a stream of its own.
+"""Every random number of a run, from one seed, with a separate stream for each use.
 
-No global generator is read or moved: a run depends on its seed alone. A recorded object with the same methods replays
-the draws of another implementation.
+No global generator is read or advanced, so a run depends only on its seed. A recorded object with the same methods
+replays the draws of another implementation.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Draws(Protocol):
 
 
 def seeded_generator(*key: int | str) -> torch.Generator:
-    """A generator on the CPU that depends on ``key`` alone: a seed and what it is for."""
+    """A generator on the CPU that depends only on ``key``: a seed and what it is for."""
     digest = hashlib.sha256("/".join(map(str, key)).encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little"))
 

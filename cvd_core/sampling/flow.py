@@ -7,7 +7,7 @@ from torch import Tensor
 from cvd_core.sampling.recurrence import NoiseLevel
 
 SHIFT = 5.0
-"""Of the released SynCamMaster script: moves the noise levels towards the noisy end."""
+"""As in the released SynCamMaster script; it moves the noise levels towards the noisy end."""
 
 
 def flow_sigmas(steps: int, shift: float = SHIFT) -> list[float]:

@@ -1,4 +1,4 @@
-"""Evaluating the groups of a sampling round: each is a scene of its own, its cameras relative to its own first view."""
+"""Evaluating the groups of a sampling round: each is a separate scene, with cameras relative to its first view."""
 
 from __future__ import annotations
 

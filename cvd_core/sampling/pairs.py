@@ -1,4 +1,4 @@
-"""Who talks to whom: the pair strategies of the paper (Sec. 4.3, Algorithm 1), for any number of views.
+"""Which views attend to each other: the paper's pair strategies (Sec. 4.3, Algorithm 1), for any number of views.
 
 A *round* is a set of disjoint groups of views that may run in one network call; inside a group every view attends to
 all others. Groups are pairs, except: an odd view out joins a pair and makes a triple (one softmax over both
@@ -32,8 +32,8 @@ class Pairing:
         strategy: ``partition``: one random matching; ``multi-partition``: ``partitions`` of them; ``exhaustive``: all
             V (V - 1) / 2 pairs, as matchings (odd V: a different view sits out of each); ``joint``: one call.
         partitions: Q of multi-partition; 1 for all other strategies.
-        views_per_pass: at most so many views in one network call, to save memory; None: a whole round at once. A pair
-            is never split. Does not change the result but for rounding.
+        views_per_pass: most views in one network call, to save memory; None: a whole round at once. A pair is never
+            split. The result stays the same up to rounding.
 
     Raises:
         FieldError: a field has the wrong type or is out of range, or partitions are given to a strategy that has none.
@@ -70,7 +70,7 @@ class Pairing:
         return [_matching(draws.permutation(views)) for _ in range(self.partitions)]
 
     def calls(self, views: int) -> list[Round]:
-        """The network calls of one denoising step, of matchings like any other: how many, and of how many views."""
+        """The network calls of one denoising step: how many there are, and how many views each has."""
         rounds = self.rounds(views, SeededDraws(0))
         return [part for groups in rounds for part in batches(groups, self.views_per_pass)]
 

@@ -21,12 +21,12 @@ class NoiseLevel:
 
 @dataclass(frozen=True)
 class Recurrence:
-    """How often each step is denoised.
+    """How many times each step is denoised.
 
     Attributes:
         times: R; 1 denoises every step once, plain sampling.
         start, end: fractions of the steps, 0 the first and 1 the end, between which steps are repeated. The last step
-            of a run never is: nothing would be left to denoise.
+            of a run is never repeated, because nothing would be left to denoise.
     """
 
     times: Annotated[int, Ge(1)] = 1

@@ -1,4 +1,4 @@
-"""Everything that decides a run besides the models and the cameras."""
+"""Everything that determines a run apart from the models and the cameras."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class Settings:
     Attributes:
         prompts: one for all views, or one per view. The sync modules were trained on pairs with one prompt: let prompts
             of different views describe the same scene and differ in what one camera alone sees.
-        negative_prompts: likewise.
+        negative_prompts: one for all views, or one per view.
         width, height: of the videos, in pixels; multiples of 8, at least 64.
         steps: denoising steps.
         guidance: classifier-free guidance scale; 1 turns guidance off. Released scripts: 8.5 (two views), 14 (more).
         sampler: the sampling method.
-        seed: decides every random number of the run.
-        pairing: who talks to whom, and how many views share a network call.
-        recurrence: how often each step is denoised. Paper: 1 (two views), 4 (four), 6 with two partitions (six).
+        seed: determines every random number of the run.
+        pairing: which views attend to each other, and how many share a network call.
+        recurrence: how many times each step is denoised. Paper: 1 (two views), 4 (four), 6 with two partitions (six).
         sync_strength: factor on what the sync modules add; 1 as trained, 0 disconnects the views.
         camera_strength: factor on CameraCtrl's merge; 1 as trained.
         band, threshold: the epipolar mask, see :class:`cvd_core.sync.bias.EpipolarBias`; band "none": no mask, for sync

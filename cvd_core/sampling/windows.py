@@ -1,6 +1,6 @@
 """Clips longer than the networks' position tables: overlapping windows of frames, averaged where they meet.
 
-Each window starts anew at the first position; predictions of one step are averaged with weights that fall towards a
+Each window starts again at the first position; predictions of one step are averaged with weights that fall towards a
 window's ends, as AnimateDiff's users know it ("static standard" windows with "pyramid" weights).
 """
 

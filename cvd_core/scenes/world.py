@@ -26,7 +26,7 @@ SHAPES = ("ball", "cube")
 FLOOR_PATTERNS = ("checkered", "striped")
 
 SILENCE = 0.15
-"""Share of scenes whose prompt does not mention the floor, and of those that do not mention the sky."""
+"""Fraction of scenes whose prompt does not mention the floor, and of those whose prompt does not mention the sky."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from cvd_core.sync.context import SyncContext
 from cvd_core.sync.masks import AttentionMasks
 
 CHUNK_BYTES = 256 << 20
-"""Mask given to one attention at most. Only masks that are not kept cost this much."""
+"""Most bytes of mask built for one attention. Only masks that are not cached cost this much."""
 
 
 def cross_view_attention(

@@ -1,7 +1,7 @@
-"""The epipolar attention bias between views: what it is for any pair, frame and resolution, built anew at each call.
+"""The epipolar attention bias between views, for any pair, frame and resolution, computed at every call.
 
-:mod:`cvd_core.sync.masks` builds the masks of an attention from it and keeps in a :class:`.cache.BiasCache` what is the
-same at the next one.
+:mod:`cvd_core.sync.masks` builds the masks of an attention from it and keeps in a :class:`.cache.BiasCache` what stays
+the same for the next one.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class _Lines:
 class EpipolarBias:
     """Additive attention bias between synchronised views.
 
-    A pure function of its arguments: of what it builds it keeps nothing but the lines, a tiny part of their bias.
+    A pure function of its arguments: it keeps only the lines it computes, which are tiny compared to the bias.
 
     Args:
         geometry: gives the :class:`PairGeometry` of ``(view, partner)``; asked once per pair.
@@ -126,7 +126,7 @@ class EpipolarBias:
         return self._degenerate[view, partner]
 
     def homographies(self, view: int, partner: int) -> Tensor:
-        """``(F, 3, 3)`` float64 on the CPU: besides the angle, all that the bias of a degenerate frame depends on."""
+        """``(F, 3, 3)`` float64 on the CPU: with the angle, all that the bias of a degenerate frame depends on."""
         return self._pair(view, partner).homography.cpu()
 
     def rows(

@@ -9,7 +9,7 @@ from torch import Tensor
 
 DEFAULT_BYTES = 1 << 30
 PART_OF_FREE = 8
-"""On a device with memory of its own a run may fill one part in this many of what its models leave free."""
+"""On a device with its own memory, a run may fill one part in this many of what its models leave free."""
 _MOST_REMEMBERED = 4096
 
 

@@ -18,7 +18,7 @@ def load_sync_modules(path: str | os.PathLike[str], *, dtype: torch.dtype | None
     """The sync modules of a checkpoint, with the widths and the attentions per module that its tensors have.
 
     Args:
-        path: ``CVD.ckpt`` (read without running code) or a ``.safetensors`` of it.
+        path: ``CVD.ckpt`` (read without running code) or a ``.safetensors`` converted from it.
         dtype: of the parameters; None keeps the file's.
         ops: namespace of the layers; a host may bring its own.
 

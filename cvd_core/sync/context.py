@@ -1,4 +1,4 @@
-"""What a sync module must know about the network call it takes part in."""
+"""What a sync module needs to know about the network call it takes part in."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class SyncContext:
 
     @property
     def synchronised(self) -> bool:
-        """Whether the views of this batch talk to each other at all."""
+        """Whether the views of this batch attend to each other at all."""
         return self.strength != 0 and bool(self.partners.get(self.views[0]))
 
     def repeatable(self) -> Callable[[], SyncContext]:

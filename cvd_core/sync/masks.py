@@ -15,9 +15,9 @@ from cvd_core.sync.cache import BiasCache
 class AttentionMasks:
     """Masks of all views of one attention call.
 
-    What depends on cameras alone comes from the cache. Frames without a baseline get new slopes at every call, so their
-    bias is built anew, but only once for all pairs that have one homography, as the common first frames of all views
-    do. Which frames these are is known on the CPU: nothing here waits for a device.
+    What depends only on the cameras comes from the cache. Frames without a baseline get new slopes at every call, so
+    their bias is rebuilt, but only once for all pairs with the same homography, such as the common first frames of all
+    views. Which frames these are is known on the CPU, so nothing here waits for a device.
 
     Args:
         bias: of the run.

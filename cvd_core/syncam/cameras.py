@@ -84,5 +84,5 @@ def beyond_training(cameras: Cameras, views_per_call: int | None = None) -> list
     if float((focal / TRAINED_FOCAL - 1).abs().max()) > _FOCAL_TOLERANCE:
         width = math.degrees(2 * math.atan(0.5 / float(focal.flatten()[0])))
         trained = math.degrees(2 * math.atan(0.5 / TRAINED_FOCAL))
-        found.append(f"the lens sees {width:.0f} degrees across; trained: {trained:.0f} (it is not told the lens)")
+        found.append(f"the lens sees {width:.0f} degrees across; trained: {trained:.0f} (the lens is not an input)")
     return found

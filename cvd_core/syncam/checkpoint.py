@@ -1,4 +1,4 @@
-"""Loading SynCamMaster's modules: from a file of their own, or from the released one, which holds a Wan besides."""
+"""Loading SynCamMaster's modules from a file of their own, or from the released one, which also holds a Wan."""
 
 from __future__ import annotations
 

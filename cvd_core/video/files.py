@@ -22,7 +22,7 @@ QUALITY = 16
 
 _EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.BITEXACT
 _SLOWEST, _FASTEST = 0.01, 1000
-"""Frames per second beyond which a number is taken for a mistake."""
+"""Frames per second beyond which a number is considered a mistake."""
 
 
 def frame_rate(fps: float) -> Fraction:
@@ -57,7 +57,7 @@ def write_video(
         metadata: texts to store in the file, by name.
 
     Raises:
-        ValueError: other shapes or types, an odd height or width, an impossible frame rate, another ending, or a
+        ValueError: other shapes or types, an odd height or width, an impossible frame rate, another extension, or a
             folder that cannot be written to.
     """
     path = Path(path)

@@ -1,4 +1,4 @@
-"""One way to write videos as MP4, WebM, GIF or WebP, told by the ending: the same frames at the same times in all."""
+"""Writing videos as MP4, WebM, GIF or WebP, inferred from the extension: the same frames at the same times in all."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class VideoFormat:
     """A file format.
 
     Attributes:
-        name: what users call it; also the ending.
+        name: what users call it; also the file extension.
         description: one line for menus and help.
         write: ``(frames, path, rate, quality, metadata)``.
     """
@@ -62,7 +62,7 @@ def write_animation(
             under Model, Make and the numbers before it (what ComfyUI reads), GIF as one comment of ``name:text`` lines.
 
     Raises:
-        ValueError: another ending, other shapes or types, an odd side, an impossible frame rate, a quality out of
+        ValueError: another extension, other shapes or types, an odd side, an impossible frame rate, a quality out of
             range, or a folder that cannot be written to.
     """
     path = Path(path)
@@ -185,4 +185,4 @@ _ALL = (
     VideoFormat("webp", "animated picture, loops", _write_webp),
 )
 VIDEO_FORMATS: dict[str, VideoFormat] = {known.name: known for known in _ALL}
-"""Every format by name, which is also its ending."""
+"""Every format by name, which is also its extension."""

@@ -1,4 +1,4 @@
-"""The layout of a folder of synchronised videos: what stands beside one MP4 per view."""
+"""The layout of a folder of synchronised videos: what there is next to one MP4 per view."""
 
 GRID = "grid.mp4"
 """All views in step."""

@@ -92,7 +92,7 @@ class CheckpointInfo:
         text_width: channels of the text embedding that the spatial attention takes or the encoder makes, or None.
         frames: length of the position table, so the most frames the network allows, or None.
         in_channels: latent channels the UNet takes, or None.
-        parts: what a single-file base holds besides the UNet: ``"VAE"``, ``"text encoder"``.
+        parts: what a single-file base holds in addition to the UNet: ``"VAE"``, ``"text encoder"``.
     """
 
     kind: Kind

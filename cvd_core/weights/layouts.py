@@ -57,7 +57,7 @@ def sync_tensors(checkpoint: Checkpoint) -> dict[str, Tensor]:
 
 
 def syncam_tensors(checkpoint: Checkpoint) -> dict[str, Tensor]:
-    """SynCamMaster's modules, keys ``blocks.i.mvs_attn...``: 450 in the official file, which holds a whole Wan besides.
+    """SynCamMaster's modules, keys ``blocks.i.mvs_attn...``: 450 in the official file, which also holds a whole Wan.
 
     Raises:
         ValueError: the file is something else.

@@ -104,7 +104,7 @@ def test_two_pose_files_become_two_videos_and_a_grid(first: Run) -> None:
     views = grid(torch.stack([first.videos[f"{path.stem}.mp4"] for path in POSES]))
     assert (first.videos["grid.mp4"].int() - views.int()).abs().float().mean() < 6  # both are coded, with loss
     assert "no --" not in first.printed
-    assert "each is moved so that its first camera is the common one" in first.printed
+    assert "each is moved so that all share one first camera" in first.printed
 
 
 def test_cameras_are_written_as_the_networks_saw_them(first: Run) -> None:

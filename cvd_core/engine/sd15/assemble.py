@@ -32,7 +32,7 @@ def check(paths: ModelPaths, settings: Settings) -> None:
     """Find what can be known to fail before anything is loaded.
 
     Raises:
-        ValueError: a base without motion module, or a sampler that cannot do so many steps.
+        ValueError: a base without motion module, or a sampler that cannot take that many steps.
     """
     if paths.motion is None:
         raise FieldError("motion", _MOTION_MISSING)

@@ -72,7 +72,7 @@ def read_config(file: Path) -> dict[str, Any]:
     """A component's config, once it is sure that building from it takes no more than such networks do.
 
     Raises:
-        ValueError: it is no JSON object, or holds numbers no such network can have.
+        ValueError: it is not a JSON object, or holds numbers that no such network can have.
     """
     config = read_json_object(file)
     for name, value in _entries(config):
@@ -104,6 +104,6 @@ def _entries(config: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def reason(error: BaseException) -> str:
-    """The first line of an error of a library that stumbled over a damaged file."""
+    """The first line of the error that a library raised on a damaged file."""
     text = str(error).strip()
     return f"{type(error).__name__}: {text.splitlines()[0][:200]}" if text else type(error).__name__

@@ -87,7 +87,7 @@ def load_base(
 
 
 def _check_together(path: Path, unet: Any, vae: Any, text_encoder: Any) -> None:
-    """Refuse components that are not made for each other."""
+    """Refuse components that do not fit each other."""
     if unet.config["in_channels"] != vae.config["latent_channels"]:
         raise ValueError(_input_channels_error(path, unet.config["in_channels"]))
     if unet.config["out_channels"] != vae.config["latent_channels"]:

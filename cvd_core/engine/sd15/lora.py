@@ -49,8 +49,8 @@ def apply_lora(base: BaseModel, file: str | os.PathLike[str], scale: float = 1.0
 
     Raises:
         ValueError: the file is not a LoRA for SD1.5 or damaged, no layer of it is in the base, a layer has another
-            shape, the merged weights would leave the range of their dtype, or it is of a kind that is no plain low-rank
-            product (DoRA, LoHa, LoKr).
+            shape, the merged weights would leave the range of their dtype, or it is of a kind that is not a plain
+            low-rank product (DoRA, LoHa, LoKr).
     """
     if not math.isfinite(scale):
         raise ValueError(f"LoRA strength is {scale}; expected a number such as 0.8")

@@ -20,7 +20,7 @@ class SynCamTransformer(nn.Module):
 
     Args:
         transformer: diffusers' network.
-        modules: one per block; None: every view is a video of its own.
+        modules: one per block; None: the videos are independent of each other.
 
     Raises:
         ValueError: the modules were made for another network.
