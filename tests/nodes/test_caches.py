@@ -33,9 +33,10 @@ def skipped(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     for holder in (easycache.EasyCacheHolder, easycache.LazyCacheHolder):
         original = holder.apply_cache_diff
 
-        def record(self: Any, *args: Any, original: Any = original, **kwargs: Any) -> Tensor:
-            found.append(self.name)
-            out: Tensor = original(self, *args, **kwargs)
+        def record(self: Any, x: Tensor, *args: Any, original: Any = original, **kwargs: Any) -> Tensor:
+            if x.shape[-1] > 1:  # not the guider's own look at how the cache works
+                found.append(self.name)
+            out: Tensor = original(self, x, *args, **kwargs)
             return out
 
         monkeypatch.setattr(holder, "apply_cache_diff", record)
