@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal, get_args
 
-from annotated_types import Ge
+from annotated_types import Ge, Interval
 from torch import Tensor
 
 from cvd_core.fields import FieldError, check_fields
@@ -40,7 +40,7 @@ class Pairing:
     """
 
     strategy: Strategy = "partition"
-    partitions: Annotated[int, Ge(1)] = 1
+    partitions: Annotated[int, Interval(ge=1, le=1000)] = 1
     views_per_pass: Annotated[int | None, Ge(1)] = None
 
     def __post_init__(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from annotated_types import Ge
+from annotated_types import Interval
 from torch import Tensor
 
 from cvd_core.fields import FieldError, check_fields
@@ -29,7 +29,7 @@ class Recurrence:
             of a run is never repeated, because nothing would be left to denoise.
     """
 
-    times: Annotated[int, Ge(1)] = 1
+    times: Annotated[int, Interval(ge=1, le=1000)] = 1
     start: float = 0.0
     end: float = 1.0
 

@@ -153,3 +153,9 @@ def test_impossible_schedules_are_refused(strategy: Strategy, views: int, partit
 def test_a_view_without_a_call_is_refused() -> None:
     with pytest.raises(ValueError, match=r"views \[2\] take part in no network call"):
         view_weights([((0, 1),), ((0, 3),)], 4)
+
+
+def test_partitions_beyond_any_sense_are_refused() -> None:
+    """Before a list of them is made."""
+    with pytest.raises(ValueError, match="partitions is 100000000; expected at least 1 and at most 1000"):
+        Pairing("multi-partition", 100_000_000)

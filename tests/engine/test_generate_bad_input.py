@@ -276,6 +276,14 @@ def test_a_lora_in_a_folder_is_recorded_with_its_config(record: Path, models: Mo
         changed.verify()
 
 
+def test_a_folder_that_is_something_else_by_now(refused: Any, record: Path) -> None:
+    values = json.loads(record.read_text())
+    for model in values["models"]:
+        model["path"] = str(record.parent.parent) if model["role"] == "base" else model["path"]
+    record.write_text(json.dumps(values))
+    assert "is not the file that the recorded run used (no such file, recorded: " in refused("--from", record)
+
+
 def test_files_that_are_not_read_may_come_and_go(record: Path) -> None:
     (record.parent / "base" / "unet" / "diffusion_pytorch_model.fp16.safetensors").touch()
     (record.parent / "base" / "README.md").touch()

@@ -80,6 +80,7 @@ def test_what_is_written_is_read() -> None:
         (("settings", "recurrence"), {"times": True}, "recurrence is True; expected a whole number"),
         (("settings", "recurrence", "hue"), 1, "recurrence is "),
         (("settings", "partitions"), 3, "partitions is 3, but strategy 'partition'"),
+        (("settings", "recurrence", "times"), 10**9, "recurrence is 1000000000; expected at least 1 and at most 1000"),
         (("settings", "hue"), 1, "'hue' is not a setting"),
         (("settings",), None, "settings is None; expected names and values"),
     ],

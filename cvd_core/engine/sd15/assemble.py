@@ -85,5 +85,5 @@ def files(role: str, path: Path) -> list[Path]:
     found = [path / component / "config.json" for component in COMPONENTS]
     if role == "base":
         found += [file for component in COMPONENTS for file in weights_files(path, component)]
-        found += [file for file in [path / NOISE_SCHEDULE_FILE] if file.is_file()]
-    return found + sorted(file for file in (path / "tokenizer").iterdir() if file.is_file())
+        found.append(path / NOISE_SCHEDULE_FILE)
+    return [file for file in [*found, *sorted((path / "tokenizer").glob("*"))] if file.is_file()]

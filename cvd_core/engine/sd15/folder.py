@@ -49,11 +49,13 @@ def weights_file(folder: Path, component: str) -> Path:
 
 
 def weights_files(folder: Path, component: str) -> list[Path]:
-    """All files with the weights of a component: one, or an index and the files it names.
+    """All files with the weights of a component: one, or an index and the files it names; none if it has no weights.
 
     Raises:
         ValueError: the index is damaged.
     """
+    if not _weights_candidates(folder, component):
+        return []
     file = weights_file(folder, component)
     return [file, *(file.with_name(name) for name in sorted(shard_files(file)))] if is_index(file) else [file]
 
