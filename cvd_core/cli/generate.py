@@ -22,6 +22,7 @@ from cvd_core.runs import mini
 from cvd_core.runs.request import DEFAULT_FPS, DEFAULT_FRAMES, DEFAULT_VIEWS, RIG_PARAMETERS, Request
 from cvd_core.sampling.pairs import STRATEGIES, Pairing
 from cvd_core.sampling.settings import Sampler, Settings
+from cvd_core.syncam.presets import PRESETS
 
 SETTINGS = [
     field.name for kind in (Settings, Pairing) for field in fields(kind) if field.name not in ("pairing", "recurrence")
@@ -162,7 +163,8 @@ def _add_cameras(group: argparse._ArgumentGroup) -> None:
         metavar=("FX", "FY", "CX", "CY"),
         help="for pose files that hold no intrinsics: fx and cx divided by the image width, fy and cy by the height",
     )
-    group.add_argument("--rig", choices=RIGS, help="; ".join(f"{r.name}: {r.description}" for r in RIGS.values()))
+    known = [*((r.name, r.description) for r in RIGS.values()), *((n, p.description) for n, p in PRESETS.items())]
+    group.add_argument("--rig", choices=dict(known), help="; ".join(f"{name}: {text}" for name, text in known))
     group.add_argument(
         "--views", type=int, metavar="N", help=f"number of videos of the rig, even or odd (default: {DEFAULT_VIEWS})"
     )

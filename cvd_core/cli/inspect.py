@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cvd_core.engine.fit import COMPONENT_KINDS, Family, of_widths, stable_diffusion, try_alone, try_in
-from cvd_core.engine.sd15.folder import read_config, read_configs
+from cvd_core.engine.model_folder import read_config
+from cvd_core.engine.sd15.folder import SD15_FOLDER
 from cvd_core.runs import mini
 from cvd_core.weights import (
     PLACES,
@@ -45,7 +46,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> None:
     """Print what a model file is, what is known about it, and where it goes. No code in the file is run."""
     path = mini.FOLDER if args.file == mini.NAME else Path(args.file)
-    families = [stable_diffusion(), Family("the small model of the package", read_configs(mini.FOLDER / "base"))]
+    families = [
+        stable_diffusion(),
+        Family("the small model of the package", SD15_FOLDER.read_configs(mini.FOLDER / "base")),
+    ]
     for file in _model_files(path) if path.is_dir() else [path]:
         checkpoint = read_checkpoint(file)
         info = identify(checkpoint)

@@ -6,15 +6,15 @@ what this package holds: placement, pictures, solvers, prediction.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor
 
 from cvd_core.engine.model_paths import ModelPaths
 from cvd_core.engine.placement import Placement
-from cvd_core.engine.sd15 import assemble
+from cvd_core.engine.wan.detect import is_wan
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.sampling.collaborate import Progress
 from cvd_core.sampling.settings import Settings
@@ -36,7 +36,15 @@ class VideoPipeline(Protocol):
 
 
 class Method(Protocol):
-    """A way of making videos with models of one family."""
+    """A way of making videos with models of one family.
+
+    Attributes:
+        DEFAULTS: fields of :class:`Settings` that are other than their defaults where nothing is said.
+        FRAMES: of a run that does not say; None: 16 of rigs, and as many as camera files have.
+    """
+
+    DEFAULTS: Mapping[str, Any]
+    FRAMES: int | None
 
     def check(self, paths: ModelPaths, settings: Settings) -> None:
         """Raise ValueError for what can be known to fail before anything is loaded."""
@@ -48,7 +56,22 @@ class Method(Protocol):
         """Which files :meth:`load` reads of a model folder given as ``role``, a field of :class:`ModelPaths`."""
         ...
 
+    def prepare(self, cameras: Cameras, settings: Settings) -> Cameras:
+        """Cameras as the networks are given them."""
+        ...
+
+    def hints(self, paths: ModelPaths, cameras: Cameras, settings: Settings) -> list[str]:
+        """What a run means where that is easily overlooked, one sentence each; names of arguments are in backticks."""
+        ...
+
 
 def method_for(paths: ModelPaths) -> Method:
-    """The method that goes with a base model; so far all of them are Stable Diffusion 1.5's."""
-    return assemble
+    """The method that goes with a base model: SynCamMaster with Wan, CVD with everything else."""
+    # Imported when it is known which: diffusers' classes take seconds.
+    if is_wan(paths.base):
+        from cvd_core.engine.wan import assemble as wan
+
+        return wan
+    from cvd_core.engine.sd15 import assemble as sd15
+
+    return sd15

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from cvd_core.engine.method import VideoPipeline, method_for
 from cvd_core.engine.model_paths import ModelPaths
 from cvd_core.engine.placement import Placement
-from cvd_core.geometry.cameras import Cameras, prepare_cameras
+from cvd_core.geometry.cameras import Cameras
 from cvd_core.geometry.formats import write_cameras
 from cvd_core.geometry.trajectories import resample
 from cvd_core.memory import lacks_memory
@@ -236,7 +236,7 @@ class Run:
     def cameras(self) -> Cameras:
         """The cameras as the networks were given them, named as the video files are."""
         settings = self.record.settings
-        prepared = prepare_cameras(self.record.cameras, settings.width, settings.height)
+        prepared = method_for(self.record.paths).prepare(self.record.cameras, settings)
         return replace(prepared, names=tuple(_stems(self.record.cameras)))
 
     def save(self, out: StrPath) -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
-
-import torch
 
 from cvd_core.engine.method import method_for
 from cvd_core.engine.model_paths import ModelPaths
@@ -20,10 +18,10 @@ from cvd_core.runs import mini
 from cvd_core.runs.choose_models import choose_models, is_mini
 from cvd_core.runs.record import RecordedModel, RunRecord, versions_here
 from cvd_core.runs.request import DEFAULT_FPS, DEFAULT_FRAMES, DEFAULT_VIEWS, Request
+from cvd_core.sampling.pairs import Pairing
 from cvd_core.sampling.settings import Settings
+from cvd_core.syncam.presets import PRESETS, preset_cameras
 from cvd_core.video.files import frame_rate
-
-_SAME_POSE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,8 @@ def plan_run(request: Request) -> Plan:
 
     paths, kept = choose_models(request.models, earlier.paths if earlier else None)
     settings = _settings(request, default_settings(paths))
-    cameras, source = _cameras(request, settings, mini.FRAMES if is_mini(paths.base) else None)
+    own_frames = mini.FRAMES if is_mini(paths.base) else method_for(paths).FRAMES
+    cameras, source = _cameras(request, settings, own_frames)
     fps = chosen("fps", DEFAULT_FPS)
     check_run(paths, cameras, settings, fps)
     return Plan(
@@ -88,7 +87,7 @@ def plan_run(request: Request) -> Plan:
 
 def default_settings(paths: ModelPaths) -> Mapping[str, Any]:
     """Settings of a run that says nothing else, where models have their own."""
-    return mini.SETTINGS if is_mini(paths.base) else {}
+    return mini.SETTINGS if is_mini(paths.base) else method_for(paths).DEFAULTS
 
 
 def check_run(paths: ModelPaths, cameras: Cameras, settings: Settings, fps: float) -> None:
@@ -104,17 +103,8 @@ def check_run(paths: ModelPaths, cameras: Cameras, settings: Settings, fps: floa
 
 def hints(paths: ModelPaths, cameras: Cameras, settings: Settings) -> list[str]:
     """What a run means where that is easily overlooked, one sentence each; names of arguments are in backticks."""
-    found = [mini.ABOUT, *mini.hints(settings, cameras)] if is_mini(paths.base) else []
-    first = cameras.c2w[:, 0]
-    if not torch.allclose(first, first[:1].expand_as(first), atol=_SAME_POSE):
-        found.append("the views start at different poses; each is moved so that all share one first camera")
-    if paths.camera is None:
-        found.append("no `camera`: the videos will not follow the camera paths")
-    if paths.sync is None and cameras.views > 1:
-        found.append("no `sync`: the views will not see each other; the videos are independent")
-    if paths.sync is not None and cameras.views == 1:
-        found.append("a single view: the sync modules have no other view to look at")
-    return found
+    of_mini = [mini.ABOUT, *mini.hints(settings, cameras)] if is_mini(paths.base) else []
+    return of_mini + method_for(paths).hints(paths, cameras, settings)
 
 
 def _without_effect(request: Request, paths: ModelPaths, settings: Settings) -> list[str]:
@@ -142,6 +132,8 @@ def _other_versions(earlier: RunRecord | None) -> list[str]:
 
 def _settings(request: Request, defaults: Mapping[str, Any]) -> Settings:
     values = request.earlier.settings.to_dict() if request.earlier else {"recurrence": {}, **defaults}
+    if isinstance(pairing := values.pop("pairing", None), Pairing):
+        values |= asdict(pairing)
     recurrence = {**values["recurrence"], **request.settings.get("recurrence", {})}
     return Settings.from_dict({**values, **request.settings, "recurrence": recurrence})
 
@@ -167,6 +159,12 @@ def _cameras(request: Request, settings: Settings, own_frames: int | None) -> tu
     if request.rig:
         views = DEFAULT_VIEWS if request.views is None else request.views
         frames = DEFAULT_FRAMES if frames is None else frames
+        if request.rig in PRESETS:
+            if request.rig_parameters or request.rig_easing:
+                raise ValueError(f"the cameras of `rig` {request.rig} stand still; leave out its other parameters")
+            aspect = settings.width / settings.height
+            preset = preset_cameras(request.rig, frames, views, aspect=aspect)
+            return preset, {"rig": request.rig, "views": views, "frames": frames}
         parameters: dict[str, Any] = {"easing": request.rig_easing or "linear", **request.rig_parameters}
         cameras = make_rig(request.rig, views, frames, aspect=settings.width / settings.height, **parameters)
         return cameras, {"rig": request.rig, "views": views, "frames": frames, **parameters}

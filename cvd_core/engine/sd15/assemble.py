@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -10,7 +12,7 @@ from cvd_core.camera_control.checkpoint import load_camera_control
 from cvd_core.engine.fit import require_family
 from cvd_core.engine.model_paths import NOISE_SCHEDULE_FILE, ModelPaths
 from cvd_core.engine.placement import Placement
-from cvd_core.engine.sd15.folder import COMPONENTS, weights_files
+from cvd_core.engine.sd15.folder import SD15_FOLDER
 from cvd_core.engine.sd15.loading import load_base
 from cvd_core.engine.sd15.lora import apply_lora
 from cvd_core.engine.sd15.motion import build_motion_unet
@@ -18,10 +20,14 @@ from cvd_core.engine.sd15.pipeline import CollaborativePipeline
 from cvd_core.engine.sd15.unet import CollaborativeUNet
 from cvd_core.engine.solvers import DiffusersSolver
 from cvd_core.fields import FieldError
+from cvd_core.geometry.cameras import Cameras, prepare_cameras
 from cvd_core.sampling.settings import Settings
 from cvd_core.sync.checkpoint import load_sync_modules
 from cvd_core.weights import lora_file, motion_tensors, read_checkpoint
 
+DEFAULTS: Mapping[str, Any] = {}
+FRAMES: int | None = None
+_SAME_POSE = 1e-4
 _MOTION_MISSING = (
     "is missing; give the AnimateDiff motion module v3_sd15_mm.ckpt, or leave out all files for the small model of the "
     "package"
@@ -82,8 +88,25 @@ def files(role: str, path: Path) -> list[Path]:
     """
     if role == "lora":
         return [lora_file(path), *sorted(path.glob("*.json"))]
-    found = [path / component / "config.json" for component in COMPONENTS]
-    if role == "base":
-        found += [file for component in COMPONENTS for file in weights_files(path, component)]
-        found.append(path / NOISE_SCHEDULE_FILE)
-    return [file for file in [*found, *sorted((path / "tokenizer").glob("*"))] if file.is_file()]
+    schedule = [path / NOISE_SCHEDULE_FILE] if role == "base" else []
+    return [*SD15_FOLDER.files(path, with_weights=role == "base"), *(file for file in schedule if file.is_file())]
+
+
+def prepare(cameras: Cameras, settings: Settings) -> Cameras:
+    """Every path from its own first pose, with square pixels at the size of the videos."""
+    return prepare_cameras(cameras, settings.width, settings.height)
+
+
+def hints(paths: ModelPaths, cameras: Cameras, settings: Settings) -> list[str]:
+    """What a run means where that is easily overlooked, a sentence each."""
+    found = []
+    first = cameras.c2w[:, 0]
+    if not torch.allclose(first, first[:1].expand_as(first), atol=_SAME_POSE):
+        found.append("the views start at different poses; each is moved so that all share one first camera")
+    if paths.camera is None:
+        found.append("no `camera`: the videos will not follow the camera paths")
+    if paths.sync is None and cameras.views > 1:
+        found.append("no `sync`: the views will not see each other; the videos are independent")
+    if paths.sync is not None and cameras.views == 1:
+        found.append("a single view: the sync modules have no other view to look at")
+    return found

@@ -12,7 +12,7 @@ from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint, con
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from cvd_core.engine.sd15.folder import reason
+from cvd_core.engine.model_folder import reason
 from cvd_core.engine.sd15.patch_autoencoder import PatchAutoencoder
 from cvd_core.weights import Checkpoint, load_exact
 

@@ -12,15 +12,10 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizerFast
 
+from cvd_core.engine.model_folder import read_config
 from cvd_core.engine.prediction import Prediction
 from cvd_core.engine.sd15.components import build_component, fill_component, split_original
-from cvd_core.engine.sd15.folder import (
-    DIFFUSERS_FOLDER,
-    check_folder,
-    read_config,
-    read_configs,
-    weights_file,
-)
+from cvd_core.engine.sd15.folder import SD15_FOLDER
 from cvd_core.engine.sd15.patch_autoencoder import PatchAutoencoder
 from cvd_core.engine.sd15.tokenizer import load_tokenizer
 from cvd_core.networks.sd15 import LATENT_CHANNELS
@@ -67,11 +62,11 @@ def load_base(
     path = Path(path)
     if not path.exists():
         raise ValueError(
-            f"{path} does not exist; give {DIFFUSERS_FOLDER}, or a single-file SD1.5 checkpoint (models are not "
+            f"{path} does not exist; give {SD15_FOLDER.description}, or a single-file SD1.5 checkpoint (models are not "
             "downloaded by name)"
         )
     if path.is_dir():
-        check_folder(path, with_weights=True)
+        SD15_FOLDER.check(path, with_weights=True)
         folder, states = path, _folder_states(path)
     else:
         folder, states = _single_file_states(path, config, allow_download)
@@ -79,7 +74,7 @@ def load_base(
         fill_component(
             c, build_component(c, config, f"{folder / c}/config.json"), states[c], file=path.name, dtype=dtype
         )
-        for c, config in read_configs(folder).items()
+        for c, config in SD15_FOLDER.read_configs(folder).items()
     )
     _check_together(path, unet, vae, text_encoder)
     tokenizer = load_tokenizer(folder, text_encoder.config.vocab_size)
@@ -121,7 +116,7 @@ def _folder_states(folder: Path) -> dict[str, dict[str, Tensor]]:
     wanted = {"unet": Kind.UNET, "vae": Kind.VAE, "text_encoder": Kind.TEXT_ENCODER}
     states = {}
     for component, kind in wanted.items():
-        checkpoint = read_checkpoint(weights_file(folder, component))
+        checkpoint = read_checkpoint(SD15_FOLDER.weights_file(folder, component))
         name = str(checkpoint.path.relative_to(folder.parent))
         require_kind(identify(checkpoint), [kind], file=name, wanted=f"the {component} of an SD1.5 model")
         states[component] = checkpoint.tensors
@@ -135,7 +130,7 @@ def _single_file_states(
     checkpoint = read_checkpoint(path)
     require_single_file(checkpoint)
     folder = _config_folder(path, config, allow_download)
-    return folder, split_original(checkpoint, read_configs(folder))
+    return folder, split_original(checkpoint, SD15_FOLDER.read_configs(folder))
 
 
 def require_single_file(checkpoint: Checkpoint) -> None:
@@ -168,7 +163,7 @@ def _config_folder(path: Path, config: str | os.PathLike[str] | None, allow_down
             "unet/config.json, vae/config.json, text_encoder/config.json and tokenizer/ - any SD1.5 diffusers folder - "
             "or allow downloading them (a few MB)"
         )
-    check_folder(folder, with_weights=False)
+    SD15_FOLDER.check(folder, with_weights=False)
     return folder
 
 

@@ -12,7 +12,7 @@ from diffusers import UNet2DConditionModel, UNetMotionModel
 from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D
 from torch import Tensor, nn
 
-from cvd_core.engine.sd15.folder import reason
+from cvd_core.engine.model_folder import reason
 from cvd_core.networks.sd15 import HEADS
 from cvd_core.weights import diffusers_motion_key, identify_tensors, load_exact
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from transformers import CLIPTokenizerFast
 
-from cvd_core.engine.sd15.folder import LARGEST_NUMBER, reason
+from cvd_core.engine.model_folder import LARGEST_NUMBER, reason
 from cvd_core.files import read_json_object
 
 

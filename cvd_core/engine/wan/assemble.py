@@ -1,0 +1,82 @@
+"""SynCamMaster on Wan 2.1 as a :class:`cvd_core.engine.method.Method`: from model files to a pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cvd_core.engine.model_paths import ModelPaths
+from cvd_core.engine.placement import Placement
+from cvd_core.engine.wan.loading import WAN_FOLDER, load_wan
+from cvd_core.engine.wan.pipeline import SynCamPipeline
+from cvd_core.fields import FieldError
+from cvd_core.geometry.cameras import Cameras
+from cvd_core.sampling.pairs import Pairing
+from cvd_core.sampling.settings import Settings
+from cvd_core.syncam.cameras import beyond_training
+from cvd_core.syncam.checkpoint import load_syncam
+
+DEFAULTS: Mapping[str, Any] = {
+    "width": 832,
+    "height": 480,
+    "steps": 50,
+    "guidance": 5.0,
+    "sampler": "euler",
+    "pairing": Pairing("joint"),
+}
+"""The released script's."""
+FRAMES: int | None = 81
+_SIDE = 16
+"""Pixels: the latent's stride times the patch size."""
+
+
+def check(paths: ModelPaths, settings: Settings) -> None:
+    """Find what can be known to fail before anything is loaded.
+
+    Raises:
+        ValueError: files or settings that Stable Diffusion 1.5's way alone has.
+    """
+    for role in ("motion", "camera"):
+        if getattr(paths, role) is not None:
+            raise FieldError(role, "goes with Stable Diffusion 1.5, the base is Wan 2.1; leave it out")
+    if paths.loras:
+        raise FieldError("loras", "are not supported on Wan 2.1 here; use ComfyUI for them")
+    if settings.sampler != "euler":
+        raise FieldError("sampler", f"is {settings.sampler!r}; Wan 2.1 is a rectified flow, expected 'euler'")
+    for name in ("width", "height"):
+        if (side := getattr(settings, name)) % _SIDE:
+            raise FieldError(name, f"is {side} pixels; Wan 2.1 makes multiples of {_SIDE}")
+
+
+def load(
+    paths: ModelPaths,
+    placement: Placement = Placement(),  # noqa: B008 - frozen
+    *,
+    allow_download: bool = False,
+) -> SynCamPipeline:
+    """Load all networks of a run; nothing is downloaded.
+
+    Raises:
+        ValueError: a file is missing, damaged, of another kind or for another network.
+    """
+    modules = load_syncam(paths.sync, dtype=placement.dtype) if paths.sync else None
+    return SynCamPipeline(load_wan(paths.base, config=paths.config, dtype=placement.dtype), modules, placement)
+
+
+def files(role: str, path: Path) -> list[Path]:
+    """What :func:`load` reads of a folder, see :meth:`cvd_core.engine.method.Method.files`."""
+    return WAN_FOLDER.files(path, with_weights=True)
+
+
+def prepare(cameras: Cameras, settings: Settings) -> Cameras:
+    """Cameras as the networks are given them: where they stand, with square pixels at the size of the videos."""
+    return cameras.crop_to(settings.width, settings.height)
+
+
+def hints(paths: ModelPaths, cameras: Cameras, settings: Settings) -> list[str]:
+    """What a run means where that is easily overlooked, a sentence each."""
+    if paths.sync is None:
+        return ["no `sync`: the views will not see each other; the videos are independent"]
+    together = None if settings.pairing.strategy == "joint" else 2
+    return [f"SynCamMaster: {sentence}" for sentence in beyond_training(cameras, together)]

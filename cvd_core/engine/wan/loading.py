@@ -1,0 +1,113 @@
+"""Wan 2.1 text-to-video from a diffusers folder, or its transformer from a single file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import init_empty_weights
+from diffusers import AutoencoderKLWan, WanTransformer3DModel
+from diffusers.loaders.single_file_utils import convert_wan_transformer_to_diffusers
+from torch import Tensor
+from transformers import T5TokenizerFast, UMT5Config, UMT5EncoderModel
+
+from cvd_core.engine.model_folder import DIFFUSION_WEIGHTS, TRANSFORMERS_WEIGHTS, FolderLayout, read_config, reason
+from cvd_core.weights import Kind, identify, is_syncam_key, load_exact, read_checkpoint, require_kind
+
+WAN_FOLDER = FolderLayout(
+    "Wan 2.1",
+    {"transformer": DIFFUSION_WEIGHTS, "vae": DIFFUSION_WEIGHTS, "text_encoder": TRANSFORMERS_WEIGHTS},
+    tokenizers=(("tokenizer.json",), ("spiece.model",)),
+)
+_TIED = ("shared.weight", "encoder.embed_tokens.weight")
+"""Two names of the text encoder's table of tokens; files hold one or both."""
+
+
+@dataclass
+class WanModel:
+    """A text-to-video model in parts, in evaluation mode, on the CPU."""
+
+    transformer: WanTransformer3DModel
+    vae: AutoencoderKLWan
+    text_encoder: UMT5EncoderModel
+    tokenizer: T5TokenizerFast
+
+
+def load_wan(path: Path, *, config: Path | None = None, dtype: torch.dtype = torch.float32) -> WanModel:
+    """Load a model. Weights of the wanted dtype stay mapped to their file and take no memory until used.
+
+    Args:
+        path: a diffusers folder, or a file with the transformer under its released names - SynCamMaster's own will do,
+            whose modules are left alone here.
+        config: for a single file, the diffusers folder that brings everything else.
+        dtype: of all weights.
+
+    Raises:
+        ValueError: something is missing, damaged or of another kind; the message says what.
+    """
+    folder = path if path.is_dir() else config
+    if folder is None:
+        raise ValueError(
+            f"{path.name} holds Wan's transformer alone; name the diffusers folder of Wan 2.1 T2V 1.3B as `config`: "
+            "it brings VAE, text encoder and tokenizer"
+        )
+    WAN_FOLDER.check(folder, with_weights=True)
+    states = {c: read_checkpoint(WAN_FOLDER.weights_file(folder, c)).tensors for c in WAN_FOLDER.components}
+    if not path.is_dir():
+        states["transformer"] = _released_transformer(path)
+    transformer = _network(WanTransformer3DModel.from_config, folder / "transformer", states, path, dtype)
+    vae = _network(AutoencoderKLWan.from_config, folder / "vae", states, path, dtype)
+    if transformer.config.in_channels != vae.config.z_dim:
+        raise ValueError(
+            f"{path} takes {transformer.config.in_channels} channels where its VAE makes {vae.config.z_dim}; expected "
+            "Wan 2.1 text-to-video, not picture-to-video"
+        )
+    text_encoder = _network(
+        lambda values: UMT5EncoderModel(UMT5Config.from_dict(values)), folder / "text_encoder", states, path, dtype
+    )
+    return WanModel(transformer, vae, text_encoder, _tokenizer(folder))
+
+
+def _released_transformer(path: Path) -> dict[str, Tensor]:
+    checkpoint = read_checkpoint(path)
+    require_kind(identify(checkpoint), [Kind.WAN, Kind.SYNCAM], file=path.name, wanted="a Wan 2.1 video model")
+    prefix = "model.diffusion_model."
+    tensors = {key.removeprefix(prefix): value for key, value in checkpoint.tensors.items()}
+    converted: dict[str, Tensor] = convert_wan_transformer_to_diffusers(
+        {key: value for key, value in tensors.items() if not is_syncam_key(key)}
+    )
+    return converted
+
+
+def _network(
+    make: Callable[[dict[str, Any]], Any],
+    folder: Path,
+    states: Mapping[str, Mapping[str, Tensor]],
+    path: Path,
+    dtype: torch.dtype,
+) -> Any:
+    config = read_config(folder / "config.json")
+    try:
+        with init_empty_weights():
+            network = make(config)
+    except Exception as error:  # what a damaged config makes the libraries raise is of every type
+        raise ValueError(
+            f"{folder / 'config.json'} does not describe a part of Wan 2.1 ({reason(error)}); get it again"
+        ) from error
+    state = dict(states[folder.name])
+    names = [name for name in _TIED if name in network.state_dict()]
+    if known := [name for name in _TIED if name in state]:
+        state |= dict.fromkeys(names, state[known[0]])
+    load_exact(network, state, file=path.name, what=folder.name, dtype=dtype)
+    return network.eval().requires_grad_(False)
+
+
+def _tokenizer(folder: Path) -> T5TokenizerFast:
+    place = folder / "tokenizer"
+    try:
+        return T5TokenizerFast.from_pretrained(place, local_files_only=True)
+    except Exception as error:  # transformers and tokenizers raise of every type
+        raise ValueError(f"the tokenizer in {place} cannot be read ({reason(error)}); get its files again") from error

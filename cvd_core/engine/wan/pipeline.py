@@ -1,0 +1,126 @@
+"""From cameras around a scene and a prompt to synchronised videos on Wan 2.1."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from cvd_core.engine.branches import encode_branches
+from cvd_core.engine.decoding import to_bytes
+from cvd_core.engine.placement import Placement
+from cvd_core.engine.wan.denoise import velocity_of_views
+from cvd_core.engine.wan.loading import WanModel
+from cvd_core.engine.wan.network import SynCamTransformer
+from cvd_core.geometry.cameras import Cameras
+from cvd_core.networks.sd15 import LATENT_STRIDE
+from cvd_core.sampling.collaborate import Progress, sample_together
+from cvd_core.sampling.draws import SeededDraws
+from cvd_core.sampling.flow import FlowEuler
+from cvd_core.sampling.settings import Settings
+from cvd_core.syncam.cameras import camera_embedding, latent_frames
+from cvd_core.syncam.module import SynCamModules
+
+TEXT_TOKENS = 512
+"""Wan's texts are padded with zeros to so many."""
+
+
+class SynCamPipeline:
+    """The networks of a run and the device they work on.
+
+    Args:
+        model: Wan.
+        modules: SynCamMaster's; None: every view is a video of its own.
+        placement: where the networks compute.
+    """
+
+    def __init__(self, model: WanModel, modules: SynCamModules | None, placement: Placement) -> None:
+        self.model = model
+        self.network = SynCamTransformer(model.transformer, modules).eval()
+        self.placement = placement
+        placement.settle(self.network, model.text_encoder, model.vae)
+
+    def check_frames(self, frames: int) -> None:
+        """Raise ValueError unless there are 4n + 1 frames."""
+        latent_frames(frames)
+
+    @torch.no_grad()
+    def generate(
+        self, cameras: Cameras, settings: Settings, on_progress: Callable[[Progress], object] | None = None
+    ) -> Tensor:
+        """Make one video per camera.
+
+        Args:
+            cameras: V views of 4n + 1 frames in metres; only their poses relative to the first view count.
+            settings: the run.
+            on_progress: called after every denoising pass.
+
+        Returns:
+            ``(V, F, H, W, 3)`` uint8 RGB on the CPU.
+
+        Raises:
+            ValueError: another number of frames, or prompts that do not match the views.
+        """
+        frames = latent_frames(cameras.frames)
+        with self.placement.working(self.model.text_encoder):
+            text = encode_branches(self.encode, settings, cameras.views)
+        solver, draws = FlowEuler(settings.steps), SeededDraws(settings.seed)
+        channels = self.model.transformer.config.in_channels
+        size = (settings.height // LATENT_STRIDE, settings.width // LATENT_STRIDE)
+        device, dtype = self.placement.device, self.placement.dtype
+        noise = draws.latents((cameras.views, channels, frames, *size)).to(device)
+        predict = velocity_of_views(
+            self.network,
+            partial(camera_embedding, cameras),
+            text.to(device, dtype),
+            solver,
+            guidance=settings.guidance,
+            strength=settings.sync_strength,
+        )
+        with self.placement.working(self.network):
+            latents = sample_together(
+                lambda step, x, call: predict(step, x.to(dtype), call).float(),
+                noise,
+                solver,
+                draws,
+                pairing=settings.pairing,
+                recurrence=settings.recurrence,
+                on_progress=on_progress,
+            )
+        return self.decode(latents)
+
+    def encode(self, prompts: Sequence[str]) -> Tensor:
+        """Embed prompts as Wan does: ``(N, 512, C)``, zeros behind each text's end.
+
+        Raises:
+            ValueError: a prompt has more tokens than that.
+        """
+        tokens = self.model.tokenizer([" ".join(prompt.split()) for prompt in prompts], verbose=False)["input_ids"]
+        for prompt, ids in zip(prompts, tokens, strict=True):
+            if len(ids) > TEXT_TOKENS:
+                raise ValueError(
+                    f"the prompt has {len(ids)} tokens, Wan takes {TEXT_TOKENS}; shorten it: {prompt[:60]!r} ..."
+                )
+        device = self.model.text_encoder.device
+        embedded = torch.zeros(len(prompts), TEXT_TOKENS, self.model.text_encoder.config.d_model, device=device)
+        for row, ids in enumerate(tokens):
+            padded = torch.zeros(1, TEXT_TOKENS, dtype=torch.long, device=device)
+            padded[0, : len(ids)] = torch.tensor(ids)
+            states = self.model.text_encoder(padded, (torch.arange(TEXT_TOKENS, device=device) < len(ids))[None].long())
+            embedded[row, : len(ids)] = states.last_hidden_state[0, : len(ids)].float()
+        return embedded
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor) -> Tensor:
+        """``(V, C, f, h, w)`` latents -> ``(V, F, 8h, 8w, 3)`` uint8 RGB on the CPU, one view at a time."""
+        vae = self.model.vae
+        mean, std = (
+            torch.tensor(values, device=latents.device).view(1, -1, 1, 1, 1)
+            for values in (vae.config.latents_mean, vae.config.latents_std)
+        )
+        with self.placement.working(vae):
+            views = [vae.decode((x * std + mean).to(vae.dtype)).sample for x in latents.split(1)]
+        return torch.cat([rearrange(to_bytes(view), "v c f h w -> v f h w c") for view in views])
