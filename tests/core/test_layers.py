@@ -34,6 +34,7 @@ ONLY_CLIP = "cvd_core/evaluation/features.py"
 """Imports transformers for CLIP's measures, where they are asked for."""
 
 ONE_MEANING = {
+    "assemble": "a method: from model files to a pipeline",
     "attention": "an attention of a network",
     "blocks": "blocks of a network",
     "cameras": "cameras, in the layer's own terms",
@@ -45,15 +46,19 @@ ONE_MEANING = {
     "folder": "reading a folder of files",
     "guidance": "classifier-free guidance",
     "injection": "modules put into a network",
+    "loading": "a family's base model from its files",
     "lora": "LoRAs: their files, and merging them",
+    "memory": "memory that a run needs",
     "mini": "the small model of the package",
     "module": "the module that a method adds to its base",
     "motion": "motion modules",
     "network": "the base's network with a method's modules",
     "patch_autoencoder": "the small model's autoencoder",
     "paths": "camera paths",
+    "pipeline": "from cameras and a prompt to videos",
     "poses": "camera poses",
     "recurrence": "recurrent denoising",
+    "tokenizer": "a text encoder's tokenizer",
 }
 """Names that several modules have, with what all of them are about. A new meaning wants a new name."""
 
