@@ -225,10 +225,11 @@ def _text(value: str) -> str:
 
 def _base_config(rng: np.random.Generator, folder: Path) -> None:
     """A config of the mini model's networks, damaged, and the network built from it."""
+    from cvd_core.engine.model_folder import read_config
     from cvd_core.engine.sd15.components import build_component
-    from cvd_core.engine.sd15.folder import COMPONENTS, read_config
+    from cvd_core.engine.sd15.folder import SD15_FOLDER
 
-    component = pick(rng, list(COMPONENTS))
+    component = pick(rng, list(SD15_FOLDER.components))
     file = folder / "config.json"
     good = json.loads((mini.FOLDER / "base" / component / "config.json").read_text())
     file.write_bytes(_damaged_json(rng, good))
