@@ -27,6 +27,9 @@ SCENES: dict[str, dict[str, Any]] = {
     },
 }
 """Directions of the views and settings by the name of the scene."""
+REPEATS = 4
+"""How often a video plays there and back: eight frames are over in a second. The animations go on by themselves."""
+ANIMATION_QUALITY = 85
 UNSYNCED = "-unsynced"
 """Suffix of the name of a scene without sync modules."""
 
@@ -37,7 +40,7 @@ TO_LOOK_AT = """
     picture, and later columns the same objects from places that are further and further apart; without them, every view
     shows a different scene.
 {videos}
-    The same as enlarged videos, played forwards and backwards, all views in step.
+    The same as enlarged videos and animations, played forwards and backwards, all views in step.
 {runs}
     The runs: one video per view, grid.mp4, transforms.json (the cameras), run.json (repeats it with --from).
 
@@ -77,11 +80,16 @@ def run(args: argparse.Namespace) -> None:
     out: Path = args.out
     shown = {
         "sheet": out / SHEET,
-        "videos": ", ".join(str(out / f"{scene}.mp4") for scene in SCENES),
+        "videos": ", ".join(str(out / name) for name in _enlarged()),
         "runs": ", ".join(str(out / name) for name in runs()),
         "pair": shlex.quote(str(out / "pair")),
     }
     print(TO_LOOK_AT.format(**shown))
+
+
+def _enlarged() -> list[str]:
+    """The files that show a scene: to play, and to put into a page."""
+    return [f"{scene}{ending}" for scene in SCENES for ending in (".mp4", ".webp")]
 
 
 def runs() -> list[str]:
@@ -105,8 +113,9 @@ def make_demo(out: Path, *, frames: int | None = None, **changes: Any) -> None:
     from cvd_core.output_folder import complete_folder
     from cvd_core.runs import mini
     from cvd_core.video.files import write_video
+    from cvd_core.video.formats import write_animation
 
-    with complete_folder(out, [*runs(), *(f"{scene}.mp4" for scene in SCENES), SHEET]) as folder:
+    with complete_folder(out, [*runs(), *_enlarged(), SHEET]) as folder:
         pipe = load_pipeline("mini")
         panels: dict[str, Panel] = {}
         for scene, chosen in SCENES.items():
@@ -127,5 +136,7 @@ def make_demo(out: Path, *, frames: int | None = None, **changes: Any) -> None:
                 panels[name] = Panel(title, run.record.settings.prompts[0], run.cameras.names, run.frames)
         rows = [(panels[scene], panels[scene + UNSYNCED]) for scene in SCENES]
         for scene, row in zip(SCENES, rows, strict=True):
-            write_video(side_by_side([panel.videos for panel in row]), folder / f"{scene}.mp4")
+            videos = [panel.videos for panel in row]
+            write_video(side_by_side(videos, REPEATS), folder / f"{scene}.mp4")
+            write_animation(side_by_side(videos), folder / f"{scene}.webp", quality=ANIMATION_QUALITY)
         draw_sheet(rows).savefig(folder / SHEET)

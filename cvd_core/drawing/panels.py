@@ -23,8 +23,6 @@ _THUMBNAIL = 96
 _ENLARGEMENT = 4
 _MARGIN = 8
 """White pixels around the views of a run in a video."""
-_REPEATS = 4
-"""How often a video plays there and back: eight frames are over in a second."""
 _DPI = 100
 
 
@@ -70,14 +68,15 @@ def draw_sheet(rows: Sequence[Sequence[Panel]]) -> Figure:
     return figure
 
 
-def side_by_side(runs: Sequence[Tensor]) -> Tensor:
+def side_by_side(runs: Sequence[Tensor], repeats: int = 1) -> Tensor:
     """Runs as one enlarged video ``(frames, H, W, 3)`` that plays there and back.
 
     Args:
         runs: ``(V, F, H, W, 3)`` uint8, all of one shape.
+        repeats: how often it does.
     """
     grids = [pad(grid(_enlarge(videos)), (0, 0, *[_MARGIN] * 4), value=255) for videos in runs]
-    return grid(torch.stack(grids), columns=len(runs))[play_order(runs[0].shape[1], "ping-pong", _REPEATS)]
+    return grid(torch.stack(grids), columns=len(runs))[play_order(runs[0].shape[1], "ping-pong", repeats)]
 
 
 def _enlarge(videos: Tensor) -> Tensor:

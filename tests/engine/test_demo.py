@@ -43,7 +43,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_everything_is_there(demo: Path) -> None:
     runs = {name + ending: views for name, views in VIEWS.items() for ending in ("", "-unsynced")}
-    assert {path.name for path in demo.iterdir()} == {*runs, "circle.mp4", "pair.mp4", SHEET}
+    animations = {f"{scene}{ending}" for scene in ("circle", "pair") for ending in (".mp4", ".webp")}
+    assert {path.name for path in demo.iterdir()} == {*runs, *animations, SHEET}
     for name, views in runs.items():
         videos = [f"{view}.mp4" for view in views]
         found = {path.name for path in (demo / name).iterdir()}
