@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from benchmarks.measure import arguments, print_table, write_report
+from benchmarks.harness import arguments, print_table, write_report
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 from torch.overrides import TorchFunctionMode
