@@ -15,13 +15,13 @@ from functools import partial
 from typing import Any
 
 import torch
-from benchmarks.harness import arguments, print_table, write_report
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from benchmarks.harness import arguments, print_table, write_report
 from cvd_core.cami2v.ddim import Predicts
 from tests import formula
 
