@@ -68,9 +68,9 @@ class DiffusersSolver:
         self.scheduler = SOLVERS[name]()
         if steps == 1:
             self.scheduler.register_to_config(timestep_spacing="trailing")
-        if steps >= 1:
+        if 1 <= steps <= TIMESTEPS:
             self.scheduler.set_timesteps(steps, device=device)
-        if steps < 1 or (steps > 1 and self.timestep(0) - self.timestep(1) < 2):
+        if not 1 <= steps <= TIMESTEPS or (steps > 1 and self.timestep(0) - self.timestep(1) < 2):
             raise FieldError("steps", f"is {steps}; expected 1 to {MOST_STEPS}")
         self._steps = steps
         self._generator = generator

@@ -47,13 +47,13 @@ class Settings:
     width: int = 256
     height: int = 256
     steps: Annotated[int, Ge(1)] = 25
-    guidance: Annotated[float, Ge(1), "1 turns guidance off"] = 8.5
+    guidance: Annotated[float, Interval(ge=1, le=1000), "1 turns guidance off"] = 8.5
     sampler: Sampler = "ddim"
     seed: Annotated[int, Interval(ge=0, le=2**64 - 1)] = 0
     pairing: Pairing = field(default_factory=Pairing)
     recurrence: Recurrence = field(default_factory=Recurrence)
-    sync_strength: float = 1.0
-    camera_strength: float = 1.0
+    sync_strength: Annotated[float, Interval(ge=-1000, le=1000)] = 1.0
+    camera_strength: Annotated[float, Interval(ge=-1000, le=1000)] = 1.0
     band: Mask = "soft"
     threshold: Annotated[float, Gt(0)] = 3.0
 
