@@ -68,7 +68,7 @@ def without_torchvision() -> dict[str, Any]:
     from comfy.cli_args import args
 
     args.cpu = True
-    for name in ("comfy.samplers", "comfy_api.latest", "latent_preview"):
+    for name in ("comfy.sd", "comfy.samplers", "comfy_api.latest", "latent_preview"):
         importlib.import_module(name)
     for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
         del sys.modules[name]
