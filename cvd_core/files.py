@@ -65,7 +65,10 @@ def atomic_path(target: str | os.PathLike[str], *, overwrite: bool = True) -> It
     try:
         if not overwrite and os.path.lexists(target):
             raise FileExistsError(errno.EEXIST, "it already exists")
-        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        except FileExistsError as error:  # else it would seem that the target is there
+            raise NotADirectoryError(errno.ENOTDIR, f"{target.parent} is not a folder") from error
         handle, name = tempfile.mkstemp(prefix=f".{target.stem[:40]}-", suffix=target.suffix, dir=target.parent)
     except OSError as error:
         raise _cannot_write(target, error) from error

@@ -210,4 +210,4 @@ def test_files_of_another_kind_are_named(tmp_path: Path) -> None:
     del state["blocks.1.projector.bias"]
     torch.save(state, tmp_path / "cut.pt")
     with pytest.raises(ValueError, match=r"missing 1: blocks\.1\.projector\.bias"):
-        load_syncam(tmp_path / "cut.pt")
+        load_syncam(tmp_path / "cut.pt", head_width=4)

@@ -98,7 +98,7 @@ def test_pictures_are_large_enough(demo: Path) -> None:
 
 def test_runs_side_by_side_play_there_and_back() -> None:
     videos = torch.arange(3, dtype=torch.uint8)[None, :, None, None, None].expand(2, 3, 4, 6, 3) * 50
-    shown = side_by_side([videos, 255 - videos])
+    shown = side_by_side([videos, 255 - videos], repeats=2)
     assert shown.shape[1:] == (16 + 16, 2 * (2 * 24 + 16), 3)
     assert shown[:8, 16, 20, 0].tolist() == [0, 50, 100, 50, 0, 50, 100, 50]
     assert shown[:2, 16, 100, 0].tolist() == [255, 205]

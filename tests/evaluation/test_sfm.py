@@ -60,7 +60,8 @@ def test_failed_trials_are_counted_and_left_out_of_the_means() -> None:
 
 @needs_pycolmap
 @pytest.mark.parametrize(
-    ("frames", "trials", "message"), [(2, 1, "3 frames or more"), (4, 0, "0 trials"), (4, 1, "intrinsics have shape")]
+    ("frames", "trials", "message"),
+    [(2, 1, "2 frames, 1 trials; expected at least 3 frames"), (4, 0, "0 trials"), (4, 1, "intrinsics have shape")],
 )
 def test_bad_input(frames: int, trials: int, message: str) -> None:
     video = torch.zeros(frames, 16, 16, 3, dtype=torch.uint8)
