@@ -130,6 +130,7 @@ class SynCamCameras(io.ComfyNode):
 
     @classmethod
     def execute(cls, preset: str, views: int, frames: int, amount: float) -> io.NodeOutput:
+        check_choices(cls, preset=preset)
         latent_frames(frames)
         return io.NodeOutput(preset_cameras(preset, frames, views, amount or None))
 
@@ -225,6 +226,7 @@ class ApplySynCam(io.ComfyNode):
         views_per_pass: int,
         pair_seed: int,
     ) -> io.NodeOutput:
+        check_choices(cls, pair_strategy=pair_strategy)
         if start_percent > end_percent:
             raise ValueError(
                 f"start_percent is {start_percent} and end_percent {end_percent}, so the modules would never be "

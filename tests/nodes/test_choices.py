@@ -10,18 +10,26 @@ from comfy_api.latest import io
 from tests.nodes.host_process import Host
 
 UNKNOWN = "magic"
+FILES = ("camera_name", "lora_name", "module_name", "motion_name", "sync_name")
 COMBOS = [
+    ("CVD_ApplyMotion", "beta_schedule"),
+    ("CVD_ApplySynCam", "pair_strategy"),
     ("CVD_CamerasFromPoses", "matrix"),
     ("CVD_CollaborativeGuider", "pair_strategy"),
     ("CVD_CollaborativeKSampler", "pair_strategy"),
     ("CVD_CollaborativeKSampler", "sampler_name"),
     ("CVD_CollaborativeKSampler", "scheduler"),
     ("CVD_EpipolarMask", "band"),
+    ("CVD_LoadCameraCtrl", "camera_name"),
     ("CVD_LoadCameraPoses", "format"),
+    ("CVD_LoadMotionModule", "motion_name"),
+    ("CVD_MotionLora", "lora_name"),
     ("CVD_MultiViewVideoCombine", "format"),
     ("CVD_MultiViewVideoCombine", "layout"),
     ("CVD_MultiViewVideoCombine", "mode"),
     ("CVD_SaveCameraPoses", "format"),
+    ("CVD_SynCamCameras", "preset"),
+    ("CVD_SynCamLoader", "module_name"),
     ("CVD_SyncModuleLoader", "sync_name"),
 ]
 
@@ -52,7 +60,11 @@ def test_no_combo_is_missing_here(host: Host) -> None:
 
 @pytest.mark.parametrize(("node_id", "name"), COMBOS)
 def test_unknown_choice(host: Host, node_id: str, name: str) -> None:
-    expected = f"there is no {UNKNOWN}" if name == "sync_name" else f"{name} is '{UNKNOWN}'; expected one of "
+    expected = (
+        f"there is no {UNKNOWN}"
+        if name.endswith(("sync_name", "motion_name", "camera_name", "lora_name", "module_name"))
+        else f"{name} is '{UNKNOWN}'; expected one of "
+    )
     typed = host.run(prompt_of(host, node_id, **{name: UNKNOWN}), outputs=["node"])
     assert any(expected in message for message in typed.validation["node"]), typed
     prompt = prompt_of(host, node_id, **{name: ["choice", 0]})
