@@ -85,6 +85,34 @@ describe('what becomes of files', () => {
     ]);
   });
 
+  test('frames without a view are in the natural order of their pictures', () => {
+    const at = (/** @type {string} */ file_path, /** @type {number} */ x) => ({
+      file_path,
+      transform_matrix: IDENTITY.map((row, i) => (i === 0 ? [1, 0, 0, x] : row)),
+    });
+    const { document } = importFiles(
+      [
+        {
+          name: 'x.json',
+          text: transforms(at('images/10.png', 0.3), at('images/9.png', 0.2), at('images/1.png', 0.1)),
+        },
+      ],
+      settings,
+    );
+    const x = some(build(parse(stringify(document)), { ...settings, frames: 3 }).views[0]).c2w;
+    const steps = [x[3], x[19], x[35]].map((value) => Number(value));
+    expect(steps[1] - steps[0]).toBeCloseTo(0.1, 6);
+    expect(steps[2] - steps[1]).toBeCloseTo(0.1, 6);
+  });
+
+  test('pictures in several folders are a question, not one path', () => {
+    const text = transforms(
+      { file_path: 'cam0/1.png', transform_matrix: IDENTITY },
+      { file_path: 'cam1/1.png', transform_matrix: IDENTITY },
+    );
+    expect(() => importFiles([{ name: 'x.json', text }], settings)).toThrow('in 2 folders, which may be several views');
+  });
+
   test('views and frames of transforms.json may come in any order', () => {
     const frame = (/** @type {any} */ view, /** @type {number} */ number, /** @type {number} */ x) => ({
       view,

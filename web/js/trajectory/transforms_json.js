@@ -32,7 +32,8 @@ export function readTransforms(text, fileName) {
   /** @type {Map<string, Map<number, Camera>>} */
   const views = new Map();
   const named = frames[0]?.view !== undefined;
-  frames.forEach((frame, i) => {
+  const ordered = named ? frames : inNameOrder(frames);
+  ordered.forEach((frame, i) => {
     const where = `frames[${i}]`;
     if (!frame?.transform_matrix) {
       throw new TrajectoryError(`${where}: no "transform_matrix"; every frame needs its 4x4 camera-to-world matrix`);
@@ -66,6 +67,27 @@ export function readTransforms(text, fileName) {
     }
     return { name, cameras: numbers.map((number) => /** @type {Camera} */ (cameras.get(number))) };
   });
+}
+
+/**
+ * Frames in the natural order of their pictures, as in cvd_core/geometry/formats/views.py: other programs list them in
+ * any order. What may be several views is left to the command line, which asks.
+ *
+ * @param {any[]} frames
+ * @returns {any[]}
+ */
+function inNameOrder(frames) {
+  const names = frames.map((frame) => frame?.file_path);
+  if (!names.every((name) => typeof name === 'string')) return frames;
+  const folders = new Set(names.map((name) => name.replaceAll('\\', '/').replace(/[^/]*$/, '')));
+  if (folders.size > 1) {
+    throw new TrajectoryError(
+      `its pictures are in ${folders.size} folders, which may be several views: run "cvd cameras convert" on it, and ` +
+        'import the result',
+    );
+  }
+  const natural = new Intl.Collator('en', { numeric: true });
+  return [...frames].sort((a, b) => natural.compare(a.file_path, b.file_path));
 }
 
 /** @param {any} settings @param {string} where @returns {Camera} */
