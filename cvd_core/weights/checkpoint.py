@@ -112,6 +112,10 @@ def is_index(path: Path) -> bool:
     return _INDEX.search(path.name) is not None
 
 
+_LONGEST_NAME = 200
+"""Characters of a file's name; file systems take 255 bytes."""
+
+
 def shard_files(index: Path) -> dict[str, list[str]]:
     """The files that the index of a sharded model names, which lie beside it, each with the keys it should hold.
 
@@ -123,8 +127,15 @@ def shard_files(index: Path) -> dict[str, list[str]]:
         raise ValueError(f"{index} has no weight_map; expected the index of a sharded model - get it again")
     shards: dict[str, list[str]] = {}
     for key, name in weight_map.items():
-        if not isinstance(name, str) or name in ("", ".", "..") or "/" in name or "\\" in name:
-            raise ValueError(f"{index} says that {key} is in {name!r}; expected the name of a file beside it")
+        if (
+            not isinstance(name, str)
+            or name in ("", ".", "..")
+            or re.search(r"[/\\\0]", name)
+            or len(name) > _LONGEST_NAME
+        ):
+            raise ValueError(
+                f"{index} says that {key[:80]} is in {str(name)[:80]!r}; expected the name of a file beside it"
+            )
         shards.setdefault(name, []).append(key)
     return shards
 

@@ -409,6 +409,7 @@ def test_shards_are_read_by_their_index(tmp_path: Path) -> None:
         ({"0.weight": "part1.safetensors"}, "holds 1 tensors, 0 of the 1"),
         ({"0.weight": "model.safetensors.index.json"}, "which is not in"),
         ([], "has no weight_map"),
+        ({"0.weight": "a" * 5000}, "expected the name of a file beside it"),
     ],
 )
 def test_a_damaged_index_is_explained(tmp_path: Path, weight_map: Any, message: str) -> None:
