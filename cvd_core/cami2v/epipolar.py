@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from cvd_core.geometry.cameras import Cameras
-from cvd_core.networks.attention import Attention
+from cvd_core.networks.attention import AttentionLayers
 
 REGISTERS = 4
 """Learned tokens that every pixel may look at (the paper says 2)."""
@@ -94,7 +94,7 @@ def _token_centres(tokens: tuple[int, int], height: int, width: int) -> Tensor:
     return torch.stack([x, y, torch.ones_like(x)], -1).flatten(0, 1)
 
 
-class _Registered(Attention):
+class _Registered(AttentionLayers):
     """The attention with its register tokens, under the released names."""
 
     def __init__(self, channels: int, head_width: int, ops: Any = nn) -> None:
@@ -106,7 +106,7 @@ class EpipolarAttention(nn.Module):
     """All tokens of all frames to the registers and to the tokens near their epipolar lines.
 
     Args:
-        channels, head_width, ops: see :class:`cvd_core.networks.attention.Attention`.
+        channels, head_width, ops: see :class:`cvd_core.networks.attention.AttentionLayers`.
     """
 
     def __init__(self, channels: int, head_width: int, ops: Any = nn) -> None:

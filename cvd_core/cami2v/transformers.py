@@ -10,7 +10,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from cvd_core.cami2v.epipolar import EpipolarAttention, EpipolarLines
-from cvd_core.networks.attention import Attention
+from cvd_core.networks.attention import Attention, AttentionLayers
 from cvd_core.networks.layers import FeedForward
 
 GROUPS = 32
@@ -62,7 +62,7 @@ class NetworkCall:
     camera: CameraFeatures | None = field(default=None)
 
 
-class TextAndPictureAttention(Attention):
+class TextAndPictureAttention(AttentionLayers):
     """Cross-attention to text and, apart, to the picture's tokens of the frame.
 
     Args:

@@ -7,10 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from einops import rearrange
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
 
+from cvd_core.networks.attention import AttentionLayers
 from cvd_core.networks.layers import FeedForward
 from cvd_core.networks.sd15 import HEADS
 
@@ -36,15 +35,11 @@ class _Positions(nn.Module):
         self.register_buffer("pe", sinusoids(positions, channels).to(**factory))
 
 
-class TemporalAttention(nn.Module):
+class TemporalAttention(AttentionLayers):
     """Self-attention over the frames of each pixel, on tokens with their frame's position added."""
 
     def __init__(self, channels: int, positions: int, ops: Any = nn, **factory: Any) -> None:
-        super().__init__()
-        self.to_q = ops.Linear(channels, channels, bias=False, **factory)
-        self.to_k = ops.Linear(channels, channels, bias=False, **factory)
-        self.to_v = ops.Linear(channels, channels, bias=False, **factory)
-        self.to_out = nn.ModuleList([ops.Linear(channels, channels, **factory)])
+        super().__init__(channels, channels // HEADS, ops=ops, **factory)
         self.pos_encoder = _Positions(positions, channels, **factory)
 
     def forward(self, x: Tensor, change: Change | None = None) -> Tensor:
@@ -52,11 +47,7 @@ class TemporalAttention(nn.Module):
         x = x + self.pos_encoder.pe[:, : x.shape[1]].to(x)
         if change is not None:
             x = change(x)
-        q, k, v = (
-            rearrange(layer(x), "n f (heads d) -> n heads f d", heads=HEADS)
-            for layer in (self.to_q, self.to_k, self.to_v)
-        )
-        return self.to_out[0](rearrange(scaled_dot_product_attention(q, k, v), "n heads f d -> n f (heads d)"))
+        return self.to_out[0](self.attend(self.to_q(x), self.to_k(x), self.to_v(x)))
 
 
 class TemporalBlock(nn.Module):
