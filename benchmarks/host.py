@@ -86,8 +86,10 @@ class HostRun:
         self.weights = sum(patcher.model_size() for patcher in counted)
         self.clock = Clock()
         layers = [layer for patcher in used for layer in patcher.model.modules()]
-        for name, types in ((MOTION, ("VanillaTemporalModule", "MotionModule")), (SYNC, ("SyncModule",))):
-            self.clock.watch(name, (layer for layer in layers if type(layer).__name__ in types))
+        # AnimateDiff-Evolved has a MotionModule too: a list of its temporal modules that is never called itself.
+        motion = "MotionModule" if self.scene.native else "VanillaTemporalModule"
+        for kind_of_layer, of_type in ((MOTION, motion), (SYNC, "SyncModule")):
+            self.clock.watch(kind_of_layer, (layer for layer in layers if type(layer).__name__ == of_type))
         self.kind = kind
 
     def _load(self, models: Path) -> None:

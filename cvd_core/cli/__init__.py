@@ -7,6 +7,7 @@ the module of the command that is asked for is imported, so that ``cvd --help`` 
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 import warnings
@@ -50,7 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         the exit code: 0; 2 after a mistake in the input, a file-system error or a lack of memory; 130 after Ctrl-C; 143
-        after SIGTERM. argparse itself exits with 2 for options it does not know.
+        after SIGTERM; 141 when nobody reads the output any more, as after SIGPIPE. argparse
+        itself exits with 2 for options it does not know.
     """
     words = sys.argv[1:] if argv is None else list(argv)
     outside = _OPTIONS.set({})
@@ -59,14 +61,21 @@ def main(argv: Sequence[str] | None = None) -> int:
             _show_only_own_warnings()
             parser = _parser(words)
             _OPTIONS.set(dict(_options(parser)))
-            args = parser.parse_args(words)
-            args.run(args)
+            try:
+                args = parser.parse_args(words)
+                args.run(args)
+            finally:
+                sys.stdout.flush()  # here, where it is answered if the reader has gone
     except Terminated:
         print("\ncvd: terminated", file=sys.stderr)
         return 143
     except KeyboardInterrupt:
         print("\ncvd: interrupted", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        # Whoever read the output has seen enough, such as `head`. Nothing can be printed to it when Python ends either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except (ValueError, OSError) as error:
         if "--debug" in words:
             raise

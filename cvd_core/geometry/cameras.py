@@ -17,6 +17,8 @@ from torch import Tensor
 ROTATION_TOLERANCE = 1e-3
 """Largest entry of ``R^T R - I`` accepted: pose files carry 6 to 9 digits and drift by about 1e-6 from a rotation."""
 
+FARTHEST = 1e12
+"""Largest coordinate of a camera centre accepted; earth-centred ones in millimetres are below 1e10."""
 
 MOST_CAMERAS = 200_000
 """Most cameras in one rig (views times frames); more is a mistake in the input, and would only fill the memory."""
@@ -230,6 +232,10 @@ def first_fault(c2w: Tensor, intrinsics: Tensor) -> tuple[int, int, str] | None:
             "mirrors); check the axes and that the matrix carries no scale",
         ),
         ((c2w[..., 3, :] == last).all(-1), "has a last row other than 0 0 0 1"),
+        (
+            (c2w[..., :3, 3].abs() <= FARTHEST).all(-1),
+            f"is more than {FARTHEST:g} units from the origin, more than any scene has; scale the path",
+        ),
         (
             (intrinsics[..., :2] > 0).all(-1),
             "has a focal length that is not positive; fx and fy are focal lengths divided by image width and height",

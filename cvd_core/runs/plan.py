@@ -9,6 +9,7 @@ from typing import Any
 from cvd_core.engine.method import method_for
 from cvd_core.engine.model_paths import ModelPaths
 from cvd_core.engine.placement import Placement
+from cvd_core.fields import FieldError
 from cvd_core.files import expand
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.geometry.formats import read_cameras
@@ -22,6 +23,9 @@ from cvd_core.sampling.pairs import Pairing
 from cvd_core.sampling.settings import Settings
 from cvd_core.syncam.presets import PRESETS, preset_cameras
 from cvd_core.video.files import frame_rate
+
+MOST_VIEWS = 1000
+"""Of one run; pairs of views grow with the square of their number."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,8 @@ def check_run(paths: ModelPaths, cameras: Cameras, settings: Settings, fps: floa
         ValueError: prompts do not match the views, or the frame rate, the sampler or the models cannot be used.
     """
     method_for(paths).check(paths, settings)
+    if cameras.views > MOST_VIEWS:
+        raise FieldError("views", f"is {cameras.views}; expected at most {MOST_VIEWS}: make them in several runs")
     settings.per_view(cameras.views)
     frame_rate(fps)
 

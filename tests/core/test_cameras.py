@@ -117,6 +117,7 @@ def test_numbers_become_float64_without_a_gradient() -> None:
         (lambda c2w, lens: c2w[..., 0, 3].fill_(torch.nan), "NaN or infinity"),
         (lambda c2w, lens: lens[..., 2].fill_(torch.inf), "NaN or infinity"),
         (lambda c2w, lens: c2w[..., :3, :3].mul_(1.01), "not a rotation"),
+        (lambda c2w, lens: c2w[..., :3, 3].add_(1e30), "more than 1e\\+12 units from the origin"),
         (lambda c2w, lens: c2w[..., :3, 0].mul_(-1), "mirrors"),
         (lambda c2w, lens: c2w[..., 3, 0].fill_(0.1), "last row"),
         (lambda c2w, lens: lens[..., 1].fill_(0), "focal length"),

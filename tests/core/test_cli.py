@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import warnings
@@ -121,6 +122,16 @@ def test_ctrl_c_exits_with_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     assert capsys.readouterr().err == "\ncvd: interrupted\n"
 
 
+def test_a_reader_that_stops_reading_ends_it_silently() -> None:
+    read, write = os.pipe()
+    os.close(read)  # as `| head` does
+    with open(write, "wb") as nobody_reads:
+        recorded = Path(__file__).parents[2] / "example_workflows/poses/path_a.txt"
+        command = [sys.executable, "-m", "cvd_core.cli", "cameras", "info", str(recorded)]
+        done = subprocess.run(command, stdout=nobody_reads, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
 def test_only_own_warnings_are_shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def warn() -> None:
         warnings.warn_explicit(
@@ -214,3 +225,5 @@ def test_sizes_beyond_any_memory_are_refused_at_once(tmp_path: Path, capsys: pyt
     words = ["generate", "--rig", "stereo", "--prompt", "x", "--out", str(tmp_path / "out"), "--height", "64"]
     assert main([*words, "--width", "100000"]) == 2
     assert "width is 100000 pixels; expected at most 8192" in capsys.readouterr().err
+    assert main([*words, "--width", "64", "--frames", "8", "--views", "5000"]) == 2
+    assert "--views is 5000; expected at most 1000" in capsys.readouterr().err
