@@ -79,6 +79,14 @@ describe('what becomes of files', () => {
     expect(imported(ROW, file).document.views?.[0].name).toBe(name);
   });
 
+  test('lens distortion is left out, and mentioned', () => {
+    const plain = imported(transforms({ transform_matrix: IDENTITY }));
+    const distorted = imported(transforms({ transform_matrix: IDENTITY, k1: 0.1 }));
+    expect(distorted.document).toEqual(plain.document);
+    expect(plain.notes).toEqual([]);
+    expect(distorted.notes).toEqual([expect.stringContaining('the lens distortion is left out')]);
+  });
+
   test('a principal point off the middle is mentioned', () => {
     expect(imported(ROW.replace('0.5 0.5 0 0', '0.47 0.5 0 0')).notes).toEqual([
       expect.stringContaining('"shot" is up to 3 % off the middle'),
@@ -173,7 +181,8 @@ describe('what is refused', () => {
     [transforms({ transform_matrix: [[1]] }), 'frames[0].transform_matrix: not a matrix'],
     [transforms({ transform_matrix: IDENTITY.map((row) => row.map(String)) }), 'not a matrix'],
     [transforms({ transform_matrix: [...IDENTITY.slice(0, 3), [0, 0, 1, 1]] }), 'last row'],
-    [transforms({ transform_matrix: IDENTITY, k1: 0.1 }), 'lens distortion k1 = 0.1'],
+    [transforms({ transform_matrix: IDENTITY, k1: 'some' }), 'frames[0].k1 is "some"'],
+    [transforms({ transform_matrix: IDENTITY, fl_x: 35.7, camera_angle_x: 0.86, w: 1500 }), 'contradict each other'],
     [transforms({ transform_matrix: IDENTITY, camera_model: 'OPENCV_FISHEYE' }), 'camera model "OPENCV_FISHEYE"'],
     [transforms({ transform_matrix: IDENTITY, w: 0 }), 'image size'],
     [transforms({ transform_matrix: IDENTITY, fl_x: 'wide' }), 'frames[0].fl_x is "wide"'],

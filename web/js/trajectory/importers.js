@@ -72,8 +72,10 @@ function viewsIn({ name, text: whole }, settings, notes) {
   if (document?.rig) throw new TrajectoryError(`${name} holds a rig, which is a whole trajectory; import it alone`);
   if (document) return document.views ?? [];
   return inFile(name, () => {
-    const views = text.trimStart().startsWith('{') ? readTransforms(text, stem(name)) : readPoseFile(text, stem(name));
-    return views.map((view) => keyframed(view, settings, (note) => notes.push(`${name}: ${note}`)));
+    const note = (/** @type {string} */ said) => void notes.push(`${name}: ${said}`);
+    const isTransforms = text.trimStart().startsWith('{');
+    const views = isTransforms ? readTransforms(text, stem(name), note) : readPoseFile(text, stem(name));
+    return views.map((view) => keyframed(view, settings, note));
   });
 }
 

@@ -6,17 +6,21 @@
  * @typedef {import('./importers.js').Camera} Camera
  */
 
+import { tidy } from './fit.js';
 import { TrajectoryError, show } from './messages.js';
 
 const PINHOLE_MODELS = ['OPENCV', 'PINHOLE', 'SIMPLE_PINHOLE', 'PERSPECTIVE'];
 const DISTORTION = ['k1', 'k2', 'k3', 'k4', 'p1', 'p2'];
+/** How far two statements of one focal length may lie apart, as in cvd_core/geometry/formats/lens.py. */
+const AGREE = 0.02;
 
 /**
  * @param {string} text
  * @param {string} fileName  without its extension
+ * @param {(note: string) => void} note  told what could not be kept
  * @returns {{name: string, cameras: Camera[]}[]}
  */
-export function readTransforms(text, fileName) {
+export function readTransforms(text, fileName, note) {
   let data;
   try {
     data = JSON.parse(text);
@@ -33,6 +37,7 @@ export function readTransforms(text, fileName) {
   const views = new Map();
   const named = frames[0]?.view !== undefined;
   const ordered = named ? frames : inNameOrder(frames);
+  let distorted = false;
   ordered.forEach((frame, i) => {
     const where = `frames[${i}]`;
     if (!frame?.transform_matrix) {
@@ -57,8 +62,11 @@ export function readTransforms(text, fileName) {
         `${where}: frame ${number} of view ${show(name)} is already given; keep one of the two`,
       );
     }
-    views.set(name, cameras.set(number, cameraOf({ ...data, ...frame }, where)));
+    const settings = { ...data, ...frame };
+    views.set(name, cameras.set(number, cameraOf(settings, where)));
+    distorted ||= DISTORTION.some((key) => settings[key]);
   });
+  if (distorted) note('the lens distortion is left out, and the cameras are pinholes; the path does not depend on it');
   return [...views].map(([name, cameras]) => {
     const numbers = [...cameras.keys()].sort((a, b) => a - b);
     const gap = numbers.find((number, k) => k > 0 && number !== numbers[k - 1] + 1);
@@ -106,13 +114,7 @@ function cameraOf(settings, where) {
     }
     return settings[key];
   };
-  for (const key of DISTORTION) {
-    if (get(key)) {
-      throw new TrajectoryError(
-        `${where}: lens distortion ${key} = ${get(key)}; only pinhole cameras are supported: undistort first`,
-      );
-    }
-  }
+  DISTORTION.forEach(get); // numbers, if they are there
   const [w, h, cx, cy] = ['w', 'h', 'cx', 'cy'].map(get);
   if (!(w > 0 && h > 0)) {
     throw new TrajectoryError(
@@ -126,7 +128,15 @@ function cameraOf(settings, where) {
         `${where}: "camera_angle_${axis}" is ${angle}; expected a field of view in radians, between 0 and pi`,
       );
     }
-    return get(`fl_${axis}`) ?? (angle === null ? null : size / 2 / Math.tan(angle / 2));
+    const stated = get(`fl_${axis}`);
+    const ofAngle = angle === null ? null : size / 2 / Math.tan(angle / 2);
+    if (stated > 0 && ofAngle !== null && Math.abs(stated / ofAngle - 1) > AGREE) {
+      throw new TrajectoryError(
+        `${where}: "fl_${axis}" = ${stated} and "camera_angle_${axis}" = ${angle}, which means ${tidy(ofAngle)} pixels, ` +
+          'contradict each other; correct one of them, or remove it',
+      );
+    }
+    return stated ?? ofAngle;
   };
   const x = focal('x', w);
   if (x === null) {
