@@ -16,8 +16,8 @@ from benchmarks.plots import draw_bars
 from cvd_core import ModelPaths
 from cvd_core.engine.model_paths import MODEL_FILES
 from cvd_core.training.config import LoopConfig, SyncConfig, load_config
-from cvd_core.training.data.source import PairSource
-from cvd_core.training.trainer import Trainer
+from cvd_core.training.data.source import ViewsSource
+from cvd_core.training.sd15_trainer import Sd15Trainer
 
 UNSYNCED = "unsynced"
 FULL = "all parts"
@@ -64,12 +64,13 @@ def train(model: Path, out: Path, steps: int) -> dict[str, Path]:
     start = out / "start"
     shutil.copytree(model, start, ignore=shutil.ignore_patterns(MODEL_FILES.sync), dirs_exist_ok=True)
     config = replace(load_config("mini-continue"), start_from=start)
-    source: PairSource | None = None
+    source: ViewsSource | None = None
     files = {}
     for name, sync in VARIANTS.items():
         folder = out / name.replace(" ", "-")
         loop = LoopConfig(steps, batch=4, learning_rate=1e-3, ema=0.995)
-        trainer = Trainer(replace(config, output=folder, sync=sync, stages={"sync": loop}), resume=True, source=source)
+        variant = replace(config, output=folder, sync=sync, stages={"sync": loop})
+        trainer = Sd15Trainer(variant, resume=True, source=source)
         source = trainer.source
         trainer.train()
         files[name] = folder / "model" / MODEL_FILES.sync

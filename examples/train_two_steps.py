@@ -9,14 +9,14 @@ from pathlib import Path
 
 import cvd_core
 from cvd_core.training.config import LoopConfig, load_config
-from cvd_core.training.trainer import Trainer
+from cvd_core.training.trainers import trainer_for
 
 
 def main(out: Path) -> None:
     config = load_config("mini-continue")
     loop = LoopConfig(steps=2, batch=2, learning_rate=1e-4, warmup=1, log_every=1)
     config = replace(config, output=out / "training", data=replace(config.data, clips=8), stages={"sync": loop})
-    trainer = Trainer(config, resume=False)
+    trainer = trainer_for(config, resume=False)
     trainer.train()
     trainer.export(out / "model")
     pipe = cvd_core.load_pipeline(cvd_core.ModelPaths.in_folder(out / "model"))

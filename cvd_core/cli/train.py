@@ -18,7 +18,8 @@ def add_parser(subparsers: Any) -> None:
         "config",
         type=Path,
         metavar="CONFIG",
-        help="a YAML file, or one of the configurations in the package: `mini`, `mini-continue`, `sd15`",
+        help="a YAML file, or one of the configurations in the package: `mini`, `mini-continue`, `mini-joint`, `sd15`, "
+        "`sd15-joint`",
     )
     parser.add_argument("--resume", action="store_true", help="continue from the checkpoints in the output folder")
     parser.add_argument(
@@ -29,9 +30,9 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from cvd_core.training.config import load_config
-    from cvd_core.training.trainer import Trainer
+    from cvd_core.training.trainers import trainer_for
 
-    trainer = Trainer(load_config(args.config), resume=args.resume)
+    trainer = trainer_for(load_config(args.config), resume=args.resume)
     if args.export is not None:
         trainer.export(args.export)
     else:

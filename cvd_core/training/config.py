@@ -68,14 +68,18 @@ class LoopConfig:
 
 @dataclass(frozen=True, config=_checked)
 class DataConfig:
-    """Procedural data.
+    """Clips: their size, and what the procedural ones show.
 
     Attributes:
         size: width and height of the pictures in pixels.
         frames: F.
         spread: largest amounts of the camera paths, see :func:`cvd_core.scenes.paths.random_amounts`.
         clips: scenes whose latents are kept on disk.
-        dynamic: fraction of the scenes that move; they are presented without cameras.
+        dynamic: fraction of the scenes that move.
+        views: V synchronised videos of each clip. Two are the paper's pairs; with more, every step of the stage sync
+            takes a random number of them, and each attends to all others.
+        moving: what the views of a moving scene are: one video and "deformed" copies of it, without cameras, as in the
+            paper; or "rendered" by V cameras, which real videos cannot be.
     """
 
     size: Side = 64
@@ -85,6 +89,8 @@ class DataConfig:
     )
     clips: Annotated[Whole, Field(ge=1, le=10**7)] = 6000
     dynamic: Fraction = 0.3
+    views: Annotated[Whole, Field(ge=2, le=16)] = 2
+    moving: Literal["deformed", "rendered"] = "deformed"
 
 
 @dataclass(frozen=True, config=_checked)
@@ -92,9 +98,9 @@ class FoldersConfig:
     """Clips on disk instead of procedural ones.
 
     Attributes:
-        realestate10k: pose files with their videos, see :class:`cvd_core.training.data.folders.RealEstate10KPairs`;
+        realestate10k: pose files with their videos, see :class:`cvd_core.training.data.folders.RealEstate10KViews`;
             None: no steps with cameras can be asked for.
-        videos: any videos, see :class:`cvd_core.training.data.folders.VideoPairs`; None: no steps without.
+        videos: any videos, see :class:`cvd_core.training.data.folders.VideoViews`; None: no steps without.
     """
 
     realestate10k: Path | None = None
@@ -155,7 +161,7 @@ class SyncConfig:
         camera_share: fraction of the steps on folded videos with cameras; the paper's 7 : 3. 1 leaves the videos out.
         band: of the epipolar bias; "none" trains without epipolar geometry.
         homography: deform the copy in the video phase.
-        shared_timestep: one noise level for both videos of a pair, as in the paper; the released code draws two.
+        shared_timestep: one noise level for all views of a clip, as in the paper; the released code draws one each.
         attentions: of every sync module, one after the other; the paper's ablation "1 Layer" has one.
         camera_lora, video_lora: merged into the base in the camera phase, and in the video phase: LoRAs of the base on
             the data of that phase. None: the plain base.
@@ -231,6 +237,8 @@ class TrainConfig:
         folders = self.folders
         rests = self.data.dynamic < 1 if folders is None else folders.realestate10k is not None
         moves = self.data.dynamic > 0 if folders is None else folders.videos is not None
+        if folders is not None and self.data.moving == "rendered":
+            raise ValueError("data.moving is 'rendered', which procedural scenes alone can be; leave it or folders out")
         if not rests and any(share > 0 for share in shares):
             instead = "data.dynamic is 1" if folders is None else "folders names no realestate10k"
             raise ValueError(f"camera_share asks for clips with cameras, but {instead}; change one of them")

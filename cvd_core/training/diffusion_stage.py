@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from cvd_core.engine.prediction import signal_and_noise, velocity
 from cvd_core.sampling.draws import seeded_generator
 from cvd_core.training.config import TrainConfig
-from cvd_core.training.data.source import PairBatch, PairSource
+from cvd_core.training.data.source import ViewsBatch, ViewsSource
 from cvd_core.training.stage import Stage, StageBatch
 
 TIMESTEPS = 1000
@@ -37,13 +37,13 @@ class Material:
     """
 
     config: TrainConfig
-    clips: Callable[[], PairSource]
+    clips: Callable[[], ViewsSource]
     text_encoder: nn.Module
     empty: Tensor
 
 
 class DiffusionStage(Stage):
-    """A stage that learns to denoise the latents of video pairs; those of one step are all of one kind.
+    """A stage that learns to denoise the latents of synchronised clips; those of one step are all of one kind.
 
     Args:
         unet: the network to be trained, or parts of it.
@@ -59,26 +59,37 @@ class DiffusionStage(Stage):
         self.clips = material.clips
         self.empty = material.empty
 
+    def prepare(self) -> None:
+        self.clips()
+
+    def enable_gradient_checkpointing(self) -> None:
+        self.unet.enable_gradient_checkpointing()
+
     @property
     @abstractmethod
     def camera_share(self) -> float:
-        """Fraction of the steps on static scenes with cameras; the others are on moving ones without."""
+        """Fraction of the steps on static scenes with cameras; the others are on moving ones."""
 
-    def with_cameras(self, step: int) -> bool:
-        """Which kind of pairs a step has, the same in all processes."""
+    def on_static(self, step: int) -> bool:
+        """Whether a step is on static scenes, the same in all processes."""
         rng = seeded_generator(self.config.seed, type(self).__name__, "with cameras", step)
         return bool(torch.rand((), generator=rng) < self.camera_share)
 
-    def draw(self, step: int, positions: Sequence[int]) -> tuple[PairBatch, torch.Generator]:
-        """The pairs at some positions of a step's batch, and the random numbers for what is made of them."""
+    def draw(self, step: int, positions: Sequence[int], views: int | None = None) -> tuple[ViewsBatch, torch.Generator]:
+        """The clips at some positions of a step's batch, and the random numbers for what is made of them.
+
+        Args:
+            views: of each clip; None: all.
+        """
+        views = self.config.data.views if views is None else views
         rng = seeded_generator(self.config.seed, type(self).__name__, step, positions[0])
-        return self.clips().draw(step, positions, cameras=self.with_cameras(step)), rng
+        return self.clips().draw(step, positions, static=self.on_static(step), views=views), rng
 
     def noised(self, latents: Tensor, rng: torch.Generator, groups: int | None = None) -> StageBatch:
         """Noise for ``latents`` ``(rows, ...)``: ``noisy``, ``timestep`` ``(rows,)`` and ``target``.
 
         Args:
-            groups: rows are so many groups in a row that share their timestep (the paper's pairs); None: none do.
+            groups: rows are so many groups in a row that share their timestep (the views of a clip); None: none do.
         """
         rows = len(latents)
         groups = rows if groups is None else groups
@@ -98,9 +109,10 @@ class DiffusionStage(Stage):
         return self.text_encoder(tokens).last_hidden_state
 
 
-def one_view(pairs: PairBatch, rng: torch.Generator) -> Tensor:
-    """``(P,)`` index of one video of each pair; the first of moving ones: a deformed copy shows no scene."""
-    return torch.randint(2, (len(pairs.latents),), generator=rng) * (pairs.cameras is not None)
+def one_view(clips: ViewsBatch, rng: torch.Generator) -> Tensor:
+    """``(P,)`` index of a video of each clip; the first where there are no cameras: a deformed copy shows no scene."""
+    count, views = clips.latents.shape[:2]
+    return torch.randint(views, (count,), generator=rng) * (clips.cameras is not None)
 
 
 class ImageStage(DiffusionStage):
@@ -114,11 +126,11 @@ class ImageStage(DiffusionStage):
         return self.config.video.camera_share
 
     def batch(self, step: int, positions: Sequence[int]) -> StageBatch:
-        pairs, rng = self.draw(step, positions)
-        rows, view = torch.arange(len(positions)), one_view(pairs, rng)
-        frame = torch.randint(pairs.latents.shape[2], rows.shape, generator=rng)
-        latents = pairs.latents[rows, view, frame]
-        return {**self.noised(latents, rng), "tokens": self.prompts(pairs.tokens, rng)}
+        clips, rng = self.draw(step, positions)
+        rows, view = torch.arange(len(positions)), one_view(clips, rng)
+        frame = torch.randint(clips.latents.shape[2], rows.shape, generator=rng)
+        latents = clips.latents[rows, view, frame]
+        return {**self.noised(latents, rng), "tokens": self.prompts(clips.tokens, rng)}
 
     def forward(self, batch: StageBatch) -> dict[str, Tensor]:
         text = self.encode_text(batch["tokens"])

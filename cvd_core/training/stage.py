@@ -26,6 +26,15 @@ class Stage(nn.Module, ABC):
     def forward(self, batch: StageBatch) -> dict[str, Tensor]:
         """``{"loss": scalar}`` and further scalars for the metrics."""
 
+    def prepare(self) -> None:
+        """Make the data that the batches are taken from, if need be; may take long."""
+
+    def enable_gradient_checkpointing(self) -> None:
+        """Compute activations again for gradients instead of keeping them, where there is much to save."""
+
+    def finish(self) -> None:
+        """Leave the networks as others expect them."""
+
     def trained(self) -> list[tuple[str, nn.Parameter]]:
         """The parameters this stage trains, by name."""
         return [(name, p) for name, p in self.named_parameters() if p.requires_grad]

@@ -11,6 +11,7 @@ from cvd_core.engine.sd15.unet import CollaborativeUNet
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.geometry.epipolar import PairGeometry, pair_geometry
 from cvd_core.geometry.plucker import plucker_embedding
+from cvd_core.sampling.draws import seeded_generator
 from cvd_core.sync.bias import EpipolarBias
 from cvd_core.sync.context import SyncContext, groups_to_partners
 from cvd_core.training.diffusion_stage import DiffusionStage, Material
@@ -19,11 +20,15 @@ from cvd_core.training.stage import StageBatch
 
 
 class SyncStage(DiffusionStage):
-    """Pairs of videos; a step is of one of two phases.
+    """Views of one scene, each attending to all others; a step is of one of two phases.
 
     Camera phase (RealEstate10K in the paper): folded videos of static scenes, camera control on, true epipolar lines.
     Video phase (WebVid10M): videos and their deformed copies, camera control off, pseudo lines through H x, and no loss
-    where the copy shows what the video does not hold.
+    where the copy shows what the video does not hold. Moving scenes that were rendered by several cameras have true
+    lines and camera control too.
+
+    Two views are the paper's pairs. Of clips with more, every step takes two or more, their number drawn at random:
+    each view then attends to all of its partners in one softmax.
 
     Args:
         unet: with sync modules, the only parameters that are trained.
@@ -38,29 +43,39 @@ class SyncStage(DiffusionStage):
         unet.sync.requires_grad_(True)
         self.loras = loras
 
+    def finish(self) -> None:
+        self.loras.use("none")
+
     @property
     def camera_share(self) -> float:
         return self.config.sync.camera_share
 
     def batch(self, step: int, positions: Sequence[int]) -> StageBatch:
-        pairs, rng = self.draw(step, positions)
-        latents = pairs.latents.transpose(2, 3)  # (P, 2, C, F, h, w)
-        homography, valid = pairs.homography, pairs.valid
-        if pairs.cameras is None and not self.config.sync.homography:
+        views = self.views(step)
+        clips, rng = self.draw(step, positions, views)
+        latents = clips.latents.transpose(2, 3)  # (P, V, C, F, h, w)
+        homography, valid = clips.homography, clips.valid
+        if clips.cameras is None and not self.config.sync.homography:
             latents, valid = latents[:, :1].expand_as(latents), torch.ones_like(valid)
             homography = torch.eye(3, dtype=torch.float64).expand_as(homography)
         # The paper gives both videos of a pair the same t.
         noised = self.noised(latents.flatten(0, 1), rng, len(positions) if self.config.sync.shared_timestep else None)
         batch = {
             **noised,
-            "tokens": self.prompts(pairs.tokens, rng).repeat_interleave(2, 0),
-            "valid": torch.stack([torch.ones_like(valid), valid], 1).flatten(0, 1),
+            "tokens": self.prompts(clips.tokens, rng).repeat_interleave(views, 0),
+            "valid": valid.flatten(0, 1),
+            "views": torch.tensor(views),
             "slopes": torch.randint(1 << 62, (), generator=rng),
         }
-        if pairs.cameras is not None:
-            plucker = plucker_embedding(pairs.cameras, self.config.data.size, self.config.data.size)
-            return batch | {"c2w": pairs.cameras.c2w, "intrinsics": pairs.cameras.intrinsics, "plucker": plucker}
+        if clips.cameras is not None:
+            plucker = plucker_embedding(clips.cameras, self.config.data.size, self.config.data.size)
+            return batch | {"c2w": clips.cameras.c2w, "intrinsics": clips.cameras.intrinsics, "plucker": plucker}
         return batch | {"homography": homography}
+
+    def views(self, step: int) -> int:
+        """How many views attend to each other in a step, the same in all processes: any number from 2 on."""
+        rng = seeded_generator(self.config.seed, type(self).__name__, "views", step)
+        return int(torch.randint(2, self.config.data.views + 1, (), generator=rng))
 
     def forward(self, batch: StageBatch) -> dict[str, Tensor]:
         self.loras.use("camera" if "c2w" in batch else "video")
@@ -74,12 +89,12 @@ class SyncStage(DiffusionStage):
         return {"loss": loss}
 
     def context(self, batch: StageBatch) -> SyncContext:
-        """Views 2i and 2i + 1 attend to each other."""
-        views = len(batch["noisy"])
-        groups = [(i, i + 1) for i in range(0, views, 2)]
+        """All views of a clip attend to each other."""
+        rows, views = len(batch["noisy"]), int(batch["views"])
+        groups = [range(first, first + views) for first in range(0, rows, views)]
         rng = torch.Generator().manual_seed(int(batch["slopes"]))
         return SyncContext(
-            tuple(range(views)),
+            tuple(range(rows)),
             groups_to_partners(groups),
             lambda shape: torch.rand(shape, generator=rng),
             self.bias(batch),
@@ -89,17 +104,17 @@ class SyncStage(DiffusionStage):
         """True lines in the camera phase, pseudo lines in the video phase, nothing without epipolar geometry."""
         if self.config.sync.band == "none":
             return None
-        size = self.config.data.size
+        size, views = self.config.data.size, int(batch["views"])
         cameras_known = "c2w" in batch
 
         def geometry(view: int, partner: int) -> PairGeometry:
-            pair, first = view // 2, view % 2
+            clip, first, second = view // views, view % views, partner % views
             if cameras_known:
-                two = slice(2 * pair, 2 * pair + 2)
-                cameras = Cameras(batch["c2w"][two], batch["intrinsics"][two])
-                return pair_geometry(cameras, first, 1 - first, size, size)
-            H = batch["homography"][pair].cpu()
-            return PairGeometry.from_homographies(torch.linalg.inv(H) if first else H)
+                of_clip = slice(views * clip, views * (clip + 1))
+                cameras = Cameras(batch["c2w"][of_clip], batch["intrinsics"][of_clip])
+                return pair_geometry(cameras, first, second, size, size)
+            H = batch["homography"][clip].cpu()
+            return PairGeometry.from_homographies(H[second] @ torch.linalg.inv(H[first]))
 
         return EpipolarBias(
             geometry, self.config.data.frames, size, size, band=self.config.sync.band, slope_per_frame=not cameras_known

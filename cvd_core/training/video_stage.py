@@ -31,12 +31,12 @@ class VideoStage(DiffusionStage):
         return self.config.video.camera_share
 
     def batch(self, step: int, positions: Sequence[int]) -> StageBatch:
-        pairs, rng = self.draw(step, positions)
-        rows, view = torch.arange(len(positions)), one_view(pairs, rng)
-        latents = pairs.latents[rows, view].transpose(1, 2)  # (rows, C, F, h, w)
-        batch = {**self.noised(latents, rng), "tokens": self.prompts(pairs.tokens, rng)}
-        if pairs.cameras is not None:
-            chosen = pairs.cameras.select((2 * rows + view).tolist())
+        clips, rng = self.draw(step, positions)
+        rows, view = torch.arange(len(positions)), one_view(clips, rng)
+        latents = clips.latents[rows, view].transpose(1, 2)  # (rows, C, F, h, w)
+        batch = {**self.noised(latents, rng), "tokens": self.prompts(clips.tokens, rng)}
+        if clips.cameras is not None:
+            chosen = clips.cameras.select((self.config.data.views * rows + view).tolist())
             batch["plucker"] = plucker_embedding(chosen, self.config.data.size, self.config.data.size)
         return batch
 

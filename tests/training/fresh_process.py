@@ -9,13 +9,13 @@ from pathlib import Path
 import torch
 
 from cvd_core.training.config import load_config
-from cvd_core.training.trainer import Trainer
+from cvd_core.training.sd15_trainer import Sd15Trainer
 
 
 def training(config: Path, out: Path) -> Callable[[], list[str]]:
     """Trains and exports; gives the names of the parameters that have changed."""
 
-    def checksums(trainer: Trainer) -> dict[str, int]:
+    def checksums(trainer: Sd15Trainer) -> dict[str, int]:
         networks = {"denoiser": trainer.denoiser, "text_encoder": trainer.base.text_encoder, "vae": trainer.base.vae}
         return {
             f"{part}.{name}": zlib.crc32(parameter.detach().contiguous().view(torch.uint8).numpy())
@@ -24,7 +24,7 @@ def training(config: Path, out: Path) -> Callable[[], list[str]]:
         }
 
     def train() -> list[str]:
-        trainer = Trainer(load_config(config), resume=False)
+        trainer = Sd15Trainer(load_config(config), resume=False)
         before = checksums(trainer)
         trainer.train()
         after = checksums(trainer)

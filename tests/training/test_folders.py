@@ -1,4 +1,4 @@
-"""Pairs from folders: the paper's two kinds, out of real files."""
+"""Synchronised views from folders: the paper's two kinds, out of real files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.geometry.epipolar import pair_geometry
@@ -19,7 +18,7 @@ from cvd_core.scenes.paths import camera_paths
 from cvd_core.scenes.render import project, render
 from cvd_core.scenes.world import Scene, random_scene
 from cvd_core.training.data.decode import PictureFolder, VideoFile, fit
-from cvd_core.training.data.folders import RealEstate10KPairs, VideoPairs, collate
+from cvd_core.training.data.folders import RealEstate10KViews, VideoViews
 from cvd_core.video.files import write_video
 
 CLIP, FRAMES, SIZE = 15, 4, 48
@@ -50,9 +49,9 @@ def real_estate(tmp_path: Path) -> Path:
 
 class TestRealEstate10K:
     def test_fold(self, real_estate: Path) -> None:
-        pairs = RealEstate10KPairs(real_estate, FRAMES, SIZE, SIZE)
+        pairs = RealEstate10KViews(real_estate, FRAMES, SIZE, SIZE)
         assert [clip.name for clip in pairs.clips] == ["b.txt", "a.txt"]
-        for pair, prompts in zip((pairs[0], pairs[1]), (("a hall", "a stair"), ("a room",)), strict=True):
+        for pair, prompts in zip((pairs.views(0), pairs.views(1)), (("a hall", "a stair"), ("a room",)), strict=True):
             assert pair.prompt in prompts
             assert pair.videos.shape == (2, FRAMES, 3, SIZE, SIZE)
             assert torch.equal(pair.videos[0, 0], pair.videos[1, 0])
@@ -64,7 +63,7 @@ class TestRealEstate10K:
 
     def test_true_lines_pass_through_the_same_points(self, real_estate: Path) -> None:
         """A point of the first object, projected by the cropped cameras, lies on its epipolar line."""
-        cameras = RealEstate10KPairs(real_estate, FRAMES, SIZE, SIZE)[0].cameras
+        cameras = RealEstate10KViews(real_estate, FRAMES, SIZE, SIZE).views(0).cameras
         assert cameras is not None
         points = np.random.default_rng(0).uniform([-1, -1, 2], [1, 1, 4], (20, 3))
         x, y = project(cameras, points, SIZE, SIZE)
@@ -79,8 +78,8 @@ class TestRealEstate10K:
     def test_pictures_belong_to_the_cameras(self, real_estate: Path) -> None:
         """The crop of pictures and cameras is one: rendering anew with the pair's cameras gives the pair's pictures."""
         scene, path, _ = rendered()
-        pairs = RealEstate10KPairs(real_estate, 8, SIZE, SIZE)  # takes all frames, so the path is known
-        pair = pairs[0]
+        pairs = RealEstate10KViews(real_estate, 8, SIZE, SIZE)  # takes all frames, so the path is known
+        pair = pairs.views(0)
         order = [*range(7, -1, -1), *range(7, CLIP)]
         cropped = path.crop_to(SIZE, SIZE)
         known = Cameras(cropped.c2w[0, order].unflatten(0, (2, 8)), cropped.intrinsics[0, order].unflatten(0, (2, 8)))
@@ -88,43 +87,52 @@ class TestRealEstate10K:
         assert (again - pair.videos).abs().mean() < 0.02
 
     def test_same_in_any_order_and_process(self, real_estate: Path) -> None:
-        pairs = RealEstate10KPairs(real_estate, FRAMES, SIZE, SIZE, seed=3)
-        alone = [pairs[0], pairs[1]]
-        loader = DataLoader(pairs, batch_size=1, num_workers=2, collate_fn=collate)
-        for (found,), expected in zip(loader, alone, strict=True):
-            assert torch.equal(found.videos, expected.videos)
-            assert found.prompt == expected.prompt
-        pairs.epoch = 1
-        assert any(not torch.equal(pairs[i].videos, alone[i].videos) for i in (0, 1))
+        pairs = RealEstate10KViews(real_estate, FRAMES, SIZE, SIZE, seed=3)
+        alone = [pairs.views(0, 5), pairs.views(1, 5)]
+        again = RealEstate10KViews(real_estate, FRAMES, SIZE, SIZE, seed=3)
+        for index in (1, 0):
+            found = again.views(index, 5)
+            assert torch.equal(found.videos, alone[index].videos)
+            assert found.prompt == alone[index].prompt
+        assert any(not torch.equal(pairs.views(i, 6).videos, alone[i].videos) for i in (0, 1))
+
+    def test_more_views_of_one_path(self, real_estate: Path) -> None:
+        clip = RealEstate10KViews(real_estate, FRAMES, SIZE, SIZE).views(0, views=4)
+        assert clip.videos.shape == (4, FRAMES, 3, SIZE, SIZE)
+        assert clip.cameras is not None
+        assert all(torch.equal(clip.videos[0, 0], clip.videos[view, 0]) for view in (1, 2, 3))
+        for slow, fast in ((0, 2), (1, 3)):
+            assert torch.equal(clip.videos[slow, 2], clip.videos[fast, 1])
+            assert torch.equal(clip.cameras.c2w[slow, 2], clip.cameras.c2w[fast, 1])
 
     def test_mistakes(self, real_estate: Path, tmp_path: Path) -> None:
         next((real_estate / "b").iterdir()).unlink()
         with pytest.raises(ValueError, match=r"b has 14 frames, b.txt 15 poses; expected one each"):
-            RealEstate10KPairs(real_estate, FRAMES, SIZE, SIZE)[0]
-        with pytest.raises(ValueError, match=r"a\.mp4 has 15 frames; pairs of 9 take 17"):
-            RealEstate10KPairs(real_estate, 9, SIZE, SIZE)[1]
+            RealEstate10KViews(real_estate, FRAMES, SIZE, SIZE).views(0)
+        with pytest.raises(ValueError, match=r"a\.mp4 has 15 frames; training takes 17 of a clip"):
+            RealEstate10KViews(real_estate, 9, SIZE, SIZE).views(1)
         (empty := tmp_path / "empty").mkdir()
         with pytest.raises(ValueError, match="holds no pose files"):
-            RealEstate10KPairs(empty, FRAMES, SIZE, SIZE)
+            RealEstate10KViews(empty, FRAMES, SIZE, SIZE)
         (real_estate / "captions.json").write_text("[1]")
         with pytest.raises(ValueError, match="not a map from clip names to prompts"):
-            RealEstate10KPairs(real_estate, FRAMES, SIZE, SIZE)
+            RealEstate10KViews(real_estate, FRAMES, SIZE, SIZE)
 
 
 class TestVideos:
     def test_copy_is_deformed_from_the_second_frame_on(self, tmp_path: Path) -> None:
         write_video(rendered()[2], tmp_path / "c.mp4", 8)
-        pair = VideoPairs(tmp_path, FRAMES, 64, SIZE)[0]
+        pair = VideoViews(tmp_path, FRAMES, 64, SIZE).views(0)
         assert pair.cameras is None
         assert pair.prompt == ""
         torch.testing.assert_close(pair.videos[0, 0], pair.videos[1, 0], rtol=0, atol=1e-5)
-        assert pair.valid[0].all()
+        assert pair.valid[:, 0].all()
         assert (pair.videos[0, -1] - pair.videos[1, -1]).abs().mean() > 0.01
 
     def test_not_a_video(self, tmp_path: Path) -> None:
         (tmp_path / "d.mp4").write_text("not a video")
         with pytest.raises(ValueError, match=r"d.mp4 cannot be read as a video.*replace or remove it"):
-            VideoPairs(tmp_path, FRAMES, 64, SIZE)[0]
+            VideoViews(tmp_path, FRAMES, 64, SIZE).views(0)
 
 
 class TestDecode:

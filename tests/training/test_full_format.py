@@ -16,8 +16,8 @@ from cvd_core.engine.sd15.lora import apply_lora
 from cvd_core.sync.checkpoint import load_sync_modules
 from cvd_core.training.config import DataConfig, FoldersConfig, LoopConfig, NoiseConfig, TrainConfig
 from cvd_core.training.phase_loras import PhaseLoras
+from cvd_core.training.sd15_trainer import Sd15Trainer
 from cvd_core.training.sync_stage import SyncStage
-from cvd_core.training.trainer import Trainer
 from tests import formula
 from tests.training.clip_folders import write_clip_folders
 
@@ -44,7 +44,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
 
 
 def test_sync_modules_are_trained_and_written_in_the_published_format(config: TrainConfig, tmp_path: Path) -> None:
-    trainer = Trainer(config, resume=False)
+    trainer = Sd15Trainer(config, resume=False)
     before = {name: value.clone() for name, value in trainer.denoiser.unet.state_dict().items()}
     trainer.train()
     assert all(torch.equal(value, before[name]) for name, value in trainer.denoiser.unet.state_dict().items())
@@ -61,7 +61,7 @@ def test_matrices_around_the_sync_modules_are_kept_as_they_are_used(config: Trai
     """Half the memory, and the same numbers as float32 weights that are cast at each use."""
     results = []
     for wide in (True, False):
-        trainer = Trainer(replace(config, precision="no" if wide else "bf16"), resume=True)
+        trainer = Sd15Trainer(replace(config, precision="no" if wide else "bf16"), resume=True)
         stage = trainer.stage("sync")
         assert isinstance(stage, SyncStage)
         generator = torch.Generator().manual_seed(0)
@@ -71,7 +71,7 @@ def test_matrices_around_the_sync_modules_are_kept_as_they_are_used(config: Trai
             assert value.dtype == (torch.bfloat16 if value.ndim > 1 and not wide else torch.float32)
             assert value.data_ptr() == trainer.denoiser.unet.get_parameter(name).data_ptr(), "a LoRA must reach both"
         for cameras in (True, False):
-            step = next(step for step in range(100) if stage.with_cameras(step) == cameras)
+            step = next(step for step in range(100) if stage.on_static(step) == cameras)
             stage.zero_grad()
             with torch.autocast("cpu", torch.bfloat16):
                 loss = stage(stage.batch(step, range(1)))["loss"]
@@ -86,7 +86,7 @@ def test_matrices_around_the_sync_modules_are_kept_as_they_are_used(config: Trai
 def test_each_phase_has_its_own_lora(config: TrainConfig, tmp_path: Path) -> None:
     save_file(formula.adapter_lora(formula.key_list("reduced")["base"]), tmp_path / "estates.safetensors")
     save_file(formula.peft_lora(formula.key_list("reduced")["base"]), tmp_path / "videos.safetensors")
-    trainer = Trainer(config, resume=True)
+    trainer = Sd15Trainer(config, resume=True)
     unet = trainer.denoiser.unet
     plain = {name: value.clone() for name, value in unet.state_dict().items()}
     loras = PhaseLoras(
@@ -107,14 +107,14 @@ def test_each_phase_has_its_own_lora(config: TrainConfig, tmp_path: Path) -> Non
 
 
 def test_batches_depend_on_step_and_position_alone(config: TrainConfig) -> None:
-    first, second = Trainer(config, resume=True).source, Trainer(config, resume=True).source
-    for cameras in (True, False):
-        whole = first.draw(5, range(4), cameras=cameras)
-        part = second.draw(5, range(2, 4), cameras=cameras)
+    first, second = Sd15Trainer(config, resume=True).source, Sd15Trainer(config, resume=True).source
+    for static in (True, False):
+        whole = first.draw(5, range(4), static=static)
+        part = second.draw(5, range(2, 4), static=static)
         assert whole.latents.shape == (4, 2, FRAMES, 4, 8, 8)
         assert torch.allclose(whole.latents[2:], part.latents, atol=1e-5)
         assert torch.equal(whole.homography[2:], part.homography)
-        assert (whole.cameras is not None) == cameras
+        assert (whole.cameras is not None) == static
 
 
 def test_a_missing_folder_is_told_before_anything_is_made(config: TrainConfig) -> None:
@@ -123,7 +123,7 @@ def test_a_missing_folder_is_told_before_anything_is_made(config: TrainConfig) -
     with pytest.raises(ValueError, match="asks for clips without cameras, but folders names no videos"):
         replace(config, folders=one)
     static = replace(config, folders=one, sync=replace(config.sync, camera_share=1.0))
-    assert Trainer(static, resume=True).source.draw(0, range(1), cameras=True).cameras is not None
+    assert Sd15Trainer(static, resume=True).source.draw(0, range(1), static=True).cameras is not None
 
 
 def test_a_caption_that_is_too_long_is_told_before_training(config: TrainConfig, tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_a_caption_that_is_too_long_is_told_before_training(config: TrainConfig,
     shutil.copytree(config.folders.videos, videos)
     (videos / "captions.json").write_text(json.dumps({"clip": ["a hall", "w" * 100]}))
     folders = replace(config.folders, videos=videos)
-    trainer = Trainer(replace(config, folders=folders, output=tmp_path / "run"), resume=False)
+    trainer = Sd15Trainer(replace(config, folders=folders, output=tmp_path / "run"), resume=False)
     with pytest.raises(ValueError, match=r"the prompt 'w+\.\.\.w+' has 100 tokens, the text encoder takes 75; shorten"):
         trainer.train()
     assert not (tmp_path / "run").exists()

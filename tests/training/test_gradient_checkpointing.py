@@ -15,7 +15,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from cvd_core.training.config import StageName
 from cvd_core.training.diffusion_stage import DiffusionStage
-from cvd_core.training.trainer import Trainer
+from cvd_core.training.sd15_trainer import Sd15Trainer
 from tests.training.small import small_config
 
 
@@ -26,7 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def new_stage(folder: Path, name: StageName) -> DiffusionStage:
     """Untrained, but with nothing at zero: a module that adds nothing gives the others no gradient."""
-    trainer = Trainer(replace(small_config(folder), seed=1), resume=True)
+    trainer = Sd15Trainer(replace(small_config(folder), seed=1), resume=True)
     generator = torch.Generator().manual_seed(0)
     for parameter in trainer.denoiser.parameters():
         if not parameter.any():
@@ -39,7 +39,7 @@ def new_stage(folder: Path, name: StageName) -> DiffusionStage:
 
 def learn(stage: DiffusionStage, cameras: bool, autocast: bool) -> tuple[Tensor, dict[str, Tensor], int]:
     """Loss and gradients of one batch, and the bytes kept for the gradients besides the parameters."""
-    step = next(step for step in range(100) if stage.with_cameras(step) == cameras)
+    step = next(step for step in range(100) if stage.on_static(step) == cameras)
     parameters = {p.untyped_storage().data_ptr() for p in stage.parameters()}
     kept: dict[int, int] = {}
 

@@ -20,7 +20,7 @@ from cvd_core.engine.sd15.patch_autoencoder import PatchAutoencoder
 from cvd_core.scenes.world import vocabulary
 from cvd_core.training.checkpoint import CHECKPOINT, load_checkpoint
 from cvd_core.training.config import STAGES, DataConfig
-from cvd_core.training.data.latents import latent_pairs
+from cvd_core.training.data.latents import latent_views
 from cvd_core.training.tokenizer import load_tokenizer, tokenize, write_tokenizer
 from tests.training.small import small_values
 
@@ -149,7 +149,7 @@ def test_latents_belong_to_what_made_them(tmp_path: Path) -> None:
         autoencoder = PatchAutoencoder(latent_channels=2, width=4).eval()
         next(autoencoder.parameters()).data += shift
         before = set(tmp_path.rglob("*.safetensors"))
-        found = latent_pairs(tmp_path / "latents", autoencoder, lambda text: tokenize(tokenizer, text, 20), data, seed)
+        found = latent_views(tmp_path / "latents", autoencoder, lambda text: tokenize(tokenizer, text, 20), data, seed)
         made.append(len(set(tmp_path.rglob("*.safetensors")) - before))
         return found.latents
 

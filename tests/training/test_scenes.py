@@ -11,7 +11,7 @@ from cvd_core.scenes.paths import AXES, camera_paths, random_amounts
 from cvd_core.scenes.render import project, render
 from cvd_core.scenes.world import OBJECT_COLOURS, Scene, random_scene, vocabulary
 from cvd_core.training.config import DataConfig
-from cvd_core.training.data.clips import procedural_pair
+from cvd_core.training.data.clips import procedural_views
 
 SIZE = 96
 
@@ -83,12 +83,12 @@ def test_only_what_is_in_front_of_the_camera_is_seen() -> None:
 
 def test_a_pair_depends_on_seed_epoch_and_index_alone() -> None:
     data = DataConfig(size=32, frames=4)
-    first = [procedural_pair(data, 3, 0, index) for index in (0, 1, 2)]
+    first = [procedural_views(data, 3, 0, index)[0] for index in (0, 1, 2)]
     torch.manual_seed(5)
-    again = procedural_pair(data, 3, 0, 1)
+    again, _ = procedural_views(data, 3, 0, 1)
     assert torch.equal(first[1].videos, again.videos)
     assert first[1].prompt == again.prompt
-    for other in (procedural_pair(data, 4, 0, 1), procedural_pair(data, 3, 1, 1), first[0]):
+    for other in (procedural_views(data, 4, 0, 1)[0], procedural_views(data, 3, 1, 1)[0], first[0]):
         assert not torch.equal(other.videos, again.videos)
 
 

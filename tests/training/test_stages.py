@@ -20,9 +20,9 @@ from cvd_core.training.checkpoint import load_checkpoint
 from cvd_core.training.config import STAGES, StageName
 from cvd_core.training.diffusion_stage import timesteps
 from cvd_core.training.loop import train_stage
+from cvd_core.training.sd15_trainer import Sd15Trainer
 from cvd_core.training.stage import Stage
 from cvd_core.training.sync_stage import SyncStage
-from cvd_core.training.trainer import Trainer
 from cvd_core.training.video_stage import VideoStage
 from tests.training.small import small_config
 
@@ -31,19 +31,19 @@ from tests.training.small import small_config
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run of two steps a stage."""
     folder = tmp_path_factory.mktemp("run")
-    Trainer(small_config(folder), resume=False).train()
+    Sd15Trainer(small_config(folder), resume=False).train()
     return folder
 
 
 @pytest.fixture
-def trainer(trained: Path) -> Trainer:
-    trainer = Trainer(small_config(trained), resume=True)
+def trainer(trained: Path) -> Sd15Trainer:
+    trainer = Sd15Trainer(small_config(trained), resume=True)
     trainer.load()
     return trainer
 
 
 def step_where(stage: VideoStage | SyncStage, cameras: bool) -> int:
-    return next(step for step in range(100) if stage.with_cameras(step) == cameras)
+    return next(step for step in range(100) if stage.on_static(step) == cameras)
 
 
 def gradients(stage: Stage, step: int) -> dict[str, Tensor]:
@@ -53,7 +53,7 @@ def gradients(stage: Stage, step: int) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize("cameras", [True, False])
-def test_the_sync_stage_trains_the_sync_modules_and_nothing_else(trainer: Trainer, cameras: bool) -> None:
+def test_the_sync_stage_trains_the_sync_modules_and_nothing_else(trainer: Sd15Trainer, cameras: bool) -> None:
     stage = trainer.stage("sync")
     assert isinstance(stage, SyncStage)
     found = gradients(stage, step_where(stage, cameras))
@@ -63,7 +63,7 @@ def test_the_sync_stage_trains_the_sync_modules_and_nothing_else(trainer: Traine
 
 
 @pytest.mark.parametrize("cameras", [True, False])
-def test_the_video_stage_trains_camera_networks_where_there_are_cameras(trainer: Trainer, cameras: bool) -> None:
+def test_the_video_stage_trains_camera_networks_where_there_are_cameras(trainer: Sd15Trainer, cameras: bool) -> None:
     stage = trainer.stage("video")
     assert isinstance(stage, VideoStage)
     found = gradients(stage, step_where(stage, cameras))
@@ -73,7 +73,7 @@ def test_the_video_stage_trains_camera_networks_where_there_are_cameras(trainer:
     assert not any(name.startswith(("unet.sync", "text_encoder")) for name in found)
 
 
-def test_the_camera_phase_has_the_true_geometry_of_its_pairs(trainer: Trainer) -> None:
+def test_the_camera_phase_has_the_true_geometry_of_its_pairs(trainer: Sd15Trainer) -> None:
     stage = trainer.stage("sync")
     assert isinstance(stage, SyncStage)
     batch = stage.batch(step_where(stage, True), range(3))
@@ -91,7 +91,7 @@ def test_the_camera_phase_has_the_true_geometry_of_its_pairs(trainer: Trainer) -
     assert stage.context(batch).partners == {0: (1,), 1: (0,), 2: (3,), 3: (2,), 4: (5,), 5: (4,)}
 
 
-def test_the_video_phase_has_pseudo_lines_through_the_homography_and_masks_what_is_unseen(trainer: Trainer) -> None:
+def test_the_video_phase_has_pseudo_lines_through_the_homography_and_masks_what_is_unseen(trainer: Sd15Trainer) -> None:
     stage = trainer.stage("sync")
     assert isinstance(stage, SyncStage)
     batch = stage.batch(step_where(stage, False), range(3))
@@ -103,14 +103,14 @@ def test_the_video_phase_has_pseudo_lines_through_the_homography_and_masks_what_
     assert bias is not None
     assert bias.slope_per_frame
     there, back = bias._pair(2, 3), bias._pair(3, 2)
-    assert torch.equal(there.homography, batch["homography"][1])
+    assert torch.equal(there.homography, batch["homography"][1, 1])
     assert torch.allclose(there.homography @ back.homography, torch.eye(3, dtype=torch.float64), atol=1e-9)
     assert bool(there.degenerate.all())
     changed = {**batch, "target": torch.where(batch["valid"][:, None] == 0, 9.0, batch["target"])}
     assert torch.equal(stage(batch)["loss"], stage(changed)["loss"]), "no loss on what the copy cannot know"
 
 
-def test_ablations_change_what_they_say(trainer: Trainer) -> None:
+def test_ablations_change_what_they_say(trainer: Sd15Trainer) -> None:
     stage = trainer.stage("sync")
     assert isinstance(stage, SyncStage)
     step = step_where(stage, False)
@@ -119,14 +119,14 @@ def test_ablations_change_what_they_say(trainer: Trainer) -> None:
     batch = stage.batch(step, range(3))
     assert stage.bias(batch) is None
     assert bool((batch["valid"] == 1).all())
-    assert torch.equal(batch["homography"], torch.eye(3, dtype=torch.float64).expand(3, 3, 3, 3))
+    assert torch.equal(batch["homography"], torch.eye(3, dtype=torch.float64).expand(3, 2, 3, 3, 3))
     assert batch["timestep"].view(3, 2).diff().abs().max() > 0
     stage.config = replace(stage.config, sync=replace(changed, camera_share=1.0))
-    assert all(stage.with_cameras(step) for step in range(50))
+    assert all(stage.on_static(step) for step in range(50))
 
 
 @pytest.mark.parametrize("name", ["images", "video", "sync"])
-def test_a_fixed_batch_is_learned(trainer: Trainer, name: StageName) -> None:
+def test_a_fixed_batch_is_learned(trainer: Sd15Trainer, name: StageName) -> None:
     stage = trainer.stage(name)
     step = step_where(stage, True) if isinstance(stage, VideoStage | SyncStage) else 0
     batch = stage.batch(step, range(1))
@@ -145,7 +145,7 @@ def test_a_fixed_batch_is_learned(trainer: Trainer, name: StageName) -> None:
 @pytest.mark.parametrize("name", STAGES)
 def test_every_stage_continues_bit_equal(trained: Path, tmp_path: Path, name: StageName) -> None:
     def new_stage() -> Stage:
-        trainer = Trainer(small_config(trained), resume=True)
+        trainer = Sd15Trainer(small_config(trained), resume=True)
         trainer.load()
         return trainer.stage(name)
 
@@ -160,7 +160,7 @@ def test_every_stage_continues_bit_equal(trained: Path, tmp_path: Path, name: St
     assert all(torch.equal(value, ends[1].average[key]) for key, value in ends[0].average.items())
 
 
-def test_the_exported_model_generates_what_the_trained_one_does(trainer: Trainer, tmp_path: Path) -> None:
+def test_the_exported_model_generates_what_the_trained_one_does(trainer: Sd15Trainer, tmp_path: Path) -> None:
     trainer.export(tmp_path, torch.float32)
     motion, camera, sync = (tmp_path / f"{name}.safetensors" for name in ("motion", "camera", "sync"))
     pipeline = sd15.load(ModelPaths(tmp_path / "base", motion, camera, sync))
@@ -187,17 +187,17 @@ def test_a_shift_prefers_noise() -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="for machines without a GPU")
 def test_half_precision_without_a_gpu_is_refused_before_data_is_made(tmp_path: Path) -> None:
-    trainer = Trainer(replace(small_config(tmp_path), precision="fp16"), resume=False)
+    trainer = Sd15Trainer(replace(small_config(tmp_path), precision="fp16"), resume=False)
     with pytest.raises(ValueError, match="`precision: fp16`, which takes a GPU"):
         trainer.train()
     assert not (tmp_path / "latents").exists()
 
 
-def test_training_goes_on_from_an_exported_model(trainer: Trainer, trained: Path, tmp_path: Path) -> None:
+def test_training_goes_on_from_an_exported_model(trainer: Sd15Trainer, trained: Path, tmp_path: Path) -> None:
     trainer.export(tmp_path / "model", torch.float32)
     config = small_config(tmp_path / "more")
     config = replace(config, start_from=tmp_path / "model", stages={"sync": config.stages["sync"]})
-    more = Trainer(config, resume=False)
+    more = Sd15Trainer(config, resume=False)
     for part in ("unet", "pose_encoder", "merges", "sync"):
         ours, theirs = getattr(trainer.denoiser, part).state_dict(), getattr(more.denoiser, part).state_dict()
         assert all(torch.equal(value, theirs[key]) for key, value in ours.items())
@@ -206,23 +206,23 @@ def test_training_goes_on_from_an_exported_model(trainer: Trainer, trained: Path
     names = [{p.relative_to(d) for p in d.rglob("*") if p.is_file()} for d in (tmp_path / "model", tmp_path / "again")]
     assert names[0] == names[1]
     with pytest.raises(ValueError, match="predicts 'v_prediction', the configuration says 'epsilon'"):
-        Trainer(replace(config, noise=replace(config.noise, prediction="epsilon")), resume=True).train()
+        Sd15Trainer(replace(config, noise=replace(config.noise, prediction="epsilon")), resume=True).train()
     (tmp_path / "model" / "sync.safetensors").unlink()
-    fresh = Trainer(config, resume=True).denoiser.sync
+    fresh = Sd15Trainer(config, resume=True).denoiser.sync
     assert fresh is not None
     assert all(not bool(p.any()) for name, p in fresh.named_parameters() if ".proj_out." in name)
 
 
 def test_one_attention_per_sync_module_is_trained_exported_and_run(trained: Path, tmp_path: Path) -> None:
-    Trainer(small_config(trained), resume=True).export(tmp_path / "model", torch.float32)
+    Sd15Trainer(small_config(trained), resume=True).export(tmp_path / "model", torch.float32)
     (tmp_path / "two.safetensors").write_bytes((tmp_path / "model" / "sync.safetensors").read_bytes())
     config = small_config(tmp_path / "one")
     one = replace(config.sync, attentions=1)
     config = replace(config, start_from=tmp_path / "model", stages={"sync": config.stages["sync"]}, sync=one)
     with pytest.raises(ValueError, match="have 2 attentions, the configuration says 1"):
-        Trainer(config, resume=False).train()
+        Sd15Trainer(config, resume=False).train()
     (tmp_path / "model" / "sync.safetensors").unlink()
-    trainer = Trainer(config, resume=False)
+    trainer = Sd15Trainer(config, resume=False)
     trainer.train()
     trainer.export(tmp_path / "again", torch.float32)
     two, found = (load_file(tmp_path / name) for name in ("two.safetensors", "again/sync.safetensors"))
@@ -242,6 +242,6 @@ def test_one_attention_per_sync_module_is_trained_exported_and_run(trained: Path
 
 def test_nothing_is_exported_without_videos(tmp_path: Path) -> None:
     config = small_config(tmp_path)
-    Trainer(replace(config, stages={"autoencoder": config.stages["autoencoder"]}), resume=False).train()
+    Sd15Trainer(replace(config, stages={"autoencoder": config.stages["autoencoder"]}), resume=False).train()
     with pytest.raises(ValueError, match="has checkpoints of autoencoder; expected one of the stage video"):
-        Trainer(config, resume=True).export(tmp_path / "model")
+        Sd15Trainer(config, resume=True).export(tmp_path / "model")

@@ -20,8 +20,8 @@ from cvd_core.sampling.draws import seeded_generator
 from cvd_core.training.config import LoopConfig
 from cvd_core.training.loop import train_stage
 from cvd_core.training.processes import processes
+from cvd_core.training.sd15_trainer import Sd15Trainer
 from cvd_core.training.stage import Stage, StageBatch
-from cvd_core.training.trainer import Trainer
 from tests.training.small import small_config
 
 LOOP = LoopConfig(steps=6, batch=3, learning_rate=0.1, warmup=1, ema=0.5, clip=0.5, log_every=1)
@@ -63,7 +63,7 @@ def main(folder: Path) -> None:
         train_stage(interrupted, LOOP, folder / "interrupted")
     except KeyboardInterrupt:
         tensors |= {f"interrupted.{name}": value for name, value in interrupted.state_dict().items()}
-    trainer = Trainer(replace(small_config(folder / "run"), gradient_checkpointing=True), resume=False)
+    trainer = Sd15Trainer(replace(small_config(folder / "run"), gradient_checkpointing=True), resume=False)
     trainer.train()
     trained = {"denoiser": trainer.denoiser, "text_encoder": trainer.base.text_encoder, "vae": trainer.base.vae}
     for part, network in trained.items():

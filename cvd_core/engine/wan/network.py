@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 from diffusers import WanTransformer3DModel
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from cvd_core.syncam.attach import BlockParts, ViewCall, synchronised
 from cvd_core.syncam.module import SynCamModules
@@ -30,6 +31,7 @@ class SynCamTransformer(nn.Module):
         super().__init__()
         self.transformer = transformer
         self.sync = modules
+        self._running: ViewCall | None = None
         config = transformer.config
         expected = (config.num_layers, config.num_attention_heads * config.attention_head_dim)
         if modules is not None and (found := (len(modules.blocks), modules.width)) != expected:
@@ -57,8 +59,21 @@ class SynCamTransformer(nn.Module):
         _, patch_height, patch_width = self.transformer.config.patch_size
         frames, height, width = latents.shape[2:]
         grid = ViewGrid(views, frames, height // patch_height, width // patch_width)
-        with self.synchronising(ViewCall(cameras, grid, strength)):
+        self._running = ViewCall(cameras, grid, strength)
+        with self.synchronising(self._running):
             return self.transformer(latents, timestep, text, return_dict=False)[0]
+
+    def enable_gradient_checkpointing(self) -> None:
+        """Keep only the inputs of the blocks; gradients compute the rest again, modules included."""
+
+        def recomputed(block: nn.Module, *inputs: Tensor) -> Tensor:
+            call = self._running
+            assert call is not None
+            # After the evaluation the modules are detached: they come back for as long as a block runs again.
+            contexts = lambda: (nullcontext(), self.synchronising(call))  # noqa: E731
+            return checkpoint(block, *inputs, use_reentrant=False, context_fn=contexts)
+
+        self.transformer.enable_gradient_checkpointing(recomputed)
 
     def synchronising(self, call: ViewCall) -> AbstractContextManager[None]:
         """While this lasts, the transformer's blocks let the views attend to each other."""

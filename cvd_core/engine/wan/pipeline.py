@@ -13,8 +13,10 @@ from cvd_core.engine.branches import encode_branches
 from cvd_core.engine.decoding import to_bytes
 from cvd_core.engine.placement import Placement
 from cvd_core.engine.wan.denoise import velocity_of_views
+from cvd_core.engine.wan.latents import decode_latents
 from cvd_core.engine.wan.loading import WanModel
 from cvd_core.engine.wan.network import SynCamTransformer
+from cvd_core.engine.wan.texts import embed, tokenize
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.networks.sd15 import LATENT_STRIDE
 from cvd_core.sampling.collaborate import Progress, sample_together
@@ -23,9 +25,6 @@ from cvd_core.sampling.flow import FlowEuler
 from cvd_core.sampling.settings import Settings
 from cvd_core.syncam.cameras import camera_embedding, latent_frames
 from cvd_core.syncam.module import SynCamModules
-
-TEXT_TOKENS = 512
-"""Wan's texts are padded with zeros to so many."""
 
 
 class SynCamPipeline:
@@ -98,29 +97,11 @@ class SynCamPipeline:
         Raises:
             ValueError: a prompt has more tokens than that.
         """
-        tokens = self.model.tokenizer([" ".join(prompt.split()) for prompt in prompts], verbose=False)["input_ids"]
-        for prompt, ids in zip(prompts, tokens, strict=True):
-            if len(ids) > TEXT_TOKENS:
-                raise ValueError(
-                    f"the prompt has {len(ids)} tokens, Wan takes {TEXT_TOKENS}; shorten it: {prompt[:60]!r} ..."
-                )
-        device = self.model.text_encoder.device
-        embedded = torch.zeros(len(prompts), TEXT_TOKENS, self.model.text_encoder.config.d_model, device=device)
-        for row, ids in enumerate(tokens):
-            padded = torch.zeros(1, TEXT_TOKENS, dtype=torch.long, device=device)
-            padded[0, : len(ids)] = torch.tensor(ids)
-            states = self.model.text_encoder(padded, (torch.arange(TEXT_TOKENS, device=device) < len(ids))[None].long())
-            embedded[row, : len(ids)] = states.last_hidden_state[0, : len(ids)].float()
-        return embedded
+        return embed(self.model.text_encoder, tokenize(self.model.tokenizer, prompts))
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
         """``(V, C, f, h, w)`` latents -> ``(V, F, 8h, 8w, 3)`` uint8 RGB on the CPU, one view at a time."""
-        vae = self.model.vae
-        mean, std = (
-            torch.tensor(values, device=latents.device).view(1, -1, 1, 1, 1)
-            for values in (vae.config.latents_mean, vae.config.latents_std)
-        )
-        with self.placement.working(vae):
-            views = [vae.decode((x * std + mean).to(vae.dtype)).sample for x in latents.split(1)]
+        with self.placement.working(self.model.vae):
+            views = [decode_latents(self.model.vae, view) for view in latents.split(1)]
         return torch.cat([rearrange(to_bytes(view), "v c f h w -> v f h w c") for view in views])

@@ -1,1 +1,1 @@
-"""What training sees: procedural scenes, and the pairs of the paper's two phases made from videos."""
+"""What training sees: procedural scenes, and synchronised views made from videos as in the paper's two phases."""

@@ -102,6 +102,15 @@ class PictureFolder(Frames):
         return torch.stack(pictures).movedim(-1, 1)
 
 
+def open_frames(path: Path) -> Frames:
+    """The frames of a video, or of a folder of pictures.
+
+    Raises:
+        ValueError: no video that can be read.
+    """
+    return PictureFolder(path) if path.is_dir() else VideoFile(path)
+
+
 def fit(frames: Tensor, width: int, height: int) -> Tensor:
     """The largest centred window of the wanted aspect, at the wanted size: what :meth:`.Cameras.crop_to` describes.
 

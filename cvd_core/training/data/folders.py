@@ -1,4 +1,4 @@
-"""Video pairs from folders on disk: RealEstate10K clips with their poses, folded; any videos, with a deformed copy."""
+"""Clips from folders on disk: RealEstate10K's with their poses, folded; any videos, with deformed copies."""
 
 from __future__ import annotations
 
@@ -12,82 +12,108 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field, Strict, TypeAdapter
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from cvd_core.declared import read_declared
+from cvd_core.geometry.cameras import Cameras
 from cvd_core.geometry.formats import read_cameras
-from cvd_core.training.data.clips import ClipPair, deformed_pair, folded_pair
-from cvd_core.training.data.decode import VIDEO_SUFFIXES, Frames, PictureFolder, VideoFile, fit
+from cvd_core.training.data.clip_views import fold, fold_frames
+from cvd_core.training.data.clips import ClipViews, deformed_views, views_with_cameras
+from cvd_core.training.data.decode import VIDEO_SUFFIXES, Frames, VideoFile, fit, open_frames
 
 CAPTIONS = "captions.json"
 LONGEST_STEP = 8
 """Most source frames between two of a clip: more would be a jump."""
 
 
-class FolderPairs(Dataset[ClipPair], ABC):
-    """Pairs from the clips of a folder; pair ``index`` depends on nothing but seed, epoch and index.
+class ClipFolder(ABC):
+    """The clips of a folder and their captions.
 
     Args:
         root: the folder; ``captions.json`` in it may map clip names to a prompt, or to several to choose from.
-        frames: F of each of the two videos.
-        width, height: of the videos in pixels.
-        seed: decides starts, speeds, prompts and deformations.
-    """
+        seed: decides what is cut from the clips.
 
-    def __init__(self, root: Path, frames: int, width: int, height: int, seed: int = 0) -> None:
-        self.root, self.frames, self.width, self.height, self.seed = root, frames, width, height, seed
-        self.epoch = 0
-        self.clips = sorted(self._find())
-        if not self.clips:
-            raise ValueError(f"{root} holds no {self.WANTED}")
-        self._captions = _read_captions(root / CAPTIONS)
+    Raises:
+        ValueError: there are no clips, or the captions are damaged.
+    """
 
     WANTED: str
     STREAM: int
     """Sets the random numbers of this kind of data apart."""
 
+    def __init__(self, root: Path, seed: int = 0) -> None:
+        self.root, self.seed = root, seed
+        self.clips = sorted(self._find())
+        if not self.clips:
+            raise ValueError(f"{root} holds no {self.WANTED}")
+        self._captions = _read_captions(root / CAPTIONS)
+
     @abstractmethod
     def _find(self) -> Iterator[Path]:
         """The clips."""
-
-    @abstractmethod
-    def _pair(self, clip: Path, prompt: str, rng: np.random.Generator) -> ClipPair:
-        """One pair of a clip."""
 
     def __len__(self) -> int:
         return len(self.clips)
 
     def prompts(self) -> set[str]:
-        """Every prompt that a pair can have."""
+        """Every prompt that a clip can have."""
         return {prompt for clip in self.clips for prompt in self._prompts(clip)}
 
-    def __getitem__(self, index: int) -> ClipPair:
-        return self.pair(index, self.epoch)
-
-    def pair(self, index: int, *epoch: int) -> ClipPair:
-        """The pair of clip ``index`` in an epoch, which any numbers may name."""
+    def draw(self, index: int, *epoch: int) -> tuple[Path, str, np.random.Generator]:
+        """Clip ``index``, a prompt of it, and the random numbers for what is cut from it in an epoch, which any numbers
+        may name."""
         rng = np.random.default_rng((self.seed, self.STREAM, *epoch, index))
         clip = self.clips[index]
-        return self._pair(clip, str(rng.choice(self._prompts(clip))), rng)
+        return clip, str(rng.choice(self._prompts(clip))), rng
 
     def _prompts(self, clip: Path) -> list[str]:
-        return self._captions.get(clip.stem, [""])
+        return self._captions.get(self._name(clip), [""])
 
-    def _cut(self, source: Frames, length: int, rng: np.random.Generator) -> list[int]:
-        """``length`` evenly spaced frames of a clip, from a random start at a random speed."""
-        longest = (len(source) - 1) // (length - 1)
-        if longest < 1:
-            raise ValueError(f"{source.path} has {len(source)} frames; pairs of {self.frames} take {length}: remove it")
-        step = int(rng.integers(1, min(longest, LONGEST_STEP) + 1))
-        start = int(rng.integers(0, len(source) - step * (length - 1)))
-        return list(range(start, start + step * length, step))
+    def _name(self, clip: Path) -> str:
+        """What the captions call a clip."""
+        return clip.stem
+
+
+def cut(source: Frames, length: int, rng: np.random.Generator, longest_step: int = LONGEST_STEP) -> list[int]:
+    """``length`` evenly spaced frames of a clip, from a random start at a random speed.
+
+    Raises:
+        ValueError: the clip is too short.
+    """
+    longest = (len(source) - 1) // (length - 1)
+    if longest < 1:
+        raise ValueError(f"{source.path} has {len(source)} frames; training takes {length} of a clip: remove it")
+    step = int(rng.integers(1, min(longest, longest_step) + 1))
+    start = int(rng.integers(0, len(source) - step * (length - 1)))
+    return list(range(start, start + step * length, step))
+
+
+class FolderViews(ClipFolder):
+    """Synchronised views made from the clips of a folder.
+
+    Args:
+        root, seed: see :class:`ClipFolder`.
+        frames: F of each video.
+        width, height: of the videos in pixels.
+    """
+
+    def __init__(self, root: Path, frames: int, width: int, height: int, seed: int = 0) -> None:
+        super().__init__(root, seed)
+        self.frames, self.width, self.height = frames, width, height
+
+    def views(self, index: int, *epoch: int, views: int = 2) -> ClipViews:
+        """V views of clip ``index``, which depend on nothing but seed, epoch, index and V."""
+        return self._views(*self.draw(index, *epoch), views)
+
+    @abstractmethod
+    def _views(self, clip: Path, prompt: str, rng: np.random.Generator, views: int) -> ClipViews:
+        """V views of a clip."""
 
     def _read(self, source: Frames, indices: list[int]) -> Tensor:
         return fit(source.read(indices), self.width, self.height)
 
 
-class RealEstate10KPairs(FolderPairs):
-    """Static clips with cameras, folded at the middle (CVD paper, Sec. 4.2).
+class RealEstate10KViews(FolderViews):
+    """Static clips with cameras, folded (CVD paper, Sec. 4.2).
 
     ``root`` holds pose files ``NAME.txt``, anywhere, and besides each the video ``NAME.mp4`` or the folder ``NAME`` of
     its pictures, with one frame per pose.
@@ -97,46 +123,65 @@ class RealEstate10KPairs(FolderPairs):
     STREAM = 3
 
     def _find(self) -> Iterator[Path]:
-        return (file for file in self.root.rglob("*.txt") if _besides(file) is not None)
+        return find_estates(self.root)
 
-    def _pair(self, clip: Path, prompt: str, rng: np.random.Generator) -> ClipPair:
-        place = _besides(clip)
-        if place is None:
-            raise ValueError(f"the video or pictures of {clip} are gone")
-        source: Frames = PictureFolder(place) if place.is_dir() else VideoFile(place)
-        cameras = read_cameras(clip)
-        if len(source) != cameras.frames:
-            raise ValueError(
-                f"{source.path} has {len(source)} frames, {clip.name} {cameras.frames} poses; expected one each"
-            )
-        indices = self._cut(source, 2 * self.frames - 1, rng)
-        path = replace(cameras, c2w=cameras.c2w[:, indices], intrinsics=cameras.intrinsics[:, indices])
-        path = path.crop_to(self.width, self.height)
-        return folded_pair(self._read(source, indices), path, prompt)
+    def _views(self, clip: Path, prompt: str, rng: np.random.Generator, views: int) -> ClipViews:
+        source, cameras = open_estate(clip)
+        indices = cut(source, int(np.max(fold_frames(self.frames, views))) + 1, rng)
+        path = at_frames(cameras, indices).crop_to(self.width, self.height)
+        return views_with_cameras(*fold(self._read(source, indices), path, self.frames, views), prompt)
 
 
-class VideoPairs(FolderPairs):
-    """Any videos, each with a copy deformed by a homography that grows from the first frame (CVD paper, Sec. 4.2)."""
+class VideoViews(FolderViews):
+    """Any videos, with copies deformed by homographies that grow from the first frame (CVD paper, Sec. 4.2)."""
 
     WANTED = f"videos ({', '.join(sorted(VIDEO_SUFFIXES))})"
     STREAM = 4
 
     def _find(self) -> Iterator[Path]:
-        return (file for file in self.root.rglob("*") if file.suffix.lower() in VIDEO_SUFFIXES)
+        return find_videos(self.root)
 
-    def _pair(self, clip: Path, prompt: str, rng: np.random.Generator) -> ClipPair:
+    def _views(self, clip: Path, prompt: str, rng: np.random.Generator, views: int) -> ClipViews:
         source = VideoFile(clip)
-        return deformed_pair(self._read(source, self._cut(source, self.frames, rng)), prompt, rng)
+        return deformed_views(self._read(source, cut(source, self.frames, rng)), views, prompt, rng)
 
 
-def collate(pairs: list[ClipPair]) -> list[ClipPair]:
-    """For a DataLoader: pairs with and without cameras do not stack."""
-    return pairs
+def find_videos(root: Path) -> Iterator[Path]:
+    """Video files anywhere in a folder."""
+    return (file for file in root.rglob("*") if file.suffix.lower() in VIDEO_SUFFIXES)
 
 
-def _besides(pose_file: Path) -> Path | None:
-    """The video or the folder of pictures that a pose file belongs to."""
-    places = [pose_file.with_suffix(suffix) for suffix in (*sorted(VIDEO_SUFFIXES), "")]
+def find_estates(root: Path) -> Iterator[Path]:
+    """Pose files anywhere in a folder that have their pictures besides."""
+    return (file for file in root.rglob("*.txt") if _besides(file) is not None)
+
+
+def open_estate(pose_file: Path) -> tuple[Frames, Cameras]:
+    """The pictures of a clip as RealEstate10K's come, and their cameras, one view.
+
+    Raises:
+        ValueError: there are not as many pictures as poses, or no pictures.
+    """
+    place = _besides(pose_file)
+    if place is None:
+        raise ValueError(f"the video or pictures of {pose_file} are gone")
+    source = open_frames(place)
+    cameras = read_cameras(pose_file)
+    if len(source) != cameras.frames:
+        raise ValueError(
+            f"{source.path} has {len(source)} frames, {pose_file.name} {cameras.frames} poses; expected one each"
+        )
+    return source, cameras
+
+
+def at_frames(cameras: Cameras, indices: list[int]) -> Cameras:
+    """The cameras of some frames, in that order."""
+    return replace(cameras, c2w=cameras.c2w[:, indices], intrinsics=cameras.intrinsics[:, indices])
+
+
+def _besides(file: Path) -> Path | None:
+    """The video or the folder of pictures of the same name as a file."""
+    places = [file.with_suffix(suffix) for suffix in (*sorted(VIDEO_SUFFIXES), "")]
     return next((place for place in places if place.exists()), None)
 
 

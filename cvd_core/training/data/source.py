@@ -1,4 +1,4 @@
-"""Where video pairs come from: procedural ones, encoded beforehand, or folders of clips, encoded on the way."""
+"""Where synchronised clips come from: procedural ones, encoded beforehand, or folders of clips, encoded on the way."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from torch.nn.functional import adaptive_avg_pool2d
 from cvd_core.engine.sd15.patch_autoencoder import PatchAutoencoder
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.sampling.draws import seeded_generator
-from cvd_core.training.data.clips import ClipPair
-from cvd_core.training.data.folders import FolderPairs, RealEstate10KPairs, VideoPairs
+from cvd_core.training.data.clips import ClipViews
+from cvd_core.training.data.folders import FolderViews, RealEstate10KViews, VideoViews
 
 ENCODED_AT_ONCE = 8
 """Pictures: an autoencoder of full size takes much memory for each."""
@@ -27,15 +27,16 @@ Tokenize = Callable[[list[str]], Tensor]
 
 
 @dataclass(frozen=True, eq=False)
-class PairBatch:
-    """P pairs of one kind.
+class ViewsBatch:
+    """P clips of one kind, V views of each.
 
     Attributes:
-        latents: ``(P, 2, F, C, h, w)`` float32, scaled for the diffusion.
+        latents: ``(P, V, F, C, h, w)`` float32, scaled for the diffusion.
         tokens: ``(P, L)`` of the prompts.
-        cameras: 2P views, pair after pair; None: nothing is known of them.
-        homography: ``(P, F, 3, 3)`` from pixels of the first to pixels of the second video, where there are no cameras.
-        valid: ``(P, F, h, w)`` fraction of each latent pixel of the second video that has a source in the first.
+        cameras: P * V views, clip after clip; None: nothing is known of them.
+        homography: ``(P, V, F, 3, 3)`` from pixels of one video, the same for all views of a clip, to pixels of each;
+            meaningful where there are no cameras.
+        valid: ``(P, V, F, h, w)`` fraction of each latent pixel that has a source in that video.
     """
 
     latents: Tensor
@@ -45,19 +46,26 @@ class PairBatch:
     valid: Tensor
 
 
-class PairSource(ABC):
-    """Gives pairs of two kinds: static scenes with cameras, moving ones without."""
+class ViewsSource(ABC):
+    """Gives clips of two kinds: static scenes with cameras, and moving ones."""
 
     @abstractmethod
-    def draw(self, step: int, positions: Sequence[int], *, cameras: bool) -> PairBatch:
-        """The pairs at ``positions`` of a step's batch, of the kind asked for; the same whenever they are asked for."""
+    def draw(self, step: int, positions: Sequence[int], *, static: bool, views: int = 2) -> ViewsBatch:
+        """The clips at ``positions`` of a step's batch, of the kind asked for; the same whenever they are asked for.
+
+        Args:
+            step: of the training.
+            positions: within the step's batch.
+            static: which kind.
+            views: V.
+        """
 
 
-class FolderSource(PairSource):
+class FolderSource(ViewsSource):
     """Clips from folders.
 
     Args:
-        with_cameras, without: the clips of both kinds.
+        static, moving: the clips of both kinds.
         autoencoder: its encoder is used, on its device.
         tokenize: prompts to ``(N, L)``.
         seed: decides which clips make a batch.
@@ -66,44 +74,44 @@ class FolderSource(PairSource):
 
     def __init__(
         self,
-        with_cameras: RealEstate10KPairs | None,
-        without: VideoPairs | None,
+        static: RealEstate10KViews | None,
+        moving: VideoViews | None,
         autoencoder: Autoencoder,
         tokenize: Tokenize,
         seed: int,
         workers: int = 4,
     ) -> None:
-        self.folders: dict[bool, FolderPairs | None] = {True: with_cameras, False: without}
+        self.folders: dict[bool, FolderViews | None] = {True: static, False: moving}
         self.autoencoder = autoencoder
         self.tokenize = tokenize
         self.seed = seed
         self.threads = ThreadPoolExecutor(workers)
 
-    def draw(self, step: int, positions: Sequence[int], *, cameras: bool) -> PairBatch:
-        folder = self.folders[cameras]
+    def draw(self, step: int, positions: Sequence[int], *, static: bool, views: int = 2) -> ViewsBatch:
+        folder = self.folders[static]
         if folder is None:
-            kind = "clips with cameras (folders: realestate10k)" if cameras else "videos (folders: videos)"
+            kind = "clips with cameras (folders: realestate10k)" if static else "videos (folders: videos)"
             raise ValueError(f"the training asks for {kind}, but the configuration names no such folder")
-        pairs = list(self.threads.map(lambda position: self._clip(folder, step, position), positions))
-        return encode_pairs(pairs, self.autoencoder, self.tokenize)
+        clips = list(self.threads.map(lambda position: self._clip(folder, step, position, views), positions))
+        return encode_views(clips, self.autoencoder, self.tokenize)
 
-    def _clip(self, folder: FolderPairs, step: int, position: int) -> ClipPair:
+    def _clip(self, folder: FolderViews, step: int, position: int, views: int) -> ClipViews:
         index = int(torch.randint(len(folder), (), generator=seeded_generator(self.seed, "clip", step, position)))
-        return folder.pair(index, step, position)
+        return folder.views(index, step, position, views=views)
 
 
-def encode_pairs(pairs: list[ClipPair], autoencoder: Autoencoder, tokenize: Tokenize) -> PairBatch:
-    """Pairs as latents, with the cameras of those that have some."""
-    videos = torch.stack([pair.videos for pair in pairs])
+def encode_views(clips: list[ClipViews], autoencoder: Autoencoder, tokenize: Tokenize) -> ViewsBatch:
+    """Clips as latents, with the cameras of those that have some."""
+    videos = torch.stack([clip.videos for clip in clips])
     latents = to_latents(autoencoder, videos.flatten(0, 2)).unflatten(0, videos.shape[:3])
     height, width = latents.shape[-2:]
-    known = [pair.cameras for pair in pairs if pair.cameras is not None]
-    return PairBatch(
+    known = [clip.cameras for clip in clips if clip.cameras is not None]
+    return ViewsBatch(
         latents,
-        tokenize([pair.prompt for pair in pairs]),
+        tokenize([clip.prompt for clip in clips]),
         Cameras.concatenate(known) if known else None,
-        torch.stack([pair.homography for pair in pairs]),
-        torch.stack([adaptive_avg_pool2d(pair.valid.float(), (height, width)) for pair in pairs]),
+        torch.stack([clip.homography for clip in clips]),
+        torch.stack([adaptive_avg_pool2d(clip.valid.float(), (height, width)) for clip in clips]),
     )
 
 

@@ -1,4 +1,4 @@
-"""Video pairs from single videos (CVD paper, Sec. 4.2 and A.3.1): folding, and homography augmentation."""
+"""Synchronised videos from single ones (CVD paper, Sec. 4.2 and A.3.1): folding, and homography augmentation."""
 
 from __future__ import annotations
 
@@ -10,48 +10,54 @@ from torch.nn.functional import grid_sample
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.geometry.epipolar import about_center
 from cvd_core.geometry.interpolation import Array
-from cvd_core.geometry.trajectories import fold as fold_path
 
 SPREADS = {"shift": 0.12, "angle": 0.14, "scale": 0.10, "shear": 0.07, "projection": 0.08}
 """Standard deviations of the control vectors in the last frame: shifts in image heights, the angle in radians. Lengths
 count from the image's middle in image heights. The paper does not publish its own."""
 
 
-def fold_frames(frames: int) -> tuple[list[int], list[int]]:
-    """Which frames of a clip of 2 ``frames`` - 1 make the two videos: from the middle back, and from the middle on."""
-    middle = frames - 1
-    return list(range(middle, -1, -1)), list(range(middle, 2 * frames - 1))
+def fold_frames(frames: int, views: int = 2) -> list[list[int]]:
+    """Which frames of a clip make the videos that start at one of its frames.
 
-
-def fold(video: Tensor, cameras: Cameras, frames: int) -> tuple[Tensor, Cameras]:
-    """Two synchronised videos of a static scene from one, sharing the first frame.
+    The first two run from there backwards and onwards, as in the paper; further ones do the same at two, three ...
+    times the speed.
 
     Args:
-        video: ``(2F - 1, ...)``.
-        cameras: one view of as many frames.
-        frames: F.
+        frames: F of every video.
+        views: V.
 
     Returns:
-        ``(2, F, ...)``, and two views with poses relative to the common first frame.
+        V lists of F frames, counted from the clip's first; the largest is its last.
+    """
+    speeds = [(1 if view % 2 else -1) * (view // 2 + 1) for view in range(views)]
+    start = -min(0, *speeds) * (frames - 1)
+    return [[start + speed * frame for frame in range(frames)] for speed in speeds]
+
+
+def fold(video: Tensor, cameras: Cameras, frames: int, views: int = 2) -> tuple[Tensor, Cameras]:
+    """Synchronised videos of a static scene from one, sharing their first frame.
+
+    Args:
+        video: ``(N, ...)``, as many frames as :func:`fold_frames` takes: 2F - 1 for two views.
+        cameras: one view of N frames.
+        frames: F.
+        views: V.
+
+    Returns:
+        ``(V, F, ...)``, and V views with poses relative to the common first frame.
 
     Raises:
         ValueError: another number of frames.
     """
-    if not len(video) == cameras.frames == 2 * frames - 1:
+    index = torch.tensor(fold_frames(frames, views))
+    expected = int(index.max()) + 1
+    if not len(video) == cameras.frames == expected:
         raise ValueError(
-            f"folding into {frames} frames takes {2 * frames - 1}; the video has {len(video)}, its cameras "
+            f"folding into {views} views of {frames} frames takes {expected}; the video has {len(video)}, its cameras "
             f"{cameras.frames}"
         )
-    return video[torch.tensor(fold_frames(frames))], fold_path(cameras).relative_to_first()
-
-
-def unfold(cameras: Cameras) -> Cameras:
-    """One path through both paths of a pair, first view backwards: what :func:`fold` folds."""
-    backwards = torch.arange(cameras.frames - 1, 0, -1)
-    return Cameras(
-        torch.cat([cameras.c2w[0, backwards], cameras.c2w[1]])[None],
-        torch.cat([cameras.intrinsics[0, backwards], cameras.intrinsics[1]])[None],
-    )
+    path = Cameras(cameras.c2w[0, index], cameras.intrinsics[0, index], magnitude=cameras.magnitude)
+    return video[index], path.relative_to_first()
 
 
 def random_homographies(rng: np.random.Generator, frames: int, width: int, height: int) -> Tensor:

@@ -1,0 +1,12 @@
+"""Which training goes with a configuration."""
+
+from __future__ import annotations
+
+from cvd_core.training.config import TrainConfig
+from cvd_core.training.sd15_trainer import Sd15Trainer
+from cvd_core.training.trainer import Trainer
+
+
+def trainer_for(config: TrainConfig, *, resume: bool) -> Trainer:
+    """The training of the configuration's stages, see :class:`Trainer`."""
+    return Sd15Trainer(config, resume=resume)
