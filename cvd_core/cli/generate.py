@@ -303,6 +303,17 @@ def _add_views(group: argparse._ArgumentGroup) -> None:
         help="factor on what the sync modules add; 0 disconnects the views "
         f"(default: {Settings.sync_strength:g}, as trained)",
     )
+    for name, text in (
+        ("start", "before this fraction of the noise schedule, from 0, its noisy beginning"),
+        ("end", "after this fraction of the noise schedule, to 1, its clean end"),
+    ):
+        default = getattr(Settings, f"sync_{name}")
+        group.add_argument(
+            f"--sync-{name}",
+            type=float,
+            metavar="N",
+            help=f"no synchronisation {text}; those steps take less time (default: {default:g})",
+        )
     group.add_argument(
         "--camera-strength",
         type=float,

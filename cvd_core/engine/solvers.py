@@ -91,6 +91,10 @@ class DiffusersSolver:
         t: Tensor = self.scheduler.timesteps[step]
         return t
 
+    def progress(self, step: int) -> float:
+        """How far along the noise schedule a step starts, 0 at its noisy beginning and 1 at its clean end."""
+        return 1 - float(self.timestep(step)) / (TIMESTEPS - 1)
+
     def level(self, step: int) -> NoiseLevel:
         sigmas = getattr(self.scheduler, "sigmas", None)
         if sigmas is None:  # DDIM: latents keep unit variance, and only alpha_bar is known

@@ -118,7 +118,10 @@ def _without_effect(request: Request, paths: ModelPaths, settings: Settings) -> 
     asked = request.settings
     pointless = {
         "`camera_strength` without `camera`": "camera_strength" in asked and paths.camera is None,
-        "`sync_strength` without `sync`": "sync_strength" in asked and paths.sync is None,
+        **{
+            f"`{name}` without `sync`": name in asked and paths.sync is None
+            for name in ("sync_strength", "sync_start", "sync_end")
+        },
         "`negative_prompts` with `guidance` 1": "negative_prompts" in asked and settings.guidance == 1,
         "`recurrence_range` with `recurrence` 1": "start" in asked.get("recurrence", {})
         and settings.recurrence.times == 1,

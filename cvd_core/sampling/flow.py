@@ -47,6 +47,10 @@ class FlowEuler:
         """What the network is told."""
         return self.TIMESTEPS * self.sigmas[step]
 
+    def progress(self, step: int) -> float:
+        """How far along the noise schedule a step starts, 0 at its noisy beginning and 1 at its clean end."""
+        return step / self.steps
+
     def level(self, step: int) -> NoiseLevel:
         return NoiseLevel(1 - self.sigmas[step], self.sigmas[step])
 

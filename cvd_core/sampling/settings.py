@@ -34,6 +34,8 @@ class Settings:
         pairing: which views attend to each other, and how many share a network call.
         recurrence: how many times each step is denoised. Paper: 1 (two views), 4 (four), 6 with two partitions (six).
         sync_strength: factor on what the sync modules add; 1 as trained, 0 disconnects the views.
+        sync_start, sync_end: fractions of the noise schedule, 0 its noisy beginning and 1 its clean end, between which
+            the sync modules are active. The views are independent of each other in all other steps.
         camera_strength: factor on CameraCtrl's merge; 1 as trained.
         band, threshold: the epipolar mask, see :class:`cvd_core.sync.bias.EpipolarBias`; band "none": no mask, for sync
             modules that were trained without.
@@ -53,6 +55,8 @@ class Settings:
     pairing: Pairing = field(default_factory=Pairing)
     recurrence: Recurrence = field(default_factory=Recurrence)
     sync_strength: Annotated[float, Interval(ge=-1000, le=1000)] = 1.0
+    sync_start: Annotated[float, Interval(ge=0, le=1)] = 0.0
+    sync_end: Annotated[float, Interval(ge=0, le=1)] = 1.0
     camera_strength: Annotated[float, Interval(ge=-1000, le=1000)] = 1.0
     band: Mask = "soft"
     threshold: Annotated[float, Gt(0)] = 3.0
@@ -60,6 +64,16 @@ class Settings:
     def __post_init__(self) -> None:
         check_fields(self)
         check_size(self.width, self.height)
+        if self.sync_start > self.sync_end:
+            raise FieldError(
+                "sync_start",
+                f"is {self.sync_start:g} and `sync_end` {self.sync_end:g}, so the sync modules would never be active; "
+                "set the start before the end",
+            )
+
+    def sync_strength_at(self, progress: float) -> float:
+        """Strength of the sync modules at a fraction of the noise schedule, 0 its noisy beginning."""
+        return self.sync_strength if self.sync_start <= progress <= self.sync_end else 0.0
 
     def per_view(self, views: int) -> tuple[list[str], list[str]]:
         """Prompts and negative prompts of every view.

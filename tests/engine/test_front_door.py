@@ -183,7 +183,7 @@ def test_settings_of_version_1_are_read() -> None:
     }
     found = Settings.from_dict(written)
     assert (found.pairing, found.recurrence) == (Pairing("multi-partition", 2, 2), Recurrence(2, 0.0, 0.5))
-    assert json.loads(json.dumps(found.to_dict())) == written
+    assert json.loads(json.dumps(found.to_dict())) == written | {"sync_start": 0.0, "sync_end": 1.0}
 
 
 WRONG: dict[str, list[Any]] = {
@@ -198,6 +198,8 @@ WRONG: dict[str, list[Any]] = {
     "pairing": ["partition", None, {}],
     "recurrence": [2, None],
     "sync_strength": [math.nan, -math.inf, "1", None],
+    "sync_start": [math.nan, -0.1, 1.1, "0", None],
+    "sync_end": [math.nan, -0.1, 1.1, None],
     "camera_strength": [math.nan, "1"],
     "band": ["wide", None],
     "threshold": [0, -1, math.inf, None],
@@ -213,6 +215,11 @@ def test_every_field_is_checked(field: str, value: Any) -> None:
 
 def test_no_field_is_left_unchecked() -> None:
     assert WRONG.keys() == {field.name for field in fields(Settings)}
+
+
+def test_a_sync_range_that_never_is() -> None:
+    with pytest.raises(FieldError, match=r"sync start is 0.6 and `sync_end` 0.4, so .* would never be active"):
+        Settings(("a",), sync_start=0.6, sync_end=0.4)
 
 
 def test_kindred_values_become_plain_ones() -> None:

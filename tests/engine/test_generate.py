@@ -176,6 +176,7 @@ def test_every_setting_has_its_option() -> None:
     words = ["--prompt", "a", "--prompt", "b", "--negative", "c", "--width", 72, "--height", 80, "--steps", 7]
     words += ["--guidance", 3, "--sampler", "unipc", "--seed", 9, "--strategy", "multi-partition", "--partitions", 2]
     words += ["--recurrence", 3, "--recurrence-range", 0.25, 0.5, "--views-per-pass", 1, "--sync-strength", 0.5]
+    words += ["--sync-start", 0.125, "--sync-end", 0.75]
     words += ["--camera-strength", 0.25, "--band", "hard", "--threshold", 5]
     expected = Settings(
         ("a", "b"),
@@ -189,6 +190,8 @@ def test_every_setting_has_its_option() -> None:
         pairing=Pairing("multi-partition", 2, 1),
         recurrence=Recurrence(3, 0.25, 0.5),
         sync_strength=0.5,
+        sync_start=0.125,
+        sync_end=0.75,
         camera_strength=0.25,
         band="hard",
         threshold=5.0,
@@ -237,12 +240,21 @@ def test_options_without_effect_are_named(
     models: ModelFiles, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     useless = ["--camera-strength", 2, "--sync-strength", 2, "--negative", "fog", "--recurrence-range", 0, 0.5]
+    useless += ["--sync-start", 0.5, "--sync-end", 1]
     words = [*TINY, "--base", models.base_folder, "--motion", "x", "--config", "y", *useless]
     assert cvd(*words, "--out", tmp_path / "out") == 2  # no such motion module
     said = capsys.readouterr().err
-    for option in ("--camera-strength", "--sync-strength", "--negative", "--recurrence-range", "--config"):
+    for option in (
+        "--camera-strength",
+        "--sync-strength",
+        "--sync-start",
+        "--sync-end",
+        "--negative",
+        "--recurrence-range",
+        "--config",
+    ):
         assert f"note: {option} with" in said
-    assert said.count("changes nothing") == 5
+    assert said.count("changes nothing") == 7
 
 
 def test_pose_files_of_different_lengths_are_resampled_on_demand(tmp_path: Path) -> None:
@@ -359,6 +371,22 @@ def test_views_see_each_other_only_through_the_sync_modules(paths: ModelPaths, p
     apart = [generate(alone, prompts=p) for p in prompts]
     assert not torch.equal(apart[0][1], apart[1][1])
     assert torch.equal(apart[0][0], apart[1][0])
+
+
+def test_the_views_see_each_other_only_inside_the_sync_range(pipeline: CollaborativePipeline) -> None:
+    def passes(**changes: Any) -> list[Tensor]:
+        settings = Settings(("a cat",), width=64, height=64, steps=2, guidance=1.0, **changes)
+        found: list[Tensor] = []
+        pipeline.generate(make_rig("circle", 2, 2), settings, lambda state: found.append(state.latents))
+        return found
+
+    whole, none = passes(), passes(sync_strength=0.0)
+    first, second, never = passes(sync_end=0.75), passes(sync_start=0.75), passes(sync_start=1.0)
+    assert torch.equal(first[0], whole[0])
+    assert not torch.equal(first[1], whole[1])
+    assert torch.equal(second[0], none[0])
+    assert not torch.equal(second[1], none[1])
+    assert torch.equal(never[1], none[1])
 
 
 def test_cameras_matter_only_through_camera_control_and_the_mask(

@@ -75,6 +75,19 @@ def test_levels_are_those_of_the_training_diffusion(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SOLVERS)
+def test_progress_is_the_hosts_fraction_of_the_noise_schedule(name: str) -> None:
+    """ComfyUI's percent_to_sigma: the logarithm of sigma, interpolated at the timestep 999 (1 - fraction)."""
+    solver = make(name)
+    log_sigmas = (1 / ALPHA_BAR - 1).log().numpy() / 2
+    found = [solver.progress(step) for step in range(solver.steps)]
+    assert found == sorted(found)
+    for step, fraction in enumerate(found):
+        sigma = math.exp(np.interp(999 * (1 - fraction), np.arange(1000), log_sigmas))
+        level = solver.level(step)
+        assert sigma == pytest.approx(level.noise / level.signal, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", SOLVERS)
 def test_initial_noise_is_the_spread_of_the_first_level(name: str) -> None:
     level = make(name).level(0)
     assert make(name).initial_noise == pytest.approx(math.hypot(level.signal, level.noise), rel=1e-3)

@@ -70,7 +70,7 @@ def denoise(
             call.slopes,
             bias,
             branches=text.shape[1],
-            strength=settings.sync_strength,
+            strength=settings.sync_strength_at(solver.progress(step)),
             cache=cache,
         )
         rows = repeat(x, "v c f h w -> (v b) c f h w", b=text.shape[1])

@@ -22,7 +22,7 @@ def velocity_of_views(
     solver: FlowEuler,
     *,
     guidance: float,
-    strength: float = 1.0,
+    strength: Callable[[int], float] = lambda step: 1.0,
 ) -> Callable[[int, Tensor, NetworkCall], Tensor]:
     """The prediction that :func:`cvd_core.sampling.collaborate.sample_together` asks for.
 
@@ -33,7 +33,7 @@ def velocity_of_views(
         text: ``(V, B, L, C)``, branches uncond and cond, or cond alone.
         solver: tells the network the time of a step.
         guidance: classifier-free guidance scale; both branches keep cameras and synchronisation.
-        strength: factor on what the modules add.
+        strength: of a step, factor on what the modules add.
     """
     branches = text.shape[1]
 
@@ -47,7 +47,7 @@ def velocity_of_views(
                 text[views].transpose(0, 1).flatten(0, 1),
                 cameras.repeat(branches, 1, 1),
                 len(groups[0]),
-                strength,
+                strength(step),
             )
 
         output = evaluate_groups(x[:, None].expand(-1, branches, *x.shape[1:]), together.groups, call)

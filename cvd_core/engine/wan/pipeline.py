@@ -77,7 +77,7 @@ class SynCamPipeline:
             text.to(device, dtype),
             solver,
             guidance=settings.guidance,
-            strength=settings.sync_strength,
+            strength=lambda step: settings.sync_strength_at(solver.progress(step)),
         )
         with self.placement.working(self.network):
             latents = sample_together(
