@@ -64,6 +64,7 @@ class CameraBranch(nn.Module):
         *,
         smallest_step: int = 0,
         strength: float = 1.0,
+        like: Tensor | None = None,
     ) -> CameraFeatures:
         """Encode paths once per run.
 
@@ -73,8 +74,10 @@ class CameraBranch(nn.Module):
             noise: see :meth:`EpipolarLines.of`; None: Plücker features alone.
             smallest_step: see :class:`EpipolarLines`.
             strength: factor on what the camera adds.
+            like: whose device and dtype the rays take; None: those of the encoder's weights, which a host may keep
+                elsewhere until they are used.
         """
-        layer = self.pose_encoder.encoder_conv_in
-        rays = plucker_embedding(cameras, width, height).to(layer.weight.device, layer.weight.dtype)
+        rays = plucker_embedding(cameras, width, height)
+        rays = rays.to(self.pose_encoder.encoder_conv_in.weight if like is None else like)
         lines = None if noise is None else EpipolarLines.of(cameras, width, height, noise, smallest_step)
         return CameraFeatures(self.pose_encoder(rays), lines, strength)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -75,6 +76,13 @@ class DDIM:
         self.schedule = schedule
         self.timesteps = ddim_timesteps(steps, spacing)
         self.eta = eta
+
+    @classmethod
+    def through(cls, schedule: NoiseSchedule, timesteps: Sequence[int], eta: float = 1.0) -> DDIM:
+        """A sampler through given times, from noisy to clean: a part of a run, or another spacing."""
+        made = cls(schedule, len(timesteps), eta=eta)
+        made.timesteps = list(timesteps)
+        return made
 
     def alpha_bars(self, step: int) -> tuple[float, float]:
         """Of the step's time and of the next; after the last step that of time 0, not 1."""

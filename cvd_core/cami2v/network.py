@@ -12,6 +12,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from cvd_core.cami2v.blocks import Doubling, Halving, Output, ResidualBlock, TimeMLP
+from cvd_core.cami2v.ddim import Predicts
 from cvd_core.cami2v.transformers import CameraFeatures, NetworkCall, SpatialTransformer, TemporalTransformer
 
 Camera = Literal["none", "plucker", "epipolar"]
@@ -20,6 +21,8 @@ FRAMES = 16
 TEXT_TOKENS = 77
 PICTURE_TOKENS = 16
 """Of every frame."""
+TRAINED_RATES: dict[Predicts, int] = {"noise": 3, "velocity": 10}
+"""What the models were told of speed: the 256 model the stride between frames, the 512 model frames per second."""
 RESIDUALS = 2
 """Residual blocks per level on the way down; one more on the way up."""
 FIRST_HEADS = 8

@@ -26,6 +26,10 @@ class Draws(Protocol):
         """Uniform numbers in [0, 1) for pseudo-line slopes."""
         ...
 
+    def lines(self, shape: Shape) -> Tensor:
+        """Standard normal numbers ``(V, F, F, 3)`` for the lines of CamI2V's frames that share their centre."""
+        ...
+
     def permutation(self, views: int) -> Tensor:
         """A random order ``(V,)`` of the views."""
         ...
@@ -62,13 +66,13 @@ class SeededDraws:
         self._solver = seeded_generator(seed, "solver")
 
     def latents(self, shape: Shape) -> Tensor:
-        # A stream per view: view 0 starts from the same noise whether two or six views are made.
-        return torch.stack(
-            [torch.randn(shape[1:], generator=seeded_generator(self.seed, "latents", view)) for view in range(shape[0])]
-        )
+        return self._by_view("latents", shape)
 
     def slopes(self, shape: Shape) -> Tensor:
         return torch.rand(shape, generator=self._slopes)
+
+    def lines(self, shape: Shape) -> Tensor:
+        return self._by_view("lines", shape)
 
     def permutation(self, views: int) -> Tensor:
         return torch.randperm(views, generator=self._permutations)
@@ -78,3 +82,9 @@ class SeededDraws:
 
     def solver_noise(self) -> torch.Generator:
         return self._solver
+
+    def _by_view(self, use: str, shape: Shape) -> Tensor:
+        """Normal numbers from a stream per view: view 0 has the same ones whether two or six views are made."""
+        return torch.stack(
+            [torch.randn(shape[1:], generator=seeded_generator(self.seed, use, view)) for view in range(shape[0])]
+        )

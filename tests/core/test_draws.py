@@ -18,6 +18,7 @@ SHAPE = (3, 4, 2, 5, 6)
 KINDS: dict[str, Callable[[SeededDraws], Tensor]] = {
     "latents": lambda draws: draws.latents(SHAPE),
     "slopes": lambda draws: draws.slopes((1000,)),
+    "lines": lambda draws: draws.lines((2, 16, 16, 3)),
     "permutation": lambda draws: draws.permutation(9),
     "renoise": lambda draws: draws.renoise(SHAPE),
     "solver_noise": lambda draws: torch.randn(1000, generator=draws.solver_noise()),
@@ -49,6 +50,7 @@ def test_streams_are_uncorrelated() -> None:
         [
             draws.latents((1, n))[0],
             draws.latents((2, n))[1],
+            *draws.lines((2, n)),
             draws.renoise((1, n))[0],
             draws.renoise((1, n))[0],
             torch.randn(n, generator=draws.solver_noise()),
@@ -61,11 +63,12 @@ def test_streams_are_uncorrelated() -> None:
     torch.testing.assert_close(noise.std(-1), torch.ones(len(noise)), rtol=0, atol=5 / n**0.5)
 
 
-def test_successive_draws_differ_except_the_initial_noise() -> None:
+def test_successive_draws_differ_except_those_of_a_whole_run() -> None:
     draws = SeededDraws(0)
-    for kind in KINDS.keys() - {"latents"}:
+    for kind in KINDS.keys() - {"latents", "lines"}:
         assert not torch.equal(KINDS[kind](draws), KINDS[kind](draws)), kind
     assert torch.equal(draws.latents(SHAPE), draws.latents(SHAPE))
+    assert torch.equal(draws.lines(SHAPE), draws.lines(SHAPE))
 
 
 def test_a_view_starts_from_the_same_noise_however_many_there_are() -> None:

@@ -64,6 +64,9 @@ class RecordedDraws:
     def slopes(self, shape: tuple[int, ...]) -> Tensor:
         return formula.uniform(f"{self.case.tag}/{self._next('slope')}", shape)
 
+    def lines(self, shape: tuple[int, ...]) -> Tensor:
+        raise AssertionError("only CamI2V draws them")
+
     def permutation(self, views: int) -> Tensor:
         return torch.argsort(self.case.noise(self._next("perm"), (views,)), stable=True)
 
