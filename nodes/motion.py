@@ -10,7 +10,7 @@ from cvd_core.sampling.windows import Windows
 
 from .host.native import apply_motion, load_camera, load_motion, with_motion_lora
 from .inputs import check_choices, verdict
-from .model_files import file_names, fingerprint, model_path, register_folder
+from .model_files import ModelFile, ModelFileNode, register_folder
 from .schema import node_schema
 from .types import CameraControlType, MotionType, PluckerRays, PluckerType
 
@@ -25,8 +25,10 @@ register_folder(FOLDER)
 register_folder(LORA_FOLDER)
 
 
-class LoadMotionModule(io.ComfyNode):
+class LoadMotionModule(ModelFileNode):
     """Read an AnimateDiff motion module."""
+
+    FILE = ModelFile("motion_name", FOLDER, MOTION_FILE)
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -37,35 +39,21 @@ class LoadMotionModule(io.ComfyNode):
             search_aliases=["AnimateDiff", "motion model", "mm", "v3_sd15_mm"],
             description="Loads an AnimateDiff motion module (v2, v3 or a fine-tune of either) from "
             f"models/{FOLDER}. CVD is trained with v3.",
-            inputs=[
-                io.Combo.Input(
-                    "motion_name",
-                    options=file_names(FOLDER),
-                    tooltip=f"File with the motion modules, in models/{FOLDER}, such as {MOTION_FILE}.",
-                )
-            ],
+            inputs=[cls.FILE.combo(f"File with the motion modules, in models/{FOLDER}, such as {MOTION_FILE}.")],
             outputs=[
                 MotionType.Output(display_name="motion", tooltip="The motion module; connect to Apply Motion + Camera.")
             ],
         )
 
     @classmethod
-    def validate_inputs(cls, motion_name: str | None = None) -> bool | str:
-        """Refuse a file that is gone; None is a linked value, which is not known yet."""
-        return True if motion_name is None else verdict(model_path, FOLDER, motion_name, MOTION_FILE)
-
-    @classmethod
-    def fingerprint_inputs(cls, motion_name: str) -> str:
-        """Reload when another file takes the name."""
-        return fingerprint(model_path(FOLDER, motion_name, MOTION_FILE))
-
-    @classmethod
-    def execute(cls, motion_name: str) -> io.NodeOutput:
-        return io.NodeOutput(load_motion(model_path(FOLDER, motion_name, MOTION_FILE)))
+    def load(cls, path: str) -> Any:
+        return load_motion(path)
 
 
-class LoadCameraCtrl(io.ComfyNode):
+class LoadCameraCtrl(ModelFileNode):
     """Read CameraCtrl."""
+
+    FILE = ModelFile("camera_name", FOLDER, CAMERA_FILE)
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -77,11 +65,7 @@ class LoadCameraCtrl(io.ComfyNode):
             description="Loads CameraCtrl, which makes motion modules follow cameras, from the original checkpoint or "
             "from the file that AnimateDiff-Evolved uses.",
             inputs=[
-                io.Combo.Input(
-                    "camera_name",
-                    options=file_names(FOLDER),
-                    tooltip=f"File with CameraCtrl, in models/{FOLDER}, such as {CAMERA_FILE} or CameraCtrl.ckpt.",
-                )
+                cls.FILE.combo(f"File with CameraCtrl, in models/{FOLDER}, such as {CAMERA_FILE} or CameraCtrl.ckpt.")
             ],
             outputs=[
                 CameraControlType.Output(
@@ -91,22 +75,14 @@ class LoadCameraCtrl(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, camera_name: str | None = None) -> bool | str:
-        """Refuse a file that is gone; None is a linked value, which is not known yet."""
-        return True if camera_name is None else verdict(model_path, FOLDER, camera_name, CAMERA_FILE)
-
-    @classmethod
-    def fingerprint_inputs(cls, camera_name: str) -> str:
-        """Reload when another file takes the name."""
-        return fingerprint(model_path(FOLDER, camera_name, CAMERA_FILE))
-
-    @classmethod
-    def execute(cls, camera_name: str) -> io.NodeOutput:
-        return io.NodeOutput(load_camera(model_path(FOLDER, camera_name, CAMERA_FILE)))
+    def load(cls, path: str) -> Any:
+        return load_camera(path)
 
 
-class MotionLora(io.ComfyNode):
+class MotionLora(ModelFileNode):
     """Add a motion LoRA to a motion module."""
+
+    FILE = ModelFile("lora_name", LORA_FOLDER, LORA_FILE)
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -119,11 +95,7 @@ class MotionLora(io.ComfyNode):
             f"for v2. Files are in models/{LORA_FOLDER}. Chain several of these nodes to add several LoRAs.",
             inputs=[
                 MotionType.Input("motion", tooltip="The motion module from Load Motion Module."),
-                io.Combo.Input(
-                    "lora_name",
-                    options=file_names(LORA_FOLDER),
-                    tooltip=f"File with the motion LoRA, in models/{LORA_FOLDER}, such as {LORA_FILE}.",
-                ),
+                cls.FILE.combo(f"File with the motion LoRA, in models/{LORA_FOLDER}, such as {LORA_FILE}."),
                 io.Float.Input(
                     "strength",
                     default=1.0,
@@ -137,18 +109,8 @@ class MotionLora(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, lora_name: str | None = None) -> bool | str:
-        """Refuse a file that is gone; None is a linked value, which is not known yet."""
-        return True if lora_name is None else verdict(model_path, LORA_FOLDER, lora_name, LORA_FILE)
-
-    @classmethod
-    def fingerprint_inputs(cls, lora_name: str, **others: object) -> str:
-        """Reload when another file takes the name."""
-        return fingerprint(model_path(LORA_FOLDER, lora_name, LORA_FILE))
-
-    @classmethod
-    def execute(cls, motion: Any, lora_name: str, strength: float) -> io.NodeOutput:
-        return io.NodeOutput(with_motion_lora(motion, model_path(LORA_FOLDER, lora_name, LORA_FILE), strength))
+    def load(cls, path: str, motion: Any, strength: float) -> Any:
+        return with_motion_lora(motion, path, strength)
 
 
 class ApplyMotion(io.ComfyNode):

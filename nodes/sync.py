@@ -7,8 +7,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from .host.injection import SyncSettings, apply_sync, load_sync
-from .inputs import verdict
-from .model_files import file_names, fingerprint, model_path, register_folder
+from .model_files import ModelFile, ModelFileNode, register_folder
 from .schema import node_schema
 from .types import EpipolarSpec, EpipolarType, SyncType
 
@@ -19,8 +18,10 @@ _RELEASED = "CVD.ckpt"
 register_folder(FOLDER)
 
 
-class SyncModuleLoader(io.ComfyNode):
+class SyncModuleLoader(ModelFileNode):
     """Read CVD.ckpt."""
+
+    FILE = ModelFile("sync_name", FOLDER, _RELEASED)
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -31,28 +32,16 @@ class SyncModuleLoader(io.ComfyNode):
             search_aliases=["CVD.ckpt", "cross-view module"],
             description="Loads CVD's cross-view sync modules (CVD.ckpt) from models/cvd.",
             inputs=[
-                io.Combo.Input(
-                    "sync_name",
-                    options=file_names(FOLDER),
-                    tooltip="File with the sync modules, in models/cvd: CVD.ckpt or a .safetensors converted from it.",
+                cls.FILE.combo(
+                    "File with the sync modules, in models/cvd: CVD.ckpt or a .safetensors converted from it."
                 )
             ],
             outputs=[SyncType.Output(display_name="sync", tooltip="The sync modules; connect to Apply Sync Module.")],
         )
 
     @classmethod
-    def validate_inputs(cls, sync_name: str | None = None) -> bool | str:
-        """Refuse a file that is gone; None is a linked value, which is not known yet."""
-        return True if sync_name is None else verdict(model_path, FOLDER, sync_name, _RELEASED)
-
-    @classmethod
-    def fingerprint_inputs(cls, sync_name: str) -> str:
-        """Reload when another file takes the name."""
-        return fingerprint(model_path(FOLDER, sync_name, _RELEASED))
-
-    @classmethod
-    def execute(cls, sync_name: str) -> io.NodeOutput:
-        return io.NodeOutput(load_sync(model_path(FOLDER, sync_name, _RELEASED)))
+    def load(cls, path: str) -> Any:
+        return load_sync(path)
 
 
 class ApplySync(io.ComfyNode):

@@ -16,7 +16,7 @@ from cvd_core.syncam.presets import PRESETS, preset_cameras
 
 from .host.wan import SynCamSettings, apply_syncam, load_modules
 from .inputs import CONVENTION, check_choices, verdict
-from .model_files import file_names, fingerprint, model_path
+from .model_files import ModelFile, ModelFileNode
 from .sampling_inputs import views_per_pass_input
 from .schema import node_schema
 from .sync import FOLDER
@@ -52,8 +52,10 @@ def _frames() -> io.Int.Input:
     )
 
 
-class SynCamLoader(io.ComfyNode):
+class SynCamLoader(ModelFileNode):
     """Read SynCamMaster's modules."""
+
+    FILE = ModelFile("module_name", FOLDER, _RELEASED)
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -64,29 +66,17 @@ class SynCamLoader(io.ComfyNode):
             search_aliases=["SynCamMaster", "Wan multi-view"],
             description="Loads SynCamMaster's multi-view modules for Wan 2.1 1.3B from models/cvd.",
             inputs=[
-                io.Combo.Input(
-                    "module_name",
-                    options=file_names(FOLDER),
-                    tooltip="File in models/cvd: step20000.ckpt, whose Wan is ignored, or the smaller .safetensors "
-                    "that `cvd convert` makes of it.",
+                cls.FILE.combo(
+                    "File in models/cvd: step20000.ckpt, whose Wan is ignored, or the smaller .safetensors "
+                    "that `cvd convert` makes of it."
                 )
             ],
             outputs=[SynCamType.Output(display_name="syncam", tooltip="The modules; connect to Apply SynCamMaster.")],
         )
 
     @classmethod
-    def validate_inputs(cls, module_name: str | None = None) -> bool | str:
-        """Refuse a file that is gone; None is a linked value, which is not known yet."""
-        return True if module_name is None else verdict(model_path, FOLDER, module_name, _RELEASED)
-
-    @classmethod
-    def fingerprint_inputs(cls, module_name: str) -> str:
-        """Reload when another file takes the name."""
-        return fingerprint(model_path(FOLDER, module_name, _RELEASED))
-
-    @classmethod
-    def execute(cls, module_name: str) -> io.NodeOutput:
-        return io.NodeOutput(load_modules(model_path(FOLDER, module_name, _RELEASED)))
+    def load(cls, path: str) -> Any:
+        return load_modules(path)
 
 
 class SynCamCameras(io.ComfyNode):
