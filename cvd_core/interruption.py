@@ -1,4 +1,4 @@
-"""Being told to stop: what SIGTERM asks for is cleaned up after like Ctrl-C."""
+"""Being told to stop: after SIGTERM everything is cleaned up as after Ctrl-C."""
 
 from __future__ import annotations
 
@@ -8,22 +8,40 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+_USUAL = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+"""What Python does with a signal unasked."""
+
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM has come: ``kill``, a batch system at the end of its time, a container that stops."""
 
 
 @contextmanager
-def termination_raises() -> Iterator[None]:
-    """SIGTERM inside the block raises :class:`Terminated`, unless somebody else handles it already."""
-    alone = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-    if alone:
-        signal.signal(signal.SIGTERM, _raise)
+def signals_raise() -> Iterator[None]:
+    """Have Ctrl-C raise KeyboardInterrupt and SIGTERM :class:`Terminated`, unless somebody else handles them.
+
+    An exception that comes after the signal is the signal's too: libraries in C, PyTorch among them, answer a
+    KeyboardInterrupt in the middle of their work with an error of their own.
+    """
+    received: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        raise interruption(received)
+
+    main = threading.current_thread() is threading.main_thread()
+    mine = [number for number, usual in _USUAL.items() if main and signal.getsignal(number) == usual]
+    for number in mine:
+        signal.signal(number, note)
     try:
         yield
+    except Exception as error:
+        if received:
+            raise interruption(received) from error
+        raise
     finally:
-        if alone:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number in mine:
+            signal.signal(number, _USUAL[number])
 
 
 @contextmanager
@@ -51,7 +69,3 @@ def deferred() -> Iterator[list[int]]:
 def interruption(received: list[int]) -> KeyboardInterrupt:
     """What to raise for the signals that were received."""
     return Terminated() if signal.SIGTERM in received else KeyboardInterrupt()
-
-
-def _raise(number: int, frame: FrameType | None) -> None:
-    raise Terminated

@@ -18,7 +18,7 @@ from typing import TextIO
 
 from cvd_core import __version__
 from cvd_core.fields import FieldError
-from cvd_core.interruption import Terminated, termination_raises
+from cvd_core.interruption import Terminated, signals_raise
 from cvd_core.memory import lacks_memory
 
 COMMANDS = {
@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else list(argv)
     outside = _OPTIONS.set({})
     try:
-        with termination_raises(), warnings.catch_warnings():
+        with signals_raise(), warnings.catch_warnings():
             _show_only_own_warnings()
             parser = _parser(words)
             _OPTIONS.set(dict(_options(parser)))
