@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from cvd_core.sampling.pairs import Pairing as Pairing
     from cvd_core.sampling.recurrence import Recurrence as Recurrence
     from cvd_core.sampling.settings import Settings as Settings
+    from cvd_core.sampling.settings import StartPicture as StartPicture
     from cvd_core.sync.bias import EpipolarBias as EpipolarBias
 
 __version__ = "0.1.0"
@@ -40,6 +41,7 @@ _HOMES = {
     "Run": "runs.make",
     "SeededDraws": "sampling.draws",
     "Settings": "sampling.settings",
+    "StartPicture": "sampling.settings",
     "evaluate_views": "evaluation.measure",
     "load_pipeline": "runs.make",
     "make_rig": "geometry.rigs",

@@ -8,9 +8,11 @@ says ``--views-per-pass is 0`` instead. Where a message mentions another argumen
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import is_dataclass
 from numbers import Integral, Real
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -37,10 +39,10 @@ class FieldError(ValueError):
 def check_fields(value: Any) -> None:
     """Check the fields of a frozen dataclass, for its ``__post_init__``.
 
-    Understood are int, float (finite), str, bool, ``tuple[T, ...]``, Literal, ``T | None`` and other dataclasses, and
-    in ``Annotated`` Ge, Gt, Le, Interval and MinLen, followed by a text that explains the limit. Values of a related
-    type become the annotated one: numpy's numbers Python's, whole numbers floats, a list a tuple, a single item a
-    tuple of one.
+    Understood are int, float (finite), str, bool, Path, ``tuple[T, ...]``, Literal, ``T | None`` and other dataclasses,
+    and in ``Annotated`` Ge, Gt, Le, Interval and MinLen, followed by a text that explains the limit. Values of a
+    related type become the annotated one: numpy's numbers Python's, whole numbers floats, a text a path, a list a
+    tuple, a single item a tuple of one.
 
     Raises:
         FieldError: the first field that does not fit.
@@ -70,9 +72,11 @@ def _checked(name: str, value: Any, hint: Any) -> Any:
         return int(value)
     if hint is float and isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value):
         return float(value)
+    if hint is Path and isinstance(value, str | os.PathLike) and (text := os.fspath(value)) and "\0" not in text:
+        return Path(text)
     if isinstance(value, hint) and (hint in (str, bool) or is_dataclass(hint)):
         return value
-    words = {int: "a whole number", float: "a finite number", str: "a text", bool: "True or False"}
+    words = {int: "a whole number", float: "a finite number", str: "a text", bool: "True or False", Path: "a path"}
     raise FieldError(name, f"is {value!r}; expected {words.get(hint, f'a {hint.__name__}')}")
 
 

@@ -15,10 +15,19 @@ from cvd_core.cami2v.camera import CameraBranch
 from cvd_core.cami2v.ddim import Predicts
 from cvd_core.cami2v.network import Camera, DynamiCrafterUNet, Layout
 from cvd_core.cami2v.resampler import HEADS, Resampler
-from cvd_core.weights import load_exact, read_checkpoint
+from cvd_core.weights import Kind, identify, identify_tensors, load_exact, read_checkpoint, require_kind
 
 _UNET, _POSES, _PICTURE = "model.diffusion_model.", "pose_encoder.", "image_proj_model."
 _PREFIXES = (_UNET, _POSES, _PICTURE)
+_CAMERAS: Mapping[Kind, Camera] = {
+    Kind.DYNAMICRAFTER: "none",
+    Kind.CAMERACTRL_I2V: "plucker",
+    Kind.CAMI2V: "epipolar",
+}
+_TRAINED = (Kind.CAMI2V_PARTS, Kind.CAMI2V, Kind.CAMERACTRL_I2V)
+_NAMES: Mapping[Camera, str] = {"none": "DynamiCrafter", "plucker": "CameraCtrl on DynamiCrafter", "epipolar": "CamI2V"}
+_SIZES: Mapping[Predicts, int] = {"noise": 256, "velocity": 512}
+"""The models by what they predict."""
 _LEVEL = re.compile(r"input_blocks\.(?:1|4|7|10)\.0\.in_layers\.2\.weight")
 
 
@@ -41,8 +50,7 @@ class PictureToVideo:
     @property
     def label(self) -> str:
         """What the file is."""
-        name = {"none": "DynamiCrafter", "plucker": "CameraCtrl on DynamiCrafter", "epipolar": "CamI2V"}
-        return f"{name[self.unet.layout.camera]} {256 if self.predicts == 'noise' else 512}"
+        return f"{_NAMES[self.unet.layout.camera]} {_SIZES[self.predicts]}"
 
 
 def load_picture_to_video(
@@ -68,6 +76,8 @@ def load_picture_to_video(
     """
     state = _state(path)
     if base is not None:
+        wanted = "what CamI2V trained on DynamiCrafter"
+        require_kind(identify(read_checkpoint(path)), _TRAINED, file=str(path), wanted=wanted)
         state = _over(_state(base), state, str(path), str(base))
     layout, predicts = _layout(state, str(path), head_width)
     with torch.device("meta"):
@@ -96,23 +106,37 @@ def _over(base: dict[str, Tensor], trained: dict[str, Tensor], path: str, base_p
                 f"{path} was not trained on {base_path}: {key} has shape {tuple(trained[key].shape)} in one and "
                 f"{tuple(base[key].shape)} in the other; take the DynamiCrafter of the same size"
             )
+    if any(key.endswith(".attn2.to_k_ip.weight") for key in trained) and _predicts(trained) != _predicts(base):
+        raise ValueError(
+            f"{path} goes with the {_SIZES[_predicts(trained)]} model, {base_path} is the {_SIZES[_predicts(base)]} "
+            "model; take both of one size"
+        )
     return base | trained
 
 
 def _layout(state: Mapping[str, Tensor], path: str, head_width: int) -> tuple[Layout, Predicts]:
+    kind = identify_tensors(state).kind
+    if kind is Kind.CAMI2V_PARTS:
+        raise ValueError(
+            f"{path} is only the camera's part of a CamI2V file: it lacks {_UNET}init_attn; give DynamiCrafter's file "
+            "as the base"
+        )
+    if kind not in _CAMERAS:
+        raise ValueError(f"{path} is no DynamiCrafter or CamI2V file; expected e.g. 256_cami2v.pt or model.ckpt")
     unet = _under(state, _UNET)
-    plucker = any(".pluker_projection." in key for key in unet)
-    if "init_attn.0.norm.weight" not in unet:
-        found = "only the camera's part of a CamI2V file" if plucker else "no DynamiCrafter or CamI2V file"
-        help_ = "give DynamiCrafter's file as the base" if plucker else "expected e.g. 256_cami2v.pt or model.ckpt"
-        raise ValueError(f"{path} is {found}: it lacks {_UNET}init_attn; {help_}")
-    camera: Camera = "none"
-    if plucker:
-        camera = "epipolar" if any(".epipolar." in key for key in unet) else "plucker"
     widths = tuple(value.shape[0] for key, value in sorted(unet.items(), key=_block) if _LEVEL.fullmatch(key))
-    context = next(value.shape[1] for key, value in unet.items() if key.endswith("attn2.to_k_ip.weight"))
-    learned = any(key.endswith(".attn2.alpha") for key in unet)
-    return Layout(widths, head_width, context, learned, camera), "noise" if learned else "velocity"
+    context = next((value.shape[1] for key, value in unet.items() if key.endswith("attn2.to_k_ip.weight")), 0)
+    if not widths or not context:
+        raise ValueError(f"{path} lacks most of DynamiCrafter's network; it is damaged, get it again")
+    return Layout(widths, head_width, context, _learned_scale(unet), _CAMERAS[kind]), _predicts(state)
+
+
+def _predicts(tensors: Mapping[str, Tensor]) -> Predicts:
+    return "noise" if _learned_scale(tensors) else "velocity"
+
+
+def _learned_scale(tensors: Mapping[str, Tensor]) -> bool:
+    return any(key.endswith(".attn2.alpha") for key in tensors)
 
 
 def _block(item: tuple[str, Tensor]) -> int:

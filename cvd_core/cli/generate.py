@@ -12,6 +12,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import get_args
 
+from cvd_core.cami2v.guidance import Schedule
 from cvd_core.cli import COMMANDS, note
 from cvd_core.engine.model_paths import ModelPaths
 from cvd_core.geometry.epipolar import Mask
@@ -21,12 +22,16 @@ from cvd_core.networks.sizes import SIDE_STEP, SMALLEST_SIDE
 from cvd_core.runs import mini
 from cvd_core.runs.request import DEFAULT_FPS, DEFAULT_FRAMES, DEFAULT_VIEWS, RIG_PARAMETERS, Request
 from cvd_core.sampling.pairs import STRATEGIES, Pairing
-from cvd_core.sampling.settings import Sampler, Settings
+from cvd_core.sampling.settings import Sampler, Settings, StartPicture
 from cvd_core.syncam.presets import PRESETS
 
 SETTINGS = [
-    field.name for kind in (Settings, Pairing) for field in fields(kind) if field.name not in ("pairing", "recurrence")
+    field.name
+    for kind in (Settings, Pairing)
+    for field in fields(kind)
+    if field.name not in ("pairing", "recurrence", "picture")
 ]
+PICTURE = [field.name for field in fields(StartPicture)]
 MODELS = [field.name for field in fields(ModelPaths)]
 REST = ("poses", "intrinsics", "rig", "views", "rig_easing", "frames", "fps", "device", "dtype", "offload")
 """Options, grouped by what they belong to."""
@@ -42,6 +47,8 @@ examples:
       --out runs/car
   two camera paths from pose files:
     cvd generate --poses left.txt right.txt --prompt "..." --base sd15/ --motion ... --out runs/pair
+  a picture that comes alive along two camera paths, with CamI2V:
+    cvd generate --image room.png --rig stereo --prompt "a room" --base 256_cami2v.pt --config sd15/ --out runs/room
   the same run again with another seed:
     cvd generate --from runs/car/run.json --seed 7 --out runs/car-7
 """
@@ -61,6 +68,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     _add_output(parser.add_argument_group("output"))
     _add_cameras(parser.add_argument_group("cameras", "Either pose files or a rig. Every path is one view, one video."))
     _add_scene(parser.add_argument_group("scene"))
+    _add_picture(
+        parser.add_argument_group(
+            "picture to start from", "With CamI2V and DynamiCrafter, whose base needs one. They make 16 frames."
+        )
+    )
     _add_models(
         parser.add_argument_group(
             "models",
@@ -96,8 +108,9 @@ def request(args: argparse.Namespace) -> Request:
     recurrence = dict(zip(("start", "end"), given.get("recurrence_range", ()), strict=False))
     if "recurrence" in given:
         recurrence["times"] = given["recurrence"]
+    nested = {"recurrence": recurrence, "picture": {name: given[name] for name in PICTURE if name in given}}
     return Request(
-        settings={name: given[name] for name in SETTINGS if name in given} | {"recurrence": recurrence},
+        settings={name: given[name] for name in SETTINGS if name in given} | nested,
         models={name: given[name] for name in MODELS if name in given},
         rig_parameters={name: given[f"rig_{name}"] for name in RIG_PARAMETERS if f"rig_{name}" in given},
         earlier=RunRecord.load(args.repeat) if args.repeat else None,
@@ -205,11 +218,50 @@ def _add_scene(group: argparse._ArgumentGroup) -> None:
     )
 
 
+def _add_picture(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--image", type=Path, metavar="FILE", help="scaled to cover the video and cropped around its centre"
+    )
+    group.add_argument(
+        "--reference-frame",
+        type=int,
+        metavar="N",
+        help=f"frame of the video that shows the picture, 0 to 15 (default: {StartPicture.reference_frame})",
+    )
+    group.add_argument(
+        "--path-scale",
+        type=float,
+        metavar="N",
+        help="factor on the translations of the camera paths, whose unit no picture tells (default: "
+        f"{StartPicture.path_scale:g})",
+    )
+    group.add_argument(
+        "--frame-rate",
+        type=float,
+        metavar="N",
+        help="what the network is told of the speed: frame stride 1 to 10 of the 256 model (default: 3; higher is "
+        "faster), frames per second 5 to 30 of the 512 model (default: 10; lower is faster)",
+    )
+    group.add_argument(
+        "--eta",
+        type=float,
+        metavar="N",
+        help=f"noise that is added in every step, 0 to 1 (default: {StartPicture.eta:g})",
+    )
+    group.add_argument(
+        "--shared-noise",
+        action=argparse.BooleanOptionalAction,
+        help="several camera paths: give all videos the same noise, which makes them more alike; the network does not "
+        "synchronise them (default: each its own)",
+    )
+
+
 def _add_models(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--base",
         metavar="PATH",
-        help="Stable Diffusion 1.5 or a fine-tune of it: a diffusers folder, or a .safetensors or .ckpt file; or "
+        help="Stable Diffusion 1.5 or a fine-tune of it: a diffusers folder, or a .safetensors or .ckpt file; the "
+        "diffusers folder of Wan 2.1 T2V 1.3B; the whole file of CamI2V (256_cami2v.pt ...) or DynamiCrafter; or "
         f"{mini.NAME}, the small model in the package with its own motion, camera and sync modules, which knows balls "
         f"and cubes on a floor (default: {mini.NAME})",
     )
@@ -221,7 +273,11 @@ def _add_models(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--motion", type=Path, metavar="FILE", help="AnimateDiff motion module: v3_sd15_mm.ckpt")
     group.add_argument(
-        "--camera", type=Path, metavar="FILE", help="CameraCtrl.ckpt; without it the videos do not follow the cameras"
+        "--camera",
+        type=Path,
+        metavar="FILE",
+        help="CameraCtrl.ckpt, or with DynamiCrafter a file with what CamI2V trained on it; without it the videos do "
+        "not follow the cameras",
     )
     group.add_argument(
         "--sync",
@@ -251,6 +307,19 @@ def _add_sampling(group: argparse._ArgumentGroup) -> None:
         metavar="N",
         help="guidance scale: higher follows the prompt more closely, 1 turns guidance off and halves the time "
         f"(default: {_default('guidance')}; the released code uses 14 for more than two views)",
+    )
+    group.add_argument(
+        "--camera-guidance",
+        type=float,
+        metavar="N",
+        help="guidance scale of the camera, apart from the text's; above 1 the camera is followed more closely, at the "
+        f"cost of one more network evaluation per step (default: {Settings.camera_guidance:g}, none)",
+    )
+    group.add_argument(
+        "--camera-guidance-schedule",
+        choices=get_args(Schedule),
+        help="constant, or falling to nothing over the steps as a cosine does (default: "
+        f"{Settings.camera_guidance_schedule})",
     )
     group.add_argument(
         "--sampler",

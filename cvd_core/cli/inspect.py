@@ -95,7 +95,7 @@ def _facts(checkpoint: Checkpoint, info: CheckpointInfo, families: Sequence[Fami
         facts["frames"] = f"at most {info.frames}"
     if info.in_channels:
         facts["channels in"] = str(info.in_channels)
-    if info.kind is Kind.BASE:
+    if info.kind is Kind.BASE or info.parts:
         facts["parts"] = ", ".join(("UNet", *info.parts))
     if wrappers := [name for name in checkpoint.sections if name]:
         facts["wrapped in"] = ", ".join(wrappers)

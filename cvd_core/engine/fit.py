@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cvd_core.networks.sd15 import SD15_WIDTHS
-from cvd_core.weights import LORA_KINDS, Checkpoint, CheckpointInfo, Kind, where_it_belongs
+from cvd_core.weights import LORA_KINDS, Checkpoint, CheckpointInfo, Kind, identify, where_it_belongs
 
 COMPONENT_KINDS = {Kind.UNET: "unet", Kind.VAE: "vae", Kind.TEXT_ENCODER: "text_encoder"}
 """Kinds of file that are a part of a base model's folder."""
@@ -162,13 +162,23 @@ def _try_syncam(checkpoint: Checkpoint) -> str:
 def _try_picture_to_video(checkpoint: Checkpoint) -> str:
     from cvd_core.cami2v.checkpoint import load_picture_to_video
 
-    return f"{load_picture_to_video(checkpoint.path).label}, from Python"
+    networks = load_picture_to_video(checkpoint.path)
+    lacking = [part for part in ("VAE", "text encoder", "picture encoder") if part not in identify(checkpoint).parts]
+    return networks.label + (
+        f"; it lacks {', '.join(lacking)}, which ComfyUI can take from other files" * bool(lacking)
+    )
+
+
+def _try_camera_parts(checkpoint: Checkpoint) -> str:
+    return "DynamiCrafter's whole file as the base, of the size it was trained on"
 
 
 _ALONE: Mapping[Kind, Callable[[Checkpoint], str]] = {
     Kind.SYNCAM: _try_syncam,
     Kind.DYNAMICRAFTER: _try_picture_to_video,
     Kind.CAMI2V: _try_picture_to_video,
+    Kind.CAMERACTRL_I2V: _try_picture_to_video,
+    Kind.CAMI2V_PARTS: _try_camera_parts,
 }
 """Kinds whose tensors tell the network they are for."""
 

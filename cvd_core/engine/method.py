@@ -12,9 +12,9 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+from cvd_core.engine.detect import is_picture_to_video, is_wan
 from cvd_core.engine.model_paths import ModelPaths
 from cvd_core.engine.placement import Placement
-from cvd_core.engine.wan.detect import is_wan
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.sampling.collaborate import Progress
 from cvd_core.sampling.settings import Settings
@@ -39,18 +39,24 @@ class Method(Protocol):
     """A way of making videos with models of one family.
 
     Attributes:
-        DEFAULTS: fields of :class:`Settings` that are other than their defaults where nothing is said.
         FRAMES: of a run that does not say; None: 16 of rigs, and as many as camera files have.
     """
 
-    DEFAULTS: Mapping[str, Any]
     FRAMES: int | None
 
-    def check(self, paths: ModelPaths, settings: Settings) -> None:
+    def defaults(self, paths: ModelPaths) -> Mapping[str, Any]:
+        """Fields of :class:`Settings` that are other than their defaults where nothing is said."""
+        ...
+
+    def check(self, paths: ModelPaths, cameras: Cameras, settings: Settings) -> None:
         """Raise ValueError for what can be known to fail before anything is loaded."""
         ...
 
     def load(self, paths: ModelPaths, placement: Placement = ..., *, allow_download: bool = False) -> VideoPipeline: ...
+
+    def follows_cameras(self, paths: ModelPaths) -> bool:
+        """Whether there is a camera control that :class:`Settings` can make stronger."""
+        ...
 
     def files(self, role: str, path: Path) -> Sequence[Path]:
         """Which files :meth:`load` reads of a model folder given as ``role``, a field of :class:`ModelPaths`."""
@@ -66,12 +72,16 @@ class Method(Protocol):
 
 
 def method_for(paths: ModelPaths) -> Method:
-    """The method that goes with a base model: SynCamMaster with Wan, CVD with everything else."""
+    """The method that goes with a base model: SynCamMaster with Wan, CamI2V with DynamiCrafter, CVD with all else."""
     # Imported when it is known which: diffusers' classes take seconds.
     if is_wan(paths.base):
         from cvd_core.engine.wan import assemble as wan
 
         return wan
+    if is_picture_to_video(paths.base):
+        from cvd_core.engine.cami2v import assemble as cami2v
+
+        return cami2v
     from cvd_core.engine.sd15 import assemble as sd15
 
     return sd15

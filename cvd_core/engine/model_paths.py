@@ -26,9 +26,9 @@ class ModelPaths:
     """The files of a run.
 
     Attributes:
-        base: SD1.5 model, a diffusers folder or a single file.
+        base: SD1.5 model, a diffusers folder or a single file; Wan 2.1; or the whole file of CamI2V or DynamiCrafter.
         motion: AnimateDiff v3 motion module.
-        camera: CameraCtrl; None: the videos do not follow their cameras.
+        camera: CameraCtrl, or what CamI2V trained on DynamiCrafter; None: the videos do not follow their cameras.
         sync: CVD's sync modules; None: the videos are independent of each other, the baseline.
         loras: files and strengths, merged into the base in this order.
         config: folder with configs and tokenizer for a single-file base.

@@ -26,7 +26,7 @@ from cvd_core.runs import mini
 from cvd_core.runs.choose_models import choose_models, is_mini
 from cvd_core.runs.file_names import file_stems
 from cvd_core.runs.plan import Plan, check_run, default_settings, hints
-from cvd_core.runs.record import RecordedModel, RunRecord, record_models
+from cvd_core.runs.record import RecordedFile, RecordedModel, RunRecord, record_models
 from cvd_core.runs.request import DEFAULT_FPS
 from cvd_core.sampling.collaborate import Progress
 from cvd_core.sampling.settings import Settings
@@ -53,9 +53,11 @@ def load_pipeline(
 
     Args:
         base: ``mini``, the small model of the package, which brings all other parts; Stable Diffusion 1.5 or a
-            fine-tune of it, a diffusers folder or a single file; or all files at once, as they are.
+            fine-tune of it, a diffusers folder or a single file; Wan 2.1 for SynCamMaster; CamI2V's or DynamiCrafter's
+            whole file; or all files at once, as they are.
         motion: AnimateDiff v3 motion module.
-        camera: CameraCtrl; without it the videos do not follow their cameras.
+        camera: CameraCtrl, or with DynamiCrafter what CamI2V trained on it; without it the videos do not follow their
+            cameras.
         sync: CVD's sync modules; without them the videos are independent of each other.
         loras: files, or files with their strengths.
         config: for a base in a single file: any SD1.5 diffusers folder, for its configs and tokenizer.
@@ -167,6 +169,9 @@ class Pipeline:
             cameras = resample(cameras, mini.FRAMES)
         check_run(self.paths, cameras, settings, fps)
         self.networks.check_frames(cameras.frames)
+        image = None
+        if settings.picture is not None:
+            image = RecordedFile.of(settings.picture.image, settings.picture.image.parent)
         seconds = dict(self.seconds)
         frames = self._generate(cameras, settings, progress, seconds)
         record = RunRecord(
@@ -178,6 +183,7 @@ class Pipeline:
             dtype=self.placement.dtype_name,
             device=str(self.placement.device),
             offload=self.placement.offload,
+            image=image,
             seconds=seconds,
         )
         return Run(frames, record)

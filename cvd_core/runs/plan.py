@@ -75,6 +75,8 @@ def plan_run(request: Request) -> Plan:
     own_frames = mini.FRAMES if is_mini(paths.base) else method_for(paths).FRAMES
     cameras, source = _cameras(request, settings, own_frames)
     fps = chosen("fps", DEFAULT_FPS)
+    if earlier and settings.picture and "image" not in request.settings.get("picture", {}):
+        earlier.verify_image()
     check_run(paths, cameras, settings, fps)
     return Plan(
         settings=settings,
@@ -91,7 +93,7 @@ def plan_run(request: Request) -> Plan:
 
 def default_settings(paths: ModelPaths) -> Mapping[str, Any]:
     """Settings of a run that says nothing else, where models have their own."""
-    return mini.SETTINGS if is_mini(paths.base) else method_for(paths).DEFAULTS
+    return mini.SETTINGS if is_mini(paths.base) else method_for(paths).defaults(paths)
 
 
 def check_run(paths: ModelPaths, cameras: Cameras, settings: Settings, fps: float) -> None:
@@ -100,7 +102,7 @@ def check_run(paths: ModelPaths, cameras: Cameras, settings: Settings, fps: floa
     Raises:
         ValueError: prompts do not match the views, or the frame rate, the sampler or the models cannot be used.
     """
-    method_for(paths).check(paths, settings)
+    method_for(paths).check(paths, cameras, settings)
     if cameras.views > MOST_VIEWS:
         raise FieldError("views", f"is {cameras.views}; expected at most {MOST_VIEWS}: make them in several runs")
     settings.per_view(cameras.views)
@@ -117,11 +119,16 @@ def _without_effect(request: Request, paths: ModelPaths, settings: Settings) -> 
     """What was asked for and changes nothing."""
     asked = request.settings
     pointless = {
-        "`camera_strength` without `camera`": "camera_strength" in asked and paths.camera is None,
+        **{
+            f"`{name}` without `camera`": name in asked and not method_for(paths).follows_cameras(paths)
+            for name in ("camera_strength", "camera_guidance")
+        },
         **{
             f"`{name}` without `sync`": name in asked and paths.sync is None
             for name in ("sync_strength", "sync_start", "sync_end")
         },
+        "`camera_guidance_schedule` with `camera_guidance` 1": "camera_guidance_schedule" in asked
+        and settings.camera_guidance == 1,
         "`negative_prompts` with `guidance` 1": "negative_prompts" in asked and settings.guidance == 1,
         "`recurrence_range` with `recurrence` 1": "start" in asked.get("recurrence", {})
         and settings.recurrence.times == 1,
@@ -143,8 +150,10 @@ def _settings(request: Request, defaults: Mapping[str, Any]) -> Settings:
     values = request.earlier.settings.to_dict() if request.earlier else {"recurrence": {}, **defaults}
     if isinstance(pairing := values.pop("pairing", None), Pairing):
         values |= asdict(pairing)
-    recurrence = {**values["recurrence"], **request.settings.get("recurrence", {})}
-    return Settings.from_dict({**values, **request.settings, "recurrence": recurrence})
+    nested = {
+        name: {**(values.get(name) or {}), **request.settings.get(name, {})} for name in ("recurrence", "picture")
+    }
+    return Settings.from_dict({**values, **request.settings, **nested, "picture": nested["picture"] or None})
 
 
 def _cameras(request: Request, settings: Settings, own_frames: int | None) -> tuple[Cameras, Mapping[str, Any]]:

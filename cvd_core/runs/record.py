@@ -28,8 +28,9 @@ from cvd_core.sampling.settings import Settings
 from cvd_core.weights import identify, lora_file, read_checkpoint, sha256
 
 FORMAT = "cvd run"
-VERSION = 2
-"""Of the file format; readers refuse newer ones. Version 1 did not record the noise schedule of a base folder."""
+VERSION = 3
+"""Of the file format; readers refuse newer ones. Version 1 did not record the noise schedule of a base folder, version
+2 knew no pictures and no camera guidance."""
 LARGEST = 64 << 20
 """Bytes of a record; thousands of cameras take a few millions."""
 
@@ -47,6 +48,11 @@ class RecordedFile:
     name: Annotated[str, Field(min_length=1)]
     bytes: Annotated[int, Field(ge=0)]
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+    @staticmethod
+    def of(file: Path, top: Path) -> RecordedFile:
+        """Look at a file in the folder ``top``; reads all of it."""
+        return RecordedFile(file.relative_to(top).as_posix(), file.stat().st_size, sha256(file))
 
 
 @checked_dataclass(frozen=True, config=_checked)
@@ -105,6 +111,7 @@ class RunRecord:
         source: where the cameras came from, for people to read.
         models: of the run.
         fps: frames per second of the video files.
+        image: the picture that the videos start from, as it was.
         dtype, device, offload: where and in what type the networks computed.
         versions: of the programs that took part; of the GPU its name.
         seconds: by stage.
@@ -119,6 +126,7 @@ class RunRecord:
     dtype: str
     device: str
     offload: bool = False
+    image: RecordedFile | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=lambda: versions_here())
     date: str = field(default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"))
@@ -135,6 +143,19 @@ class RunRecord:
         method = method_for(self.paths)
         for model in self.models:
             model.verify(method)
+        self.verify_image()
+
+    def verify_image(self) -> None:
+        """Raise ValueError if the picture that the videos start from is not what it was."""
+        if self.image is None or self.settings.picture is None:
+            return
+        path = self.settings.picture.image
+        found = RecordedFile.of(path, path.parent) if path.is_file() else None
+        if found != self.image:
+            raise ValueError(
+                f"{path} is not the picture that the recorded run used ({_describe(found)}, recorded: "
+                f"{_describe(self.image)}); give the recorded one, or another one on purpose, with `image`"
+            )
 
     def to_json(self) -> str:
         """The text of a record; numbers keep every digit."""
@@ -149,6 +170,7 @@ class RunRecord:
             "device": self.device,
             "offload": self.offload,
             "models": [asdict(model) for model in self.models],
+            **({"image": asdict(self.image)} if self.image else {}),
             "versions": dict(self.versions),
             "seconds": {stage: round(seconds, 3) for stage, seconds in self.seconds.items()},
             "cameras": {
@@ -225,6 +247,7 @@ class _Layout:
     versions: dict[str, str]
     seconds: dict[str, float]
     cameras: _CameraLayout
+    image: RecordedFile | None = None
 
     def __post_init__(self) -> None:
         roles = [model.role for model in self.models]
@@ -241,7 +264,7 @@ class _Layout:
             self.cameras.names,
             aspects=self.cameras.aspects,
         )
-        models = self.models if self.version == VERSION else tuple(map(_with_noise_schedule, self.models))
+        models = self.models if self.version > 1 else tuple(map(_with_noise_schedule, self.models))
         return RunRecord(
             Settings.from_dict(self.settings),
             cameras,
@@ -251,6 +274,7 @@ class _Layout:
             self.dtype,
             self.device,
             self.offload,
+            self.image,
             self.seconds,
             self.versions,
             self.date,
@@ -300,7 +324,7 @@ def versions_here() -> dict[str, str]:
 def _recorded_files(method: Method, role: str, path: Path) -> tuple[RecordedFile, ...]:
     files = [path] if path.is_file() else method.files(role, path)
     top = path.parent if path.is_file() else path
-    return tuple(RecordedFile(file.relative_to(top).as_posix(), file.stat().st_size, sha256(file)) for file in files)
+    return tuple(RecordedFile.of(file, top) for file in files)
 
 
 def _describe(file: RecordedFile | None) -> str:

@@ -24,8 +24,8 @@ class Request:
     """A run as it is asked for.
 
     Attributes:
-        settings: names and values as in :meth:`cvd_core.sampling.settings.Settings.from_dict`; the recurrence may hold
-            some of its fields only.
+        settings: names and values as in :meth:`cvd_core.sampling.settings.Settings.from_dict`; the recurrence and the
+            picture may hold some of their fields only.
         models: fields of :class:`cvd_core.engine.model_paths.ModelPaths`; the base may be ``mini``.
         poses, intrinsics: camera files, and the intrinsics for those that hold none.
         rig, views, rig_parameters, rig_easing: cameras of a rig, see :func:`cvd_core.geometry.rigs.make_rig`.

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Interval, MinLen
 
+from cvd_core.cami2v.guidance import Schedule
+from cvd_core.cami2v.network import FRAMES
 from cvd_core.fields import FieldError, check_fields
 from cvd_core.geometry.epipolar import Mask
 from cvd_core.networks.sizes import check_size
@@ -16,6 +20,36 @@ from cvd_core.sampling.recurrence import Recurrence
 
 Sampler = Literal["ddim", "euler", "euler_ancestral", "dpmpp_2m", "dpmpp_2m_sde", "unipc"]
 """Sampling methods; ``ddim`` (eta 0) is the paper's."""
+
+
+@dataclass(frozen=True)
+class StartPicture:
+    """The picture that videos start from, with CamI2V or DynamiCrafter; the defaults are the released scripts'.
+
+    Attributes:
+        image: its file; scaled to cover the videos' size and cropped around the centre.
+        reference_frame: the frame that shows it, 0 to 15; cameras count relative to that frame's.
+        path_scale: factor on the translations of the cameras; paths have a unit of their own, pictures have none.
+        frame_rate: what the network is told of the speed: frame stride 1 to 10 of the 256 model, frames per second 5 to
+            30 of the 512 model; None: 3 and 10.
+        eta: noise that DDIM adds in every step; 1 as much as the reverse process has, 0 none.
+        shared_noise: several views get the same random numbers instead of their own, at the start and in every step.
+            They look more alike so; nothing else connects them.
+
+    Raises:
+        FieldError: a field has the wrong type or is out of range.
+    """
+
+    image: Path
+    reference_frame: Annotated[int, Interval(ge=0, le=FRAMES - 1)] = 0
+    path_scale: Annotated[float, Interval(ge=0, le=1000)] = 1.0
+    frame_rate: Annotated[float | None, Interval(gt=0, le=1000)] = None
+    eta: Annotated[float, Interval(ge=0, le=1)] = 1.0
+    shared_noise: bool = False
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        object.__setattr__(self, "image", Path(os.path.abspath(self.image)))
 
 
 @dataclass(frozen=True)
@@ -36,9 +70,13 @@ class Settings:
         sync_strength: factor on what the sync modules add; 1 as trained, 0 disconnects the views.
         sync_start, sync_end: fractions of the noise schedule, 0 its noisy beginning and 1 its clean end, between which
             the sync modules are active. The views are independent of each other in all other steps.
-        camera_strength: factor on CameraCtrl's merge; 1 as trained.
+        camera_strength: factor on CameraCtrl's merge, or on what CamI2V's camera adds; 1 as trained.
+        camera_guidance: guidance scale of the camera, apart from the text's: by how much predictions are moved away
+            from those without camera. 1 is none; anything else evaluates the network once more in every step.
+        camera_guidance_schedule: constant, or falling to 0 over the steps as a cosine does.
         band, threshold: the epipolar mask, see :class:`cvd_core.sync.bias.EpipolarBias`; band "none": no mask, for sync
             modules that were trained without.
+        picture: what the videos start from, where a model starts from one.
 
     Raises:
         FieldError: a field has the wrong type or is out of range.
@@ -58,8 +96,11 @@ class Settings:
     sync_start: Annotated[float, Interval(ge=0, le=1)] = 0.0
     sync_end: Annotated[float, Interval(ge=0, le=1)] = 1.0
     camera_strength: Annotated[float, Interval(ge=-1000, le=1000)] = 1.0
+    camera_guidance: Annotated[float, Interval(ge=0, le=1000), "1 is none"] = 1.0
+    camera_guidance_schedule: Schedule = "constant"
     band: Mask = "soft"
     threshold: Annotated[float, Gt(0)] = 3.0
+    picture: StartPicture | None = None
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -96,6 +137,8 @@ class Settings:
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values, those of the pairing among the others; :meth:`from_dict` restores them."""
         values = asdict(self)
+        if self.picture is not None:
+            values["picture"]["image"] = str(self.picture.image)
         return values | values.pop("pairing")
 
     @staticmethod
@@ -107,7 +150,7 @@ class Settings:
         """
         values = dict(values)
         pairing = {name: values.pop(name) for name in [known.name for known in fields(Pairing)] if name in values}
-        recurrence = values.pop("recurrence", {})
+        recurrence, picture = values.pop("recurrence", {}), values.pop("picture", None)
         known = [known.name for known in fields(Settings) if known.name != "pairing"]
         if unknown := sorted(values.keys() - set(known)):
             names = ", ".join([*known, *(known.name for known in fields(Pairing))])
@@ -115,6 +158,19 @@ class Settings:
         if "prompts" not in values:
             raise FieldError("prompts", "is missing; say what is to be seen, once for all views or once per view")
         try:
-            return Settings(**values, pairing=Pairing(**pairing), recurrence=Recurrence(**recurrence))
+            times = Recurrence(**recurrence)
         except TypeError as error:
             raise FieldError("recurrence", f"is {recurrence!r}; expected times, start and end") from error
+        return Settings(**values, pairing=Pairing(**pairing), recurrence=times, picture=_start_picture(picture))
+
+
+def _start_picture(values: Any) -> StartPicture | None:
+    if values is None:
+        return None
+    names = [known.name for known in fields(StartPicture)]
+    if not isinstance(values, Mapping) or not values.keys() <= set(names):
+        raise FieldError("picture", f"is {values!r}; expected {', '.join(names)}")
+    if "image" not in values:
+        useless = ", ".join(f"`{name}`" for name in values)
+        raise FieldError("image", f"is missing; {useless} goes with a picture that the videos start from")
+    return StartPicture(**values)

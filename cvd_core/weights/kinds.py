@@ -39,6 +39,8 @@ class Kind(Enum):
     WAN = "a Wan 2 video model"
     DYNAMICRAFTER = "a DynamiCrafter checkpoint"
     CAMI2V = "a CamI2V checkpoint"
+    CAMERACTRL_I2V = "a CameraCtrl checkpoint for DynamiCrafter"
+    CAMI2V_PARTS = "the camera's part of a CamI2V checkpoint"
     SD2 = "a Stable Diffusion 2 checkpoint"
     SDXL = "a Stable Diffusion XL model"
     SPARSECTRL = "a SparseCtrl checkpoint"
@@ -69,6 +71,10 @@ PLACES = {
     Kind.CAMERA: Place("camera", "models/animatediff_models"),
     Kind.SYNC: Place("sync", "models/cvd"),
     Kind.SYNCAM: Place("sync", "models/cvd"),
+    Kind.DYNAMICRAFTER: Place("base", "models/checkpoints"),
+    Kind.CAMI2V: Place("base", "models/checkpoints"),
+    Kind.CAMERACTRL_I2V: Place("base", "models/checkpoints"),
+    Kind.CAMI2V_PARTS: Place("camera", "models/checkpoints"),
     Kind.ADAPTER: Place("loras", "models/loras"),
     Kind.LORA_KOHYA: Place("loras", "models/loras"),
     Kind.LORA_DIFFUSERS: Place("loras", "models/loras"),
@@ -92,7 +98,8 @@ class CheckpointInfo:
         text_width: channels of the text embedding that the spatial attention takes or the encoder makes, or None.
         frames: length of the position table, so the most frames the network allows, or None.
         in_channels: latent channels the UNet takes, or None.
-        parts: what a single-file base holds in addition to the UNet: ``"VAE"``, ``"text encoder"``.
+        parts: what a single-file base holds in addition to the UNet: ``"VAE"``, ``"text encoder"``,
+            ``"picture encoder"``.
     """
 
     kind: Kind
@@ -129,7 +136,7 @@ def identify_tensors(tensors: Mapping[str, Tensor]) -> CheckpointInfo:
     for value in tensors.values():
         name = str(value.dtype).removeprefix("torch.")
         sizes[name] = sizes.get(name, 0) + value.numel()
-    parts = (("VAE", "first_stage_model."), ("text encoder", "cond_stage_model."))
+    parts = (("VAE", "first_stage_model."), ("text encoder", "cond_stage_model."), ("picture encoder", "embedder."))
     return CheckpointInfo(
         kind=kind,
         tensors=len(tensors),
@@ -141,7 +148,7 @@ def identify_tensors(tensors: Mapping[str, Tensor]) -> CheckpointInfo:
         text_width=None if kind in _WITHOUT_TEXT else keys.size(_TEXT_KEY, -1),
         frames=keys.size(_FRAMES_KEY, 1),
         in_channels=keys.size(_INPUT_KEY, 1) if kind in _WITH_UNET else None,
-        parts=tuple(name for name, prefix in parts if keys.start(prefix)) if kind is Kind.BASE else (),
+        parts=tuple(name for name, prefix in parts if keys.start(prefix)) if kind in _WHOLE else (),
     )
 
 
@@ -197,6 +204,8 @@ def where_it_belongs(kind: Kind) -> str:
 
 
 _OTHER_MOTION = "CVD was trained with AnimateDiff's v3 motion module; use v3_sd15_mm.ckpt"
+_WHOLE = (Kind.BASE, Kind.DYNAMICRAFTER, Kind.CAMI2V, Kind.CAMERACTRL_I2V)
+"""Bases in a single file."""
 _WITH_UNET = (Kind.BASE, Kind.UNET, Kind.SD2, Kind.SDXL)
 _WITHOUT_TEXT = (Kind.MOTION, Kind.MOTION_LORA, Kind.SYNC, Kind.CAMERA)
 _ORIGINAL = "model.diffusion_model."
@@ -255,8 +264,8 @@ def _kind(keys: _Keys) -> tuple[Kind, str]:
         return (Kind.SPARSECTRL if keys.hold("motion_modules.") else Kind.CONTROLNET), ""
     if keys.hold("motion_modules.", "temporal_attentions."):
         return _motion_kind(keys)
-    if keys.start(f"{_ORIGINAL}init_attn.", "pose_encoder.", "image_proj_model."):
-        return (Kind.CAMI2V if keys.hold(".pluker_projection.") else Kind.DYNAMICRAFTER), ""
+    if keys.start(f"{_ORIGINAL}init_attn.", "pose_encoder.", "image_proj_model.") or keys.hold(".pluker_projection."):
+        return _picture_to_video_kind(keys)
     for kind, prefixes in _BY_PREFIX:
         if keys.start(*prefixes):
             return kind, ""
@@ -319,6 +328,18 @@ def _motion_kind(keys: _Keys) -> tuple[Kind, str]:
     if version != "for SDXL" and not keys.hold("pos_encoder", "pos_embed"):
         return Kind.ANIMATELCM, ""
     return Kind.MOTION, version
+
+
+def _picture_to_video_kind(keys: _Keys) -> tuple[Kind, str]:
+    """DynamiCrafter and what CamI2V's authors trained on it; a file of trained parts does not tell the model's size."""
+    if not keys.start(f"{_ORIGINAL}init_attn."):
+        return (Kind.CAMI2V_PARTS if keys.hold(".pluker_projection.") else Kind.UNKNOWN), ""
+    kind = Kind.DYNAMICRAFTER
+    if keys.hold(".pluker_projection."):
+        kind = Kind.CAMI2V if keys.hold(".epipolar.") else Kind.CAMERACTRL_I2V
+    if not keys.hold(".attn2.to_k_ip."):
+        return kind, ""
+    return kind, "256" if keys.hold(".attn2.alpha") else "512"
 
 
 def _lora_kind(keys: _Keys) -> tuple[Kind, str]:

@@ -6,6 +6,7 @@ import json
 import math
 from pathlib import Path
 
+import kornia
 import numpy as np
 import pytest
 import torch
@@ -17,6 +18,7 @@ from cvd_core.cami2v.ddim import DDIM, NoiseSchedule, ddim_timesteps
 from cvd_core.cami2v.epipolar import EpipolarAttention, EpipolarLines
 from cvd_core.cami2v.guidance import camera_weight, guide_text_and_camera
 from cvd_core.cami2v.network import FRAMES, DynamiCrafterUNet, Layout
+from cvd_core.cami2v.picture import clip_pixels, fit_picture
 from cvd_core.cami2v.resampler import Resampler
 from cvd_core.geometry.cameras import Cameras
 
@@ -208,6 +210,34 @@ def test_guidance_of_the_camera() -> None:
     assert camera_weight("cosine", 0) == pytest.approx(0)
 
 
+@pytest.mark.parametrize("size", [(320, 512), (256, 256), (225, 900), (100, 300), (224, 224), (1024, 1024)])
+def test_clip_pixels_are_kornias(size: tuple[int, int]) -> None:
+    """The released code prepares its pictures with kornia."""
+    picture = normal(2, 3, *size).clamp(-1, 1)
+    square = kornia.geometry.resize(picture, (224, 224), interpolation="bicubic", align_corners=True, antialias=True)
+    mean, std = torch.tensor([0.48145466, 0.4578275, 0.40821073]), torch.tensor([0.26862954, 0.26130258, 0.27577711])
+    expected = kornia.enhance.normalize((square + 1) / 2, mean, std)
+    torch.testing.assert_close(clip_pixels(picture), expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (100, 60), (60, 100), (7, 300), (129, 128)])
+def test_pictures_cover_the_video(size: tuple[int, int]) -> None:
+    """The centre stays the centre, nothing is squeezed, and a picture of the right size is not touched."""
+    rows, columns = (torch.arange(n, dtype=torch.float32) + 0.5 - n / 2 for n in size)
+    picture = torch.stack([rows[:, None].expand(size), columns.expand(size), torch.zeros(size)])[None]
+    found = fit_picture(picture, 128, 64)
+    assert found.shape == (1, 3, 64, 128)
+    step = min(size[0] / 64, size[1] / 128)
+    slopes = [
+        float(found[0, 0, 40, 64] - found[0, 0, 24, 64]) / 16,
+        float(found[0, 1, 32, 80] - found[0, 1, 32, 48]) / 32,
+    ]
+    assert slopes == pytest.approx([step, step], rel=0.02)
+    centre = found[0, :2, 31:33, 63:65].mean((1, 2))
+    assert centre.abs().max() <= 0.51 * step  # half a pixel where an odd number of them is cut off
+    assert fit_picture(found, 128, 64) is found or torch.equal(fit_picture(found, 128, 64), found)
+
+
 def save(path: Path, layout: Layout, *, camera_only: bool = False, wrap: str = "") -> None:
     parts = {"model.diffusion_model.": DynamiCrafterUNet(layout), "image_proj_model.": Resampler(20, 24, 64, 12, 2, 1)}
     if layout.camera != "none":
@@ -245,3 +275,20 @@ def test_another_kind_of_file(tmp_path: Path) -> None:
     torch.save({"down_blocks.0.motion_modules.0.weight": torch.ones(3)}, tmp_path / "mm.pt")
     with pytest.raises(ValueError, match="no DynamiCrafter or CamI2V file"):
         load_picture_to_video(tmp_path / "mm.pt")
+
+
+def test_files_that_do_not_go_together(tmp_path: Path) -> None:
+    for name, learned in (("256", True), ("512", False)):
+        save(tmp_path / f"{name}.pt", Layout((32, 64), 32, 64, learned, "none"))
+    whole = tmp_path / "cami2v512.pt"
+    save(whole, Layout((32, 64), 32, 64, False))
+    with pytest.raises(ValueError, match=r"goes with the 512 model, .*256.pt is the 256 model"):
+        load_picture_to_video(whole, tmp_path / "256.pt", head_width=32)
+    assert load_picture_to_video(whole, tmp_path / "512.pt", head_width=32).label == "CamI2V 512"
+    with pytest.raises(
+        ValueError, match=r"512.pt is not what CamI2V trained .* looks? like a DynamiCrafter checkpoint"
+    ):
+        load_picture_to_video(tmp_path / "512.pt", tmp_path / "256.pt", head_width=32)
+    torch.save({"encoder_conv_in.weight": torch.ones(3), "x.qkv_merge.weight": torch.ones(3)}, tmp_path / "cc.ckpt")
+    with pytest.raises(ValueError, match=r"cc.ckpt is not what CamI2V trained .* like a CameraCtrl checkpoint"):
+        load_picture_to_video(tmp_path / "cc.ckpt", tmp_path / "256.pt", head_width=32)

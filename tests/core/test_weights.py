@@ -178,8 +178,25 @@ def test_motion_module_versions() -> None:
             {
                 "model.diffusion_model.init_attn.0.norm.weight": [1],
                 "model.diffusion_model.a.pluker_projection.weight": [1],
+                "model.diffusion_model.a.epipolar.epipolar_attn.to_q.weight": [1],
+                "model.diffusion_model.a.attn2.to_k_ip.weight": [1],
+                "model.diffusion_model.a.attn2.alpha": [],
             },
             "CAMI2V",
+            "256",
+        ),
+        (
+            {
+                "model.diffusion_model.init_attn.0.norm.weight": [1],
+                "model.diffusion_model.a.pluker_projection.weight": [1],
+                "model.diffusion_model.a.attn2.to_k_ip.weight": [1],
+            },
+            "CAMERACTRL_I2V",
+            "512",
+        ),
+        (
+            {"pose_encoder.x": [1], "model.diffusion_model.a.pluker_projection.weight": [1]},
+            "CAMI2V_PARTS",
             "",
         ),
         (

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import cvd_core
-from cvd_core import Pairing, Recurrence, Settings
+from cvd_core import Pairing, Recurrence, Settings, StartPicture
 from cvd_core.cli import main
 from cvd_core.fields import FieldError
 from cvd_core.runs import mini
@@ -152,6 +152,7 @@ VALID = st.builds(
     pairing=st.builds(Pairing, st.just("multi-partition"), st.integers(1, 9), st.none() | st.integers(1, 9)),
     recurrence=st.builds(Recurrence, st.integers(1, 9), st.floats(0, 0.5), st.floats(0.5, 1)),
     threshold=st.floats(0.01, 100),
+    picture=st.none() | st.builds(StartPicture, st.just(Path("a.png")), st.integers(0, 15), eta=st.floats(0, 1)),
 )
 
 
@@ -183,7 +184,14 @@ def test_settings_of_version_1_are_read() -> None:
     }
     found = Settings.from_dict(written)
     assert (found.pairing, found.recurrence) == (Pairing("multi-partition", 2, 2), Recurrence(2, 0.0, 0.5))
-    assert json.loads(json.dumps(found.to_dict())) == written | {"sync_start": 0.0, "sync_end": 1.0}
+    later = {
+        "sync_start": 0.0,
+        "sync_end": 1.0,
+        "camera_guidance": 1.0,
+        "camera_guidance_schedule": "constant",
+        "picture": None,
+    }
+    assert json.loads(json.dumps(found.to_dict())) == written | later
 
 
 WRONG: dict[str, list[Any]] = {
@@ -201,6 +209,9 @@ WRONG: dict[str, list[Any]] = {
     "sync_start": [math.nan, -0.1, 1.1, "0", None],
     "sync_end": [math.nan, -0.1, 1.1, None],
     "camera_strength": [math.nan, "1"],
+    "camera_guidance": [-1, math.nan, "2", None],
+    "camera_guidance_schedule": ["linear", None],
+    "picture": ["a.png", 3, {}],
     "band": ["wide", None],
     "threshold": [0, -1, math.inf, None],
 }

@@ -19,9 +19,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import CLIPTextModel
 
+from cvd_core.engine.prompts import encode_prompts
 from cvd_core.engine.sd15.loading import CONFIG_REPOSITORY, BaseModel, load_base
 from cvd_core.engine.sd15.motion import PerFrameGroupNorm, build_motion_unet
-from cvd_core.engine.sd15.prompts import encode_prompts
 from cvd_core.runs import mini
 from cvd_core.weights import motion_tensors, read_checkpoint
 from tests import formula

@@ -48,7 +48,13 @@ def test_what_is_written_is_read() -> None:
         (("date",), "gone", "lacks date"),
         (("more",), 1, "has an unknown entry 'more'"),
         (("version",), "2", "its format has version '2'"),
-        (("version",), 3, "its format has version 3, this program reads 2; update cvd"),
+        (("version",), 4, "its format has version 4, this program reads 3; update cvd"),
+        (("image",), {"name": "a.png"}, "image lacks bytes"),
+        (("settings", "picture"), [1], "picture is [1]; expected image, reference_frame"),
+        (("settings", "picture"), {"eta": 1}, "image is missing; `eta` goes with a picture"),
+        (("settings", "picture"), {"image": 1}, "image is 1; expected a path"),
+        (("settings", "picture"), {"image": "a", "reference_frame": 16}, "reference frame is 16; expected at least 0"),
+        (("settings", "camera_guidance"), -1, "camera guidance is -1.0; expected at least 0"),
         (("version",), [[[[[[1]]]]]], "its format has version [["),
         (("models",), [], "models lacks base"),
         (("models", 1, "role"), "base", "models has base twice"),
@@ -117,4 +123,4 @@ def test_records_of_before_the_noise_schedule_was_recorded_are_read(tmp_path: Pa
     (tmp_path / "scheduler" / "scheduler_config.json").write_text("{}")
     read = RunRecord.from_json(json.dumps(values))
     assert [file.name for file in read.models[0].files][1:] == ["scheduler/scheduler_config.json"]
-    assert json.loads(read.to_json())["version"] == 2
+    assert json.loads(read.to_json())["version"] == 3

@@ -137,4 +137,4 @@ def test_files_of_another_method(wan: Path) -> None:
         cvd_core.load_pipeline(wan, device="cpu")(preset_cameras("az", 8), "a ball", progress=False, **SIZE)
     paths = cvd_core.ModelPaths(wan, motion=wan / "x.ckpt")
     with pytest.raises(ValueError, match=r"motion goes with Stable Diffusion 1.5"):
-        assemble.check(paths, cvd_core.Settings(("",), sampler="euler"))
+        assemble.check(paths, preset_cameras("az", 5), cvd_core.Settings(("",), sampler="euler"))

@@ -238,7 +238,7 @@ def _base_config(rng: np.random.Generator, folder: Path) -> None:
 
 def _tokenizer(rng: np.random.Generator, folder: Path) -> None:
     """The mini model's tokenizer with one of its files damaged."""
-    from cvd_core.engine.sd15.tokenizer import load_tokenizer
+    from cvd_core.engine.tokenizer import load_tokenizer
 
     place = folder / "tokenizer"
     shutil.copytree(mini.FOLDER / "base" / "tokenizer", place)

@@ -17,9 +17,12 @@ from cvd_core.cami2v.guidance import camera_weight, guide_text_and_camera
 from cvd_core.cami2v.network import FRAMES, DynamiCrafterUNet, Layout
 from cvd_core.cami2v.resampler import Resampler
 from cvd_core.cami2v.transformers import CameraFeatures
+from cvd_core.engine.cami2v.denoise import DDIMSolver, predictions_of_views
 from cvd_core.evaluation.poses import pose_errors
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.geometry.plucker import plucker_embedding
+from cvd_core.sampling.collaborate import NetworkCall, sample_together
+from cvd_core.sampling.draws import SeededDraws
 from tests import formula
 from tests.golden.case import Case, Outcome, deviation
 
@@ -119,45 +122,49 @@ def _unet(case: Case) -> Outcome:
 
 
 def _sample(case: Case) -> Outcome:
-    """The DDIM loop with three predictions a step."""
+    """The DDIM loop with up to three predictions a step, as the engine runs it."""
     meta = json.loads(str(case.arrays["meta"]))
-    tag = meta["tag"]
-    net = network(meta["config"], _camera_of(meta))
+    tag, shape = meta["tag"], meta["latent"]
     camera = _features(case, meta)[0] if meta["camera"] else None
-    x = formula.noise(f"{tag}/latents", meta["latent"])
-    picture = 0.5 * formula.noise(f"{tag}/image_latent", [*meta["latent"][:2], 1, *meta["latent"][3:]])
-    picture = picture.expand(-1, -1, FRAMES, -1, -1)
-    cond, uncond = (formula.noise(f"{tag}/{name}", meta["context"]) for name in ("context", "context_uncond"))
+    picture = 0.5 * formula.noise(f"{tag}/image_latent", [*shape[:2], 1, *shape[3:]])
+    uncond, cond = (formula.noise(f"{tag}/{name}", meta["context"]) for name in ("context_uncond", "context"))
     sampler = DDIM(NoiseSchedule.of(PREDICTS[meta["config"]]), meta["steps"], meta["timestep_spacing"], meta["eta"])
     errors = [float(sampler.timesteps != case.arrays["timesteps"].tolist())]
     steps = range(meta["steps"])
     expected = {"alphas": [sampler.alpha_bars(s)[0] for s in steps], "sigmas": [sampler.sigma(s) for s in steps]}
     errors += [deviation(torch.tensor(v[::-1]), case.tensor(name)) for name, v in expected.items()]
-    clean = []
-    for step, time in enumerate(sampler.timesteps):
-        t, fs = torch.tensor([time]), torch.tensor([meta["fs"]])
+    predict = predictions_of_views(
+        network(meta["config"], _camera_of(meta)),
+        [camera],
+        picture,
+        torch.stack([uncond, cond], 1),
+        sampler,
+        frame_rate=meta["fs"],
+        guidance=meta["guidance"],
+        camera_guidance=meta["camera_cfg"],
+        camera_guidance_schedule=meta["camera_cfg_scheduler"],
+        rescale=meta["guidance_rescale"],
+    )
+    clean: list[Tensor] = []
+    chosen = torch.from_numpy(np.random.RandomState(7).permutation(picture.numel() * FRAMES)[:512])
 
-        def predict(
-            context: Tensor, seen: CameraFeatures | None, x: Tensor = x, t: Tensor = t, fs: Tensor = fs
-        ) -> Tensor:
-            return net(torch.cat([x, picture], 1), t, context, fs, seen)
+    def predict_and_keep(step: int, x: Tensor, call: NetworkCall) -> Tensor:
+        guided = predict(step, x, call)
+        clean.append(sampler.advance(step, x, guided, torch.zeros_like(x))[1].flatten()[chosen])
+        return guided
 
-        guided = guide_text_and_camera(
-            predict(cond, camera),
-            predict(uncond, camera),
-            predict(cond, None) if meta["camera_cfg"] != 1 and camera is not None else None,
-            guidance=meta["guidance"],
-            camera_guidance=meta["camera_cfg"],
-            weight=camera_weight(meta["camera_cfg_scheduler"], time),
-            rescale=meta["guidance_rescale"],
-        )
-        x, x0 = sampler.advance(step, x, guided, formula.noise(f"{tag}/eta/{step}", meta["latent"]))
-        clean.append(x0.flatten()[torch.from_numpy(np.random.RandomState(7).permutation(x0.numel())[:512])])
+    numbers = iter(steps)
+    found = sample_together(
+        predict_and_keep,
+        formula.noise(f"{tag}/latents", shape),
+        DDIMSolver(sampler, lambda wanted: formula.noise(f"{tag}/eta/{next(numbers)}", wanted)),
+        SeededDraws(0),
+    )
     final = case.tensor("final")
     tolerance = 1e-3 if tag in ("eps_camera2", "eps_nocamera") else 2e-2
-    errors.append(deviation(x, final) / float(final.std()))
+    errors.append(deviation(found, final) / float(final.std()))
     errors.append(deviation(torch.stack(clean), case.tensor("pred_x0_512")) / float(final.std()))
-    return Outcome(max(errors), tolerance, x)
+    return Outcome(max(errors), tolerance, found)
 
 
 def _masks(case: Case) -> Outcome:

@@ -12,6 +12,7 @@ from cvd_core.camera_control.checkpoint import load_camera_control
 from cvd_core.engine.fit import require_family
 from cvd_core.engine.model_paths import NOISE_SCHEDULE_FILE, ModelPaths
 from cvd_core.engine.placement import Placement
+from cvd_core.engine.refusals import refuse_picture
 from cvd_core.engine.sd15.folder import SD15_FOLDER
 from cvd_core.engine.sd15.loading import load_base
 from cvd_core.engine.sd15.lora import apply_lora
@@ -25,7 +26,6 @@ from cvd_core.sampling.settings import Settings
 from cvd_core.sync.checkpoint import load_sync_modules
 from cvd_core.weights import lora_file, motion_tensors, read_checkpoint
 
-DEFAULTS: Mapping[str, Any] = {}
 FRAMES: int | None = None
 _SAME_POSE = 1e-4
 _MOTION_MISSING = (
@@ -34,12 +34,18 @@ _MOTION_MISSING = (
 )
 
 
-def check(paths: ModelPaths, settings: Settings) -> None:
+def defaults(paths: ModelPaths) -> Mapping[str, Any]:
+    """See :meth:`cvd_core.engine.method.Method.defaults`."""
+    return {}
+
+
+def check(paths: ModelPaths, cameras: Cameras, settings: Settings) -> None:
     """Find what can be known to fail before anything is loaded.
 
     Raises:
-        ValueError: a base without motion module, or a sampler that cannot take that many steps.
+        ValueError: a base without motion module, a picture, or a sampler that cannot take that many steps.
     """
+    refuse_picture(settings, "a text-to-video model")
     if paths.motion is None:
         raise FieldError("motion", _MOTION_MISSING)
     DiffusersSolver(settings.sampler, settings.steps, torch.Generator)
@@ -77,6 +83,11 @@ def load(
             require_family(added.name, modules.widths, unet.config["block_out_channels"])
     base.unet.to("meta")  # else its weights, shared until now, would stay when the motion UNet moves to a device
     return CollaborativePipeline(CollaborativeUNet(unet, encoder, merges, sync, base.prediction), base, placement)
+
+
+def follows_cameras(paths: ModelPaths) -> bool:
+    """See :meth:`cvd_core.engine.method.Method.follows_cameras`."""
+    return paths.camera is not None
 
 
 def files(role: str, path: Path) -> list[Path]:

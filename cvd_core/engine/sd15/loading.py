@@ -17,7 +17,7 @@ from cvd_core.engine.prediction import Prediction
 from cvd_core.engine.sd15.components import build_component, fill_component, split_original
 from cvd_core.engine.sd15.folder import SD15_FOLDER
 from cvd_core.engine.sd15.patch_autoencoder import PatchAutoencoder
-from cvd_core.engine.sd15.tokenizer import load_tokenizer
+from cvd_core.engine.tokenizer import load_tokenizer
 from cvd_core.networks.sd15 import LATENT_CHANNELS
 from cvd_core.weights import Checkpoint, Kind, identify, read_checkpoint, require_kind
 

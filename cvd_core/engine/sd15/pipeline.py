@@ -10,9 +10,9 @@ from torch import Tensor
 from cvd_core.engine.branches import encode_branches
 from cvd_core.engine.decoding import decode_frames
 from cvd_core.engine.placement import Placement
+from cvd_core.engine.prompts import encode_prompts
 from cvd_core.engine.sd15.denoise import denoise
 from cvd_core.engine.sd15.loading import BaseModel
-from cvd_core.engine.sd15.prompts import encode_prompts
 from cvd_core.engine.sd15.unet import CollaborativeUNet
 from cvd_core.geometry.cameras import Cameras, prepare_cameras
 from cvd_core.sampling.collaborate import Progress

@@ -8,16 +8,17 @@ from typing import Any
 
 from cvd_core.engine.model_paths import ModelPaths
 from cvd_core.engine.placement import Placement
+from cvd_core.engine.refusals import refuse_picture
 from cvd_core.engine.wan.loading import WAN_FOLDER, load_wan
 from cvd_core.engine.wan.pipeline import SynCamPipeline
 from cvd_core.fields import FieldError
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.sampling.pairs import Pairing
 from cvd_core.sampling.settings import Settings
-from cvd_core.syncam.cameras import beyond_training
+from cvd_core.syncam.cameras import beyond_training, latent_frames
 from cvd_core.syncam.checkpoint import load_syncam
 
-DEFAULTS: Mapping[str, Any] = {
+_DEFAULTS: Mapping[str, Any] = {
     "width": 832,
     "height": 480,
     "steps": 50,
@@ -31,22 +32,31 @@ _SIDE = 16
 """Pixels: the latent's stride times the patch size."""
 
 
-def check(paths: ModelPaths, settings: Settings) -> None:
+def defaults(paths: ModelPaths) -> Mapping[str, Any]:
+    """See :meth:`cvd_core.engine.method.Method.defaults`."""
+    return _DEFAULTS
+
+
+def check(paths: ModelPaths, cameras: Cameras, settings: Settings) -> None:
     """Find what can be known to fail before anything is loaded.
 
     Raises:
-        ValueError: files or settings that Stable Diffusion 1.5's way alone has.
+        ValueError: files or settings that other methods have, or a number of frames that Wan cannot make.
     """
     for role in ("motion", "camera"):
         if getattr(paths, role) is not None:
             raise FieldError(role, "goes with Stable Diffusion 1.5, the base is Wan 2.1; leave it out")
     if paths.loras:
         raise FieldError("loras", "are not supported on Wan 2.1 here; use ComfyUI for them")
+    refuse_picture(settings, "Wan 2.1 text-to-video")
+    if settings.camera_guidance != 1:
+        raise FieldError("camera_guidance", "goes with CameraCtrl and CamI2V; leave it out with Wan 2.1")
     if settings.sampler != "euler":
         raise FieldError("sampler", f"is {settings.sampler!r}; Wan 2.1 is a rectified flow, expected 'euler'")
     for name in ("width", "height"):
         if (side := getattr(settings, name)) % _SIDE:
             raise FieldError(name, f"is {side} pixels; Wan 2.1 makes multiples of {_SIDE}")
+    latent_frames(cameras.frames)
 
 
 def load(
@@ -62,6 +72,11 @@ def load(
     """
     modules = load_syncam(paths.sync, dtype=placement.dtype) if paths.sync else None
     return SynCamPipeline(load_wan(paths.base, config=paths.config, dtype=placement.dtype), modules, placement)
+
+
+def follows_cameras(paths: ModelPaths) -> bool:
+    """See :meth:`cvd_core.engine.method.Method.follows_cameras`."""
+    return paths.camera is not None
 
 
 def files(role: str, path: Path) -> list[Path]:

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor
+from transformers import CLIPTextModel, CLIPTokenizerFast
 
-from cvd_core.engine.sd15.loading import BaseModel
+
+class TextModel(Protocol):
+    """CLIP's text encoder with its tokenizer; what pads a text is the tokenizer's choice."""
+
+    tokenizer: CLIPTokenizerFast
+    text_encoder: CLIPTextModel
 
 
 @torch.no_grad()
-def encode_prompts(base: BaseModel, prompts: Sequence[str]) -> Tensor:
-    """Embed prompts as Stable Diffusion 1.5 does: the last layer's normed features, padded to the full length.
+def encode_prompts(model: TextModel, prompts: Sequence[str]) -> Tensor:
+    """Embed prompts as Stable Diffusion does: the last layer's normed features, padded to the full length.
 
     Args:
-        base: its tokenizer and text encoder are used.
+        model: text encoder and tokenizer.
         prompts: N texts; "" is the unconditional one.
 
     Returns:
@@ -27,8 +34,8 @@ def encode_prompts(base: BaseModel, prompts: Sequence[str]) -> Tensor:
     """
     if not prompts:
         raise ValueError("no prompts given; give at least one, which may be empty")
-    length = int(base.text_encoder.config.max_position_embeddings)
-    tokens = base.tokenizer(list(prompts), return_offsets_mapping=True, verbose=False)
+    length = int(model.text_encoder.config.max_position_embeddings)
+    tokens = model.tokenizer(list(prompts), return_offsets_mapping=True, verbose=False)
     for prompt, ids, offsets in zip(prompts, tokens["input_ids"], tokens["offset_mapping"], strict=True):
         if len(ids) > length:
             first_word = prompt.rfind(" ", 0, offsets[length - 1][0] + 1) + 1
@@ -36,6 +43,6 @@ def encode_prompts(base: BaseModel, prompts: Sequence[str]) -> Tensor:
                 f"the prompt has {len(ids) - 2} tokens, the text encoder takes {length - 2}; shorten it - this part "
                 f"does not fit: {prompt[first_word:]!r}"
             )
-    padded = base.tokenizer(list(prompts), padding="max_length", max_length=length, return_tensors="pt")
-    embeddings: Tensor = base.text_encoder(padded["input_ids"].to(base.text_encoder.device)).last_hidden_state
+    padded = model.tokenizer(list(prompts), padding="max_length", max_length=length, return_tensors="pt")
+    embeddings: Tensor = model.text_encoder(padded["input_ids"].to(model.text_encoder.device)).last_hidden_state
     return embeddings

@@ -1,0 +1,1 @@
+"""CamI2V and DynamiCrafter: videos that start from a picture."""

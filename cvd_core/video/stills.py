@@ -1,0 +1,33 @@
+"""Single pictures out of files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+
+def read_still(path: str | os.PathLike[str]) -> Tensor:
+    """A picture as people see it: turned as its EXIF orientation says, transparency over white.
+
+    Returns:
+        ``(3, H, W)`` float32 RGB in -1 ... 1.
+
+    Raises:
+        ValueError: no such file, or no picture that can be read.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"{path} {'is a folder' if path.is_dir() else 'does not exist'}; expected a picture")
+    try:
+        with Image.open(path) as file:
+            picture = ImageOps.exif_transpose(file).convert("RGBA")
+    except Exception as error:  # damaged pictures make Pillow raise of every type
+        raise ValueError(f"{path} cannot be read as a picture ({error}); expected e.g. a PNG or JPEG file") from error
+    white = Image.new("RGBA", picture.size, "white")
+    pixels = np.asarray(Image.alpha_composite(white, picture).convert("RGB"))
+    return torch.from_numpy(pixels.copy()).movedim(-1, 0).float() / 127.5 - 1
