@@ -68,7 +68,16 @@ def interleaved(variants: Mapping[str, Callable[[], object]], repeats: int) -> d
 
 def peak_memory(prepare: Callable[..., Callable[[], object]], *args: object) -> int:
     """Bytes by which the resident memory of a fresh process grows at most while it runs ``prepare(*args)()``."""
-    return in_fresh_process(prepare, *args)[0]
+    return in_fresh_process(_without_result, prepare, *args)[0]
+
+
+def _without_result(prepare: Callable[..., Callable[[], object]], *args: object) -> Callable[[], None]:
+    run = prepare(*args)
+
+    def call() -> None:
+        run()
+
+    return call
 
 
 def in_fresh_process(prepare: Callable[..., Callable[[], object]], *args: object) -> tuple[int, Any]:

@@ -159,9 +159,28 @@ def soft_band(lines: Tensor, keys: Tensor, height: int, threshold: float) -> Ten
         keys: ``(K, 3)`` homogeneous pixels of the partner, a grid row by row (:func:`feature_pixels`).
     """
     # The largest distance to a convex set of points is reached at a corner of it: no need to visit every key.
+    largest = (lines @ _corners(keys).mT).abs().amax((-1, -2))
+    return (threshold / (height // 2) * largest).clamp(min=FINEST_BAND)
+
+
+def nearest_key(lines: Tensor, keys: Tensor, half_cell: float) -> Tensor:
+    """``(F, Q)`` distance in pixels within which every line has a key: exact beside the grid, ``half_cell`` across it.
+
+    Args:
+        lines: ``(F, Q, 3)`` with unit normals.
+        keys: ``(K, 3)``, as for :func:`soft_band`.
+        half_cell: half the diagonal of a cell of the grid. A line across the grid crosses a cell, and is never further
+            than that from all of its corners.
+    """
+    sides = lines @ _corners(keys).mT
+    across = sides.amin(-1) * sides.amax(-1) <= 0
+    return torch.where(across, half_cell, sides.abs().amin(-1))
+
+
+def _corners(keys: Tensor) -> Tensor:
+    """``(4, 3)`` corners of a grid of pixels in rows."""
     (left, top, one), (right, bottom, _) = keys[0], keys[-1]
-    corners = torch.stack([left, top, one, right, top, one, left, bottom, one, right, bottom, one]).view(4, 3)
-    return (threshold / (height // 2) * (lines @ corners.mT).abs().amax((-1, -2))).clamp(min=FINEST_BAND)
+    return torch.stack([left, top, one, right, top, one, left, bottom, one, right, bottom, one]).view(4, 3)
 
 
 def soft_bias(lines: Tensor, keys: Tensor, tau: Tensor) -> Tensor:

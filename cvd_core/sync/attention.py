@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
+from cvd_core.networks.tiles import attend_in_tiles, passes_over_masked
 from cvd_core.sync.context import SyncContext
 from cvd_core.sync.masks import AttentionMasks
+from cvd_core.sync.tiles import AttentionTiles
 
 CHUNK_BYTES = 256 << 20
 """Most bytes of mask built for one attention. Only masks that are not cached cost this much."""
@@ -36,29 +40,66 @@ def cross_view_attention(
     Yields:
         ``(F, N, B, C)`` per view, in batch order.
     """
-    masks = _masks(context, size, key)
+    attend = _attention(context, size, key)
     for position, view in enumerate(context.views):
         partners = context.partners[view]
         positions = [context.positions[p] for p in partners]
-        q = query(position)
-        out = torch.empty_like(q)
-        q, attended = _split_heads(q, heads), _split_heads(out, heads)
-        k, v = (_split_heads(_gather(x, positions), heads) for x in (key, value))
-        own = None if masks is None else masks.of_view(position, view, partners)
-        for run in [slice(0, len(q))] if own is None else own.runs():
-            for frames, queries in _chunks(q, k, run):
-                mask = None if own is None else own.rows(frames, queries).unsqueeze(1)
-                attended[frames, :, queries] = scaled_dot_product_attention(
-                    q[frames, :, queries], k[frames], v[frames], mask
-                )
-        yield out
+        k, v = (_gather(x, positions) for x in (key, value))
+        yield attend(position, view, partners, query(position), k, v, heads)
 
 
-def _masks(context: SyncContext, size: tuple[int, int], like: Tensor) -> AttentionMasks | None:
+class _Attend(Protocol):
+    """Attention of one view, ``(F, N, B, C)`` queries to ``(F, P * N, B, C)`` keys and values."""
+
+    def __call__(
+        self, position: int, view: int, partners: Sequence[int], q: Tensor, k: Tensor, v: Tensor, heads: int
+    ) -> Tensor: ...
+
+
+def _attention(context: SyncContext, size: tuple[int, int], like: Tensor) -> _Attend:
     if context.bias is None:
-        return None
+        return partial(_dense, None)
     angles = context.bias.draw_slopes(context.slopes, len(context.views))
-    return AttentionMasks(context.bias, context.cache, angles, size, like.dtype, like.device)
+    if passes_over_masked(context.attention, size[0] * size[1], like.device):
+        return partial(_in_tiles, AttentionTiles(context.bias, context.cache, angles, size, like.device))
+    return partial(_dense, AttentionMasks(context.bias, context.cache, angles, size, like.dtype, like.device))
+
+
+def _in_tiles(
+    tiles: AttentionTiles,
+    position: int,
+    view: int,
+    partners: Sequence[int],
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    heads: int,
+) -> Tensor:
+    planned = tiles.of_view(position, view, partners)
+    return torch.stack([attend_in_tiles(q[f], k[f], v[f], heads, plan, mask) for f, (mask, plan) in enumerate(planned)])
+
+
+def _dense(
+    masks: AttentionMasks | None,
+    position: int,
+    view: int,
+    partners: Sequence[int],
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    heads: int,
+) -> Tensor:
+    out = torch.empty_like(q)
+    attended = _split_heads(out, heads)
+    q, k, v = (_split_heads(x, heads) for x in (q, k, v))
+    own = None if masks is None else masks.of_view(position, view, partners)
+    for run in [slice(0, len(q))] if own is None else own.runs():
+        for frames, queries in _chunks(q, k, run):
+            mask = None if own is None else own.rows(frames, queries).unsqueeze(1)
+            attended[frames, :, queries] = scaled_dot_product_attention(
+                q[frames, :, queries], k[frames], v[frames], mask
+            )
+    return out
 
 
 def _gather(x: Tensor, positions: list[int]) -> Tensor:

@@ -15,11 +15,13 @@ from torch import Tensor
 
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.geometry.epipolar import (
+    EPSILON,
     Band,
     PairGeometry,
     epipolar_lines,
     feature_pixels,
     hard_bias,
+    nearest_key,
     pair_geometry,
     pseudo_lines,
     soft_band,
@@ -31,12 +33,29 @@ BLOCK_BYTES = 16 << 20
 """Float32 bias made at once before it is cast: what it is made from takes more memory than it does itself."""
 
 
-@dataclass(frozen=True, eq=False)
-class _Lines:
-    """Epipolar lines of one (view, partner) at one resolution, ready to be compared with key pixels."""
+RELEVANT = 30.0
+"""A key whose bias is this far below the best of its row has less than e^-30 of that one's weight, times what their
+scores differ by: it changes nothing in float32."""
 
-    lines: Tensor  # (F, Q, 3) float32
-    tau: Tensor  # (F,)
+
+@dataclass(frozen=True, eq=False)
+class Lines:
+    """Lines of one (view, partner) at one resolution, ready to be compared with key pixels.
+
+    Attributes:
+        lines: ``(F, Q, 3)`` float32 with unit normals, or zero.
+        tau: ``(F,)`` half-width of a soft band in pixels.
+    """
+
+    lines: Tensor
+    tau: Tensor
+
+    def __getitem__(self, frames: slice) -> Lines:
+        return Lines(self.lines[frames], self.tau[frames])
+
+    def of(self, queries: slice | Tensor) -> Lines:
+        """Those of some query pixels."""
+        return Lines(self.lines[:, queries], self.tau)
 
 
 class EpipolarBias:
@@ -82,7 +101,7 @@ class EpipolarBias:
         self._geometry = geometry
         self._pairs: dict[tuple[int, int], PairGeometry] = {}
         self._degenerate: dict[tuple[int, int], tuple[bool, ...]] = {}
-        self._lines: dict[tuple[object, ...], _Lines] = {}
+        self._lines: dict[tuple[object, ...], Lines] = {}
         self._keys: dict[tuple[object, ...], Tensor] = {}
 
     @staticmethod
@@ -189,22 +208,41 @@ class EpipolarBias:
         device: torch.device,
     ) -> Tensor:
         """Float32 bias of frames of one kind, degenerate or not."""
-        keys = self._key_pixels(size, device)
-        if self.degenerate(view, partner)[frames.start]:
-            lines = self._pseudo(view, partner, frames, size, angles[frames]).to(device, non_blocking=True)
-            tau = soft_band(lines, keys, self.height, self.threshold)
-        else:
-            known = self._pair_lines(view, partner, size, device)
-            lines, tau = known.lines[frames], known.tau[frames]
-        lines = lines[:, queries]
+        lines = self.lines(view, partner, frames, size, angles, device)
+        return self.of_lines(lines.of(queries), self.key_pixels(size, device), size)
+
+    def lines(
+        self, view: int, partner: int, frames: slice, size: tuple[int, int], angles: Tensor, device: torch.device
+    ) -> Lines:
+        """What the bias of frames of one kind, degenerate or not, is made of; arguments as :meth:`rows`."""
+        if not self.degenerate(view, partner)[frames.start]:
+            return self._pair_lines(view, partner, size, device)[frames]
+        lines = self._pseudo(view, partner, frames, size, angles[frames]).to(device, non_blocking=True)
+        return Lines(lines, soft_band(lines, self.key_pixels(size, device), self.height, self.threshold))
+
+    def of_lines(self, lines: Lines, keys: Tensor, size: tuple[int, int]) -> Tensor:
+        """``(F, Q, K)`` float32 bias of lines towards some of the :meth:`key_pixels` of a map of ``size``."""
         if self.band == "soft":
-            return soft_bias(lines, keys, tau)
-        return hard_bias(lines, keys, self._half_width(size))
+            return soft_bias(lines.lines, keys, lines.tau)
+        return hard_bias(lines.lines, keys, self._half_width(size))
+
+    def reach(self, lines: Lines, size: tuple[int, int]) -> Tensor:
+        """``(F, Q)``: keys further than this many pixels from a query's line change nothing (:data:`RELEVANT`)."""
+        nearest = nearest_key(lines.lines, self.key_pixels(size, lines.lines.device), self._half_cell(size))
+        if self.band == "soft":
+            tau = lines.tau[:, None]
+            return torch.maximum(nearest, tau) + RELEVANT / 3 * (tau + EPSILON)
+        half_width = self._half_width(size)
+        return torch.where(nearest <= half_width, half_width, torch.inf)  # where all are closed, all are the same
 
     def _half_width(self, size: tuple[int, int]) -> float:
         """A line across a coarse map must meet a pixel: never less than half a feature pixel's diagonal."""
+        return max(self.threshold, self._half_cell(size))
+
+    def _half_cell(self, size: tuple[int, int]) -> float:
+        """Half a feature pixel's diagonal."""
         sy, sx = self.height / size[0], self.width / size[1]
-        return max(self.threshold, (sx**2 + sy**2) ** 0.5 / 2)
+        return float((sx**2 + sy**2) ** 0.5 / 2)
 
     def _pair(self, view: int, partner: int) -> PairGeometry:
         if (view, partner) not in self._pairs:
@@ -214,19 +252,20 @@ class EpipolarBias:
     def _pixels(self, size: tuple[int, int]) -> Tensor:
         return feature_pixels(self.width, self.height, size[1], size[0])
 
-    def _key_pixels(self, size: tuple[int, int], device: torch.device) -> Tensor:
+    def key_pixels(self, size: tuple[int, int], device: torch.device) -> Tensor:
+        """``(h * w, 3)`` float32."""
         if (size, device) not in self._keys:
             self._keys[size, device] = self._pixels(size).to(device, torch.float32)
         return self._keys[size, device]
 
-    def _pair_lines(self, view: int, partner: int, size: tuple[int, int], device: torch.device) -> _Lines:
+    def _pair_lines(self, view: int, partner: int, size: tuple[int, int], device: torch.device) -> Lines:
         """Lines of the frames with a baseline."""
         key = (view, partner, size, device)
         if key not in self._lines:
             pixels = self._pixels(size)
             lines = epipolar_lines(self._pair(view, partner).fundamental.cpu(), pixels)
             tau = soft_band(lines, pixels, self.height, self.threshold)
-            self._lines[key] = _Lines(lines.to(device, torch.float32), tau.to(device, torch.float32))
+            self._lines[key] = Lines(lines.to(device, torch.float32), tau.to(device, torch.float32))
         return self._lines[key]
 
     def _pseudo(self, view: int, partner: int, frames: slice, size: tuple[int, int], angles: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from cvd_core.networks.tiles import AttentionKind
 from cvd_core.sync.bias import EpipolarBias
 from cvd_core.sync.cache import BiasCache
 from cvd_core.sync.slopes import Slopes, SlopeTape
@@ -27,6 +28,7 @@ class SyncContext:
         bias: None leaves the attention unmasked (the paper's ablation "w/o Epi").
         cache: what the calls of a run keep of their masks; None builds every mask where it is used.
         strength: factor on what the modules add; 0 disconnects the views.
+        attention: whether masked attention passes over keys that are masked out; the same result within rounding.
     """
 
     views: tuple[int, ...]
@@ -37,6 +39,7 @@ class SyncContext:
     layout: Layout = "view branch"
     strength: float = 1.0
     cache: BiasCache | None = None
+    attention: AttentionKind = "auto"
     positions: dict[int, int] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -58,6 +58,7 @@ ONE_MEANING = {
     "pipeline": "from cameras and a prompt to videos",
     "poses": "camera poses",
     "recurrence": "recurrent denoising",
+    "tiles": "masked attention in tiles of queries",
     "tokenizer": "a text encoder's tokenizer",
 }
 """Names that several modules have, with what all of them are about. A new meaning wants a new name."""
