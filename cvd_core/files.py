@@ -79,7 +79,10 @@ def atomic_path(target: str | os.PathLike[str], *, overwrite: bool = True) -> It
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)  # mkstemp makes private files; an output should have ordinary permissions
-        _move(temporary, target, overwrite)
+        if overwrite:
+            temporary.replace(target)
+        else:
+            give_name(temporary, target)
     except OSError as error:
         if error.filename in (None, name):
             raise _cannot_write(target, error) from error
@@ -126,20 +129,29 @@ def read_json_object(path: str | os.PathLike[str]) -> dict[str, Any]:
 _JSON_NAMES = {list: "array", str: "string", int: "number", float: "number", bool: "boolean", type(None): "null"}
 
 
-def _move(temporary: Path, target: Path, overwrite: bool) -> None:
-    """Rename, or fail with a FileExistsError if the target is there and must not be overwritten."""
-    if not overwrite:
+def give_name(source: Path, target: Path) -> None:
+    """Have a finished file or folder stand at ``target`` too, or instead of at ``source``, on one file system.
+
+    Raises:
+        FileExistsError: something is there, and is not touched; an empty folder gives way to a folder.
+    """
+    taken = FileExistsError(errno.EEXIST, "it already exists")
+    if source.is_dir() or os.name == "nt":  # where renaming refuses what is there
         try:
-            try:
-                os.link(temporary, target)  # fails if the target exists, which renaming does not
-                return
-            except FileExistsError:
-                raise
-            except OSError:  # a file system without links: claim the name, then replace what was claimed
-                os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+            source.rename(target)
+        except OSError as error:
+            raise (taken if error.errno in (errno.ENOTEMPTY, errno.ENOTDIR, errno.EEXIST) else error) from error
+        return
+    try:
+        os.link(source, target)
+    except FileExistsError as error:
+        raise taken from error
+    except OSError:  # a file system without hard links: claim the name, then replace what was claimed
+        try:
+            os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
         except FileExistsError as error:
-            raise FileExistsError(errno.EEXIST, "it already exists") from error
-    temporary.replace(target)
+            raise taken from error
+        source.replace(target)
 
 
 def _cannot_write(target: Path, error: OSError) -> ValueError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import secrets
 import shutil
@@ -12,6 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+
+from cvd_core.files import give_name
 
 LOCK = ".cvd.lock"
 """Held by whoever writes into a folder; the system lets go of it when the process ends, however that ends."""
@@ -80,7 +81,7 @@ def all_or_none(folder: Path, names: Sequence[str]) -> Iterator[Path]:
         ours = {name: _identity(unfinished / name) for name in names}
         for name in names:
             try:
-                _move(unfinished / name, folder / name)
+                give_name(unfinished / name, folder / name)
             except FileExistsError:
                 _refuse_taken(folder, [name])
                 raise
@@ -104,26 +105,6 @@ def _identity(path: Path) -> tuple[int, int]:
     """What stays with a file or a folder when it is moved."""
     found = path.lstat()
     return found.st_dev, found.st_ino
-
-
-def _move(source: Path, target: Path) -> None:
-    """Move a file or a folder on one file system; raises FileExistsError if there is something at ``target``."""
-    if source.is_dir() or os.name == "nt":
-        try:
-            source.rename(target)  # refuses what is there, but for an empty folder in place of a folder
-        except OSError as error:
-            if error.errno in (errno.ENOTEMPTY, errno.ENOTDIR, errno.EEXIST):
-                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from error
-            raise
-        return
-    try:
-        os.link(source, target)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without hard links
-        if os.path.lexists(target):
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
-        source.rename(target)
 
 
 def _remove(path: Path) -> None:
