@@ -17,12 +17,18 @@ from cvd_core.geometry.epipolar import Mask
 from cvd_core.scenes.paths import AXES, SPREAD
 from cvd_core.scenes.world import LONGEST_PROMPT
 from cvd_core.sync.module import ATTENTIONS
+from cvd_core.syncam.cameras import FRAME_STRIDE
 from cvd_core.training.yaml_values import read_yaml
 
 Precision = Literal["no", "bf16", "fp16"]
-StageName = Literal["autoencoder", "images", "video", "sync"]
-STAGES: tuple[StageName, ...] = ("autoencoder", "images", "video", "sync")
+StageName = Literal["autoencoder", "images", "video", "sync", "syncam"]
+SD15_STAGES: tuple[StageName, ...] = ("autoencoder", "images", "video", "sync")
 """In the order in which they build on each other."""
+STAGES: tuple[StageName, ...] = (*SD15_STAGES, "syncam")
+"""Those after the first four train the module of another family's base, each alone."""
+SceneKind = Literal["views", "pictures", "videos"]
+SCENE_FOLDERS: dict[SceneKind, str] = {"views": "multi_camera", "pictures": "realestate10k", "videos": "videos"}
+"""Field of :class:`FoldersConfig` by what SynCamMaster's stage takes from there."""
 Axis = Annotated[str, Field(pattern=f"^({'|'.join(AXES)})$")]
 
 Switch = Annotated[bool, Strict()]
@@ -36,6 +42,9 @@ Count = Annotated[Whole, Field(ge=1, le=10**9)]
 Side = Annotated[Whole, Field(ge=8, le=4096, multiple_of=8)]
 Width = Annotated[Whole, Field(ge=32, le=8192, multiple_of=32)]
 """Channels: the norms have 32 groups at most."""
+
+Angle = Annotated[Number, Field(ge=0, le=180)]
+Views = Annotated[Whole, Field(ge=2, le=16)]
 
 _checked = ConfigDict(allow_inf_nan=False, extra="forbid")
 
@@ -71,7 +80,8 @@ class DataConfig:
     """Clips: their size, and what the procedural ones show.
 
     Attributes:
-        size: width and height of the pictures in pixels.
+        size: width of the pictures in pixels, and their height if no other is given.
+        height: of pictures that are not square, for stages that take such.
         frames: F.
         spread: largest amounts of the camera paths, see :func:`cvd_core.scenes.paths.random_amounts`.
         clips: scenes whose latents are kept on disk.
@@ -83,13 +93,14 @@ class DataConfig:
     """
 
     size: Side = 64
+    height: Side | None = None
     frames: Annotated[Whole, Field(ge=2, le=1024)] = 8
     spread: Annotated[dict[Axis, Annotated[Number, Field(ge=0, le=360)]], Field(min_length=1)] = field(
         default_factory=lambda: dict(SPREAD)
     )
     clips: Annotated[Whole, Field(ge=1, le=10**7)] = 6000
     dynamic: Fraction = 0.3
-    views: Annotated[Whole, Field(ge=2, le=16)] = 2
+    views: Views = 2
     moving: Literal["deformed", "rendered"] = "deformed"
 
 
@@ -101,10 +112,13 @@ class FoldersConfig:
         realestate10k: pose files with their videos, see :class:`cvd_core.training.data.folders.RealEstate10KViews`;
             None: no steps with cameras can be asked for.
         videos: any videos, see :class:`cvd_core.training.data.folders.VideoViews`; None: no steps without.
+        multi_camera: synchronised videos around scenes, see
+            :class:`cvd_core.training.data.multi_camera.MultiCameraVideos`.
     """
 
     realestate10k: Path | None = None
     videos: Path | None = None
+    multi_camera: Path | None = None
 
 
 @dataclass(frozen=True, config=_checked)
@@ -177,6 +191,56 @@ class SyncConfig:
 
 
 @dataclass(frozen=True, config=_checked)
+class AngleRange:
+    """How far from the first view the others look, from a step on (SynCamMaster, App. C).
+
+    Attributes:
+        from_step: the first.
+        least, most: degrees.
+    """
+
+    from_step: Annotated[Whole, Field(ge=0)]
+    least: Angle
+    most: Angle
+
+
+@dataclass(frozen=True, config=_checked)
+class SynCamConfig:
+    """The training of SynCamMaster's modules. Defaults are the paper's (Sec. 3.4, 3.5, 4.1, App. C).
+
+    Attributes:
+        views: V of every sample.
+        mix: fraction of the steps on each kind of data: synchronised "views" of moving scenes (folders: multi_camera),
+            "pictures" of static scenes (realestate10k), and single "videos", V times the same (videos).
+        angles: of the synchronised views, in the order of their steps; none: any cameras of a scene.
+        reference: fraction of the samples in which the first view is given clean, to train for novel views of a given
+            video; 0.9 in the paper. 0 trains for text alone.
+        neither: fraction of the samples without a given view and without text, for the first branch of the paper's
+            Eq. 7; of all others, ``noise.empty_text`` have no text.
+    """
+
+    views: Views = 4
+    mix: Annotated[dict[SceneKind, Fraction], Field(min_length=1)] = field(
+        default_factory=lambda: {"views": 0.6, "pictures": 0.2, "videos": 0.2}
+    )
+    angles: tuple[AngleRange, ...] = ()
+    reference: Fraction = 0.0
+    neither: Fraction = 0.0
+
+    def __post_init__(self) -> None:
+        if abs(sum(self.mix.values()) - 1) > 1e-6:
+            raise ValueError(f"the fractions of mix add up to {sum(self.mix.values()):g}; expected 1")
+        if self.reference + self.neither > 1:
+            raise ValueError(f"reference and neither add up to {self.reference + self.neither:g}; expected at most 1")
+        steps = [angles.from_step for angles in self.angles]
+        if steps and (steps[0] != 0 or sorted(set(steps)) != steps):
+            raise ValueError(f"angles begin at the steps {steps}; expected 0 and then later ones, in order")
+        for angles in self.angles:
+            if angles.least > angles.most:
+                raise ValueError(f"angles from {angles.least:g} to {angles.most:g} degrees; expected the smaller first")
+
+
+@dataclass(frozen=True, config=_checked)
 class TrainConfig:
     """A whole training.
 
@@ -207,12 +271,36 @@ class TrainConfig:
     noise: NoiseConfig = field(default_factory=NoiseConfig)
     video: VideoConfig = field(default_factory=VideoConfig)
     sync: SyncConfig = field(default_factory=SyncConfig)
+    syncam: SynCamConfig = field(default_factory=SynCamConfig)
 
     def __post_init__(self) -> None:
+        if "syncam" in self.stages:
+            self._check_alone("syncam")
+            self._check_syncam()
+            return
+        if self.data.height is not None:
+            raise ValueError("data.height is for the stage syncam; the others' pictures are square, leave it out")
         self._check_order()
         self._check_data()
         if self.start_from is None and (self.sync.camera_lora or self.sync.video_lora):
             raise ValueError("sync.camera_lora and sync.video_lora are LoRAs of a model; name it with start_from")
+
+    def _check_alone(self, stage: StageName) -> None:
+        """A stage on another family's base."""
+        if others := [name for name in self.stages if name != stage]:
+            raise ValueError(f"stages has {', '.join(others)} beside {stage}, whose base is another; train them apart")
+        if self.start_from is None:
+            raise ValueError(f"the stage {stage} adds modules to a model; name it with start_from")
+
+    def _check_syncam(self) -> None:
+        if (self.data.frames - 1) % FRAME_STRIDE:
+            raise ValueError(f"data.frames is {self.data.frames}; the stage syncam takes 4n + 1")
+        for name, side in (("size", self.data.size), ("height", self.data.height)):
+            if side is not None and side % 16:
+                raise ValueError(f"data.{name} is {side}; the stage syncam takes multiples of 16")
+        for kind, folder in SCENE_FOLDERS.items():
+            if self.syncam.mix.get(kind, 0) > 0 and (self.folders is None or getattr(self.folders, folder) is None):
+                raise ValueError(f"syncam.mix asks for {kind}, but folders names no {folder}; change one of them")
 
     def _check_order(self) -> None:
         """Every stage has what it builds on."""

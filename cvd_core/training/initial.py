@@ -24,12 +24,10 @@ from cvd_core.sync.checkpoint import load_sync_modules
 from cvd_core.sync.module import SyncModules
 from cvd_core.training.config import TrainConfig
 from cvd_core.training.new_networks import new_text_encoder, new_unet
+from cvd_core.training.precision import COMPUTED_IN
 from cvd_core.training.processes import processes
 from cvd_core.training.tokenizer import TOKENIZER, load_tokenizer, write_tokenizer
 from cvd_core.weights import motion_tensors, read_checkpoint
-
-COMPUTED_IN = {"bf16": torch.bfloat16, "fp16": torch.float16}
-"""The type in which autocast multiplies matrices, by accelerate's word for it."""
 
 
 def new_base(config: TrainConfig) -> BaseModel:

@@ -46,6 +46,7 @@ ONE_MEANING = {
     "folder": "reading a folder of files",
     "guidance": "classifier-free guidance",
     "injection": "modules put into a network",
+    "latents": "latents of videos",
     "loading": "a family's base model from its files",
     "lora": "LoRAs: their files, and merging them",
     "memory": "memory that a run needs",

@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import AutoencoderKLWan, WanPipeline, WanTransformer3DModel
+from diffusers import WanPipeline
 from safetensors.torch import save_file
-from transformers import T5TokenizerFast, UMT5Config, UMT5EncoderModel
 
 import cvd_core
 from cvd_core.cli import main
@@ -19,8 +18,8 @@ from cvd_core.runs.make import Pipeline
 from cvd_core.syncam.module import SynCamModules
 from cvd_core.syncam.presets import preset_cameras
 from cvd_core.video.files import read_video
+from tests.wan_folder import BLOCKS, HEADS, WIDTH, write_wan
 
-WIDTH, HEADS, BLOCKS, TEXT = 256, 2, 2, 32
 SIZE: dict[str, Any] = {"width": 64, "height": 64, "steps": 2}
 
 
@@ -28,23 +27,7 @@ SIZE: dict[str, Any] = {"width": 64, "height": 64, "steps": 2}
 def wan(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A diffusers folder with all parts small, and SynCamMaster's modules beside it."""
     folder = tmp_path_factory.mktemp("wan")
-    torch.manual_seed(0)
-    WanTransformer3DModel(
-        num_attention_heads=HEADS,
-        attention_head_dim=WIDTH // HEADS,
-        text_dim=TEXT,
-        freq_dim=64,
-        ffn_dim=64,
-        num_layers=BLOCKS,
-    ).save_pretrained(folder / "transformer")
-    AutoencoderKLWan(base_dim=8, num_res_blocks=1).save_pretrained(folder / "vae")
-    words = ["<pad>", "</s>", "<unk>", "\u2581a", "\u2581red", "\u2581ball", "\u2581"]
-    UMT5EncoderModel(
-        UMT5Config(vocab_size=len(words), d_model=TEXT, d_kv=8, d_ff=32, num_layers=1, num_heads=4)
-    ).save_pretrained(folder / "text_encoder")
-    T5TokenizerFast(vocab=[(word, -float(i)) for i, word in enumerate(words)], extra_ids=0).save_pretrained(
-        folder / "tokenizer"
-    )
+    write_wan(folder)
     modules = SynCamModules(BLOCKS, WIDTH, HEADS)
     for name, value in modules.named_parameters():
         torch.nn.init.normal_(value, 0, 0.3 if "modulation" in name else 0.05)

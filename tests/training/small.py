@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from cvd_core.training.config import STAGES, TrainConfig
+from cvd_core.training.config import SD15_STAGES, TrainConfig
 
 
 def small_values(folder: Path) -> dict[str, Any]:
@@ -15,7 +15,7 @@ def small_values(folder: Path) -> dict[str, Any]:
     loop = {"steps": 2, "batch": 4, "learning_rate": 1e-3, "warmup": 1, "log_every": 1, "save_seconds": 0}
     return {
         "output": str(folder),
-        "stages": {name: dict(loop) for name in STAGES},
+        "stages": {name: dict(loop) for name in SD15_STAGES},
         "data": {"size": 32, "frames": 3, "clips": 16, "dynamic": 0.5},
         "networks": {"widths": [32, 32], "autoencoder_width": 8, "text_width": 16, "text_layers": 1},
     }

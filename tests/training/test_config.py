@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from cvd_core.cli import main
 from cvd_core.scenes.world import LONGEST_PROMPT, random_scene
-from cvd_core.training.config import PACKAGED, STAGES, LoopConfig, TrainConfig, load_config
+from cvd_core.training.config import PACKAGED, SD15_STAGES, LoopConfig, TrainConfig, load_config
 from cvd_core.training.yaml_values import read_yaml
 from tests.training.small import small_config
 
@@ -26,7 +26,7 @@ SMALLEST = f"output: out\nstages: {{autoencoder: {LOOP}}}\n"
 
 def test_the_packaged_configurations_are_valid() -> None:
     config = load_config(PACKAGED / "mini.yaml")
-    assert list(config.stages) == list(STAGES)
+    assert list(config.stages) == list(SD15_STAGES)
     more = load_config("mini-continue")
     assert more.networks == config.networks
     assert more.start_from is not None

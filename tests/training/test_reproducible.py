@@ -19,7 +19,7 @@ from cvd_core.cli import main
 from cvd_core.engine.sd15.patch_autoencoder import PatchAutoencoder
 from cvd_core.scenes.world import vocabulary
 from cvd_core.training.checkpoint import CHECKPOINT, load_checkpoint
-from cvd_core.training.config import STAGES, DataConfig
+from cvd_core.training.config import SD15_STAGES, DataConfig
 from cvd_core.training.data.latents import latent_views
 from cvd_core.training.tokenizer import load_tokenizer, tokenize, write_tokenizer
 from tests.training.small import small_values
@@ -49,7 +49,7 @@ def write_config(folder: Path, output: str, **changes: object) -> Path:
 
 
 def assert_same_weights(first: Path, second: Path) -> None:
-    for name in STAGES:
+    for name in SD15_STAGES:
         ours, theirs = (load_checkpoint(folder / name / CHECKPOINT) for folder in (first, second))
         assert ours.step == theirs.step
         for part in ("weights", "average", "buffers"):
@@ -83,7 +83,7 @@ def test_the_same_configuration_gives_the_same_files(trained: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    "stage", ["images", *(pytest.param(name, marks=pytest.mark.slow) for name in STAGES if name != "images")]
+    "stage", ["images", *(pytest.param(name, marks=pytest.mark.slow) for name in SD15_STAGES if name != "images")]
 )
 def test_a_killed_training_goes_on_as_if_nothing_had_happened(trained: Path, tmp_path: Path, stage: str) -> None:
     """Killed, not asked: nothing is saved or cleaned up; half a row of the table stands there as well."""

@@ -17,7 +17,7 @@ from cvd_core.geometry.epipolar import pair_geometry
 from cvd_core.sampling.settings import Settings
 from cvd_core.scenes.paths import camera_paths
 from cvd_core.training.checkpoint import load_checkpoint
-from cvd_core.training.config import STAGES, StageName
+from cvd_core.training.config import SD15_STAGES, StageName
 from cvd_core.training.diffusion_stage import timesteps
 from cvd_core.training.loop import train_stage
 from cvd_core.training.sd15_trainer import Sd15Trainer
@@ -142,7 +142,7 @@ def test_a_fixed_batch_is_learned(trainer: Sd15Trainer, name: StageName) -> None
     assert losses[-1] < (0.6 if name == "sync" else 0.3) * losses[0]
 
 
-@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize("name", SD15_STAGES)
 def test_every_stage_continues_bit_equal(trained: Path, tmp_path: Path, name: StageName) -> None:
     def new_stage() -> Stage:
         trainer = Sd15Trainer(small_config(trained), resume=True)
