@@ -8,6 +8,7 @@ from .cameras import CAMERA_NODES
 from .conditioning import CONDITIONING_NODES
 from .mini import MINI_NODES
 from .motion import MOTION_NODES
+from .novel_view import NOVEL_VIEW_NODES
 from .sampling import SAMPLING_NODES
 from .sync import SYNC_NODES
 from .syncam import SYNCAM_NODES
@@ -26,5 +27,6 @@ class CVDExtension(ComfyExtension):
             *SYNC_NODES,
             *SAMPLING_NODES,
             *SYNCAM_NODES,
+            *NOVEL_VIEW_NODES,
             *VIDEO_NODES,
         ]

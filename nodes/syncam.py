@@ -26,7 +26,7 @@ CATEGORY = "CVD/syncammaster"
 CHANNELS = 16
 """Of Wan's latents."""
 _RELEASED = "step20000.ckpt"
-_SIDE = 16
+SIDE = 16
 """Pixels: the latent's stride times the patch size."""
 
 
@@ -36,8 +36,8 @@ def _side(name: str, default: int) -> io.Int.Input:
         default=default,
         min=64,
         max=4096,
-        step=_SIDE,
-        tooltip=f"{name.capitalize()} of the videos in pixels, a multiple of {_SIDE}; trained at 832x480.",
+        step=SIDE,
+        tooltip=f"{name.capitalize()} of the videos in pixels, a multiple of {SIDE}; trained at 832x480.",
     )
 
 
@@ -257,8 +257,8 @@ class EmptyMultiViewVideoLatent(io.ComfyNode):
     @classmethod
     def execute(cls, views: int, frames: int, width: int, height: int) -> io.NodeOutput:
         for name, side in (("width", width), ("height", height)):
-            if side % _SIDE:
-                raise ValueError(f"{name} is {side} pixels; expected a multiple of {_SIDE}")
+            if side % SIDE:
+                raise ValueError(f"{name} is {side} pixels; expected a multiple of {SIDE}")
         shape = (views, CHANNELS, latent_frames(frames), height // LATENT_STRIDE, width // LATENT_STRIDE)
         return io.NodeOutput({"samples": torch.zeros(shape, device=comfy.model_management.intermediate_device())})
 

@@ -96,7 +96,16 @@ def _add_measures(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--reference", type=Path, metavar="DIR", help="real videos for FID, KID, FVD")
     group.add_argument("--inception", type=Path, metavar="FILE", help="inception-2015-12-05.pt, for FID and KID")
-    group.add_argument("--i3d", type=Path, metavar="FILE", help="i3d_torchscript.pt, for FVD")
+    group.add_argument(
+        "--i3d", type=Path, metavar="FILE", help="i3d_torchscript.pt, for FVD, and for FVD-V between the views"
+    )
+    group.add_argument(
+        "--truth",
+        type=Path,
+        metavar="DIR",
+        help="true videos of some or all views, called as these are: PSNR and SSIM",
+    )
+    group.add_argument("--lpips", type=Path, metavar="FILE", help="vgg16.pt of StyleGAN2-ADA, for LPIPS with --truth")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -119,6 +128,8 @@ def run(args: argparse.Namespace) -> None:
         inception=args.inception,
         i3d=args.i3d,
         reference=args.reference,
+        truth=args.truth,
+        lpips=args.lpips,
     )
     footage = read_footage(args.inputs, args.cameras, relative=args.relative, prompts=args.prompts)
     first: Path = args.inputs[0]

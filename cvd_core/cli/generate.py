@@ -292,7 +292,7 @@ def _add_models(group: argparse._ArgumentGroup) -> None:
         nargs="+",
         action="extend",
         metavar="FILE[:SCALE]",
-        help="LoRA for SD1.5 with its strength, e.g. style.safetensors:0.8 (default strength: 1); may be several",
+        help="LoRA for the base with its strength, e.g. style.safetensors:0.8 (default strength: 1); may be several",
     )
 
 

@@ -7,7 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cvd_core.networks.sd15 import SD15_WIDTHS
-from cvd_core.weights import LORA_KINDS, Checkpoint, CheckpointInfo, Kind, identify, where_it_belongs
+from cvd_core.weights import (
+    FOR_WAN,
+    LORA_KINDS,
+    Checkpoint,
+    CheckpointInfo,
+    Kind,
+    LoraFile,
+    identify,
+    where_it_belongs,
+)
 
 COMPONENT_KINDS = {Kind.UNET: "unet", Kind.VAE: "vae", Kind.TEXT_ENCODER: "text_encoder"}
 """Kinds of file that are a part of a base model's folder."""
@@ -86,6 +95,8 @@ def try_alone(checkpoint: Checkpoint, info: CheckpointInfo) -> str | None:
     Raises:
         ValueError: it would not load; the message is the loader's.
     """
+    if info.kind in LORA_KINDS and info.variant == FOR_WAN:
+        return _try_wan_lora(checkpoint)
     return _ALONE[info.kind](checkpoint) if info.kind in _ALONE else None
 
 
@@ -126,11 +137,17 @@ def _try_motion(family: Family, checkpoint: Checkpoint, info: CheckpointInfo) ->
 
 
 def _try_lora(family: Family, checkpoint: Checkpoint, info: CheckpointInfo) -> str:
-    from cvd_core.engine.sd15.lora import match_lora
+    from cvd_core.engine.lora import match_lora
+    from cvd_core.engine.sd15.lora import FAMILY, sd15_layers
     from cvd_core.weights import read_lora
 
     lora = read_lora(checkpoint.path)
-    _, unmatched = match_lora(family.network("unet"), family.network("text_encoder"), lora)
+    layers = sd15_layers(family.network("unet"), family.network("text_encoder"))
+    _, unmatched = match_lora(layers, lora, family=FAMILY)
+    return _remarks(lora, unmatched)
+
+
+def _remarks(lora: LoraFile, unmatched: Sequence[str]) -> str:
     left_out = f"{len(unmatched)} of its {len(lora.layers)} layers are left out" if unmatched else ""
     return "; ".join(filter(None, [left_out, *lora.notes]))
 
@@ -157,6 +174,21 @@ def _try_syncam(checkpoint: Checkpoint) -> str:
     modules = load_syncam(checkpoint.path)
     size = len(modules.blocks), modules.width
     return "Wan 2.1 T2V 1.3B" if size == (30, 1536) else f"only a Wan 2.1 of {size[0]} blocks of width {size[1]}"
+
+
+def _try_wan_lora(checkpoint: Checkpoint) -> str:
+    from accelerate import init_empty_weights
+    from diffusers import WanTransformer3DModel
+
+    from cvd_core.engine.lora import match_lora
+    from cvd_core.engine.wan.lora import FAMILY, SIZES, wan_layers
+    from cvd_core.weights import read_lora
+
+    with init_empty_weights():
+        transformer = WanTransformer3DModel(**SIZES)
+    lora = read_lora(checkpoint.path)
+    _, unmatched = match_lora(wan_layers(transformer), lora, family=FAMILY)
+    return "; ".join(filter(None, [FAMILY, _remarks(lora, unmatched)]))
 
 
 def _try_picture_to_video(checkpoint: Checkpoint) -> str:

@@ -12,14 +12,15 @@ import torch
 from cvd_core.evaluation import sfm
 from cvd_core.evaluation.extras import has_extra, missing_extra
 from cvd_core.evaluation.footage import Footage
-from cvd_core.evaluation.matching import Matcher, SiftMatcher
+from cvd_core.evaluation.matching import Matcher, SiftMatcher, matcher_name
 from cvd_core.evaluation.poses import canonical, pose_errors
 from cvd_core.evaluation.results import Plot, Results, mean, over_frames
-from cvd_core.evaluation.two_view import THRESHOLDS, TwoView, across_views, summarise, within_view
+from cvd_core.evaluation.two_view import THRESHOLDS, TwoView, across_views, match_views, summarise, within_view
 
 PATHS = "Camera paths (structure from motion)"
 WITHIN = "Two-view geometry within a view"
 ACROSS = "Two-view geometry across views"
+MATCHED = "Views at equal times, by matches (SynCamMaster)"
 
 _PATH_MEASURES = (("RotErr", "rot_err", "rad"), ("TransErr", "trans_err", ""), ("CamMC", "cam_mc", ""))
 
@@ -78,19 +79,47 @@ def _path_rows(error: sfm.PathError) -> list[tuple[str, float, str, str]]:
 
 
 def measure_two_view(footage: Footage, results: Results, matcher: Matcher | None = None) -> None:
-    """SuperGlue's measures within every view and across all pairs of views, by SIFT unless another matcher is given."""
+    """Measures of matches within every view and across all pairs of views, by SIFT unless another matcher is given."""
     if not has_extra("cv2"):
         results.notes.append(f"{WITHIN} and across views: left out, {missing_extra('cv2')}")
         return
     matcher = matcher or SiftMatcher()
     videos, cameras = footage.videos, footage.cameras
     _judge(results, WITHIN, {name: within_view(videos, cameras, v, matcher) for v, name in enumerate(cameras.names)}, 1)
-    pairs = {
-        f"{cameras.names[a]} - {cameras.names[b]}": across_views(videos, cameras, a, b, matcher)
-        for a, b in combinations(range(cameras.views), 2)
-    }
+    size = (videos.shape[3], videos.shape[2])
+    pairs: dict[str, list[TwoView | None]] = {}
+    counts: dict[str, list[float]] = {}
+    for a, b in combinations(range(cameras.views), 2):
+        name = f"{cameras.names[a]} - {cameras.names[b]}"
+        matches = match_views(videos, a, b, matcher)
+        pairs[name] = across_views(matches, cameras, a, b, size)
+        counts[name] = [float(len(found.a)) for found in matches]
     if pairs:
         _judge(results, ACROSS, pairs, 0)
+        _matched(results, pairs, counts, matcher_name(matcher))
+
+
+def _matched(
+    results: Results, pairs: Mapping[str, Sequence[TwoView | None]], counts: Mapping[str, Sequence[float]], matcher: str
+) -> None:
+    """SynCamMaster's measures of matches (Sec. 4.1): how many there are, and errors of the poses they give."""
+    every = [pair for found in pairs.values() for pair in found], [n for found in counts.values() for n in found]
+    subjects = {name: (pairs[name], counts[name]) for name in pairs} if len(pairs) > 1 else {}
+    for subject, (judged, numbers) in {**subjects, "all": every}.items():
+        known = [pair for pair in judged if pair is not None]
+        posed = [pair for pair in known if math.isfinite(pair.rotation)]
+        results.add(
+            MATCHED,
+            subject,
+            [
+                (f"Mat. Pix. by {matcher}, per picture pair", mean(numbers), "", "higher"),
+                ("RotErr", math.radians(mean([pair.rotation for pair in posed])), "rad", "lower"),
+                ("TransErr", mean([pair.direction for pair in posed]), "", "lower"),
+                ("picture pairs without a pose", float(len(known) - len(posed)), "", "lower"),
+            ],
+        )
+    lines = {name: over_frames(torch.tensor(numbers)) for name, numbers in counts.items()}
+    results.plots.append(Plot(MATCHED, f"Pixels matched by {matcher}", "frame", "matches", lines))
 
 
 def _judge(results: Results, group: str, found: Mapping[str, Sequence[TwoView | None]], first: int) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import torch
 from torch import Tensor
 
@@ -24,6 +26,12 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
     y = (b - b.mean(0)) / (len(b) - 1) ** 0.5
     root = torch.linalg.svdvals(x @ y.mT).sum()
     return float((a.mean(0) - b.mean(0)).square().sum() + x.square().sum() + y.square().sum() - 2 * root)
+
+
+def frechet_across(sets: Tensor) -> float:
+    """Mean of :func:`frechet_distance` over all pairs of S sets of features ``(S, N, D)``."""
+    distances = [frechet_distance(sets[a], sets[b]) for a, b in combinations(range(len(sets)), 2)]
+    return sum(distances) / len(distances)
 
 
 def kernel_distance(a: Tensor, b: Tensor) -> float:

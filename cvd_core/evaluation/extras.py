@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-PACKAGES = {"pycolmap": "pycolmap", "cv2": "opencv-python-headless"}
+PACKAGES = {"pycolmap": "pycolmap", "cv2": "opencv-python-headless", "kornia": "kornia"}
 """What to install, by the name of the module."""
 
 

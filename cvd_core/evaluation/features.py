@@ -22,6 +22,9 @@ CLIP = "a folder with a CLIP model of transformers, such as openai/clip-vit-base
 I3D_SIDE = 224
 FEWEST_I3D_FRAMES = 9
 """Fewer vanish in I3D's temporal strides."""
+CLIP_FRAMES = 16
+"""Of the clips that FVD-V compares."""
+FEWEST_CUT_FRAMES = CLIP_FRAMES + CLIP_FRAMES // 2
 _BATCH = 16
 
 
@@ -63,6 +66,18 @@ def i3d_features(network: torch.jit.ScriptModule, videos: Tensor) -> Tensor:
         small = interpolate(pictures, (I3D_SIDE, I3D_SIDE), mode="bilinear", align_corners=False)
         features.append(network(small.transpose(0, 1)[None], rescale=False, resize=False, return_features=True))
     return torch.cat(features).double()
+
+
+def cut_clips(videos: Tensor) -> Tensor:
+    """``(V, n, 16, H, W, 3)`` clips of ``(V, F, H, W, 3)`` videos, each half over the one before.
+
+    Raises:
+        ValueError: fewer than two clips.
+    """
+    check_videos(videos)
+    if videos.shape[1] < FEWEST_CUT_FRAMES:
+        raise ValueError(f"videos of {videos.shape[1]} frames; FVD-V needs {FEWEST_CUT_FRAMES} or more")
+    return videos.unfold(1, CLIP_FRAMES, CLIP_FRAMES // 2).movedim(-1, 2)
 
 
 class Clip:

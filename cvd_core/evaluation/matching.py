@@ -38,12 +38,19 @@ Matcher = Callable[[Tensor, Tensor], Matches]
 """Two ``(H, W, 3)`` uint8 pictures to their matches. A learned matcher such as SuperGlue fits in here."""
 
 
+def matcher_name(matcher: Matcher) -> str:
+    """What results call a matcher: its ``name``, or that of its function or class."""
+    return str(getattr(matcher, "name", None) or getattr(matcher, "__name__", None) or type(matcher).__name__)
+
+
 class SiftMatcher:
     """RootSIFT features of OpenCV, nearest neighbours in both directions, Lowe's ratio test.
 
     Raises:
         ValueError: OpenCV is not installed.
     """
+
+    name = "SIFT"
 
     def __init__(self) -> None:
         require_extra("cv2", "matching with SIFT")

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
+import torch
+
 from cvd_core.evaluation import features as networks
 from cvd_core.evaluation import sfm
 from cvd_core.evaluation.camera_measures import PATHS, WITHIN, measure_paths, measure_two_view
 from cvd_core.evaluation.cross_view import Agreement, agreement, copy_control, epipolar_distances
-from cvd_core.evaluation.distances import frechet_distance, kernel_distance
+from cvd_core.evaluation.distances import frechet_across, frechet_distance, kernel_distance
 from cvd_core.evaluation.equal_cameras import equal_first_frames, equal_views, mse_between
 from cvd_core.evaluation.footage import Footage, prompted_objects, read_reference, reference_videos
 from cvd_core.evaluation.matching import Matcher
@@ -19,13 +21,14 @@ from cvd_core.evaluation.object_motion import commanded_motion, compare_motion, 
 from cvd_core.evaluation.objects import check_colours, track_objects
 from cvd_core.evaluation.results import Plot, Results, mean, over_frames
 from cvd_core.evaluation.truck_test import TYPICAL_DEPTH
+from cvd_core.evaluation.true_views import TRUE, measure_true_views
 from cvd_core.fields import FieldError
 
 ALIKE = "Pictures that should be the same"
 OBJECTS = "Objects of procedural scenes"
 CONTROL = "Objects: copy control"
 FEATURES = "Text and fidelity"
-PARTS = (FEATURES, PATHS, WITHIN, ALIKE, OBJECTS)
+PARTS = (FEATURES, TRUE, PATHS, WITHIN, ALIKE, OBJECTS)
 """In the order in which they are measured: first what can fail for want of a usable file, then what takes long."""
 MOST_SEEDS = 2**31
 """Seeds of structure from motion are below this: COLMAP's are 32-bit integers."""
@@ -40,6 +43,8 @@ class Options:
         trials, seed: of structure from motion; 0 trials leave it out.
         clip, inception, i3d: files of networks, see :mod:`cvd_core.evaluation.features`.
         reference: folder of real videos for FID, KID and FVD.
+        truth: folder of true videos of some or all views, called as they are, for PSNR, SSIM and LPIPS.
+        lpips: network for LPIPS, see :mod:`cvd_core.evaluation.true_views`.
         matcher: of the two-view measures; None for SIFT.
 
     Raises:
@@ -54,6 +59,8 @@ class Options:
     inception: Path | None = None
     i3d: Path | None = None
     reference: Path | None = None
+    truth: Path | None = None
+    lpips: Path | None = None
     matcher: Matcher | None = None
 
     def __post_init__(self) -> None:
@@ -63,9 +70,10 @@ class Options:
             raise FieldError("seed", f"is {self.seed}; expected a whole number from 0 to 2**31 - the number of trials")
         if self.objects:
             check_colours(self.objects)
-        for name in ("inception", "i3d"):
-            if getattr(self, name) and not self.reference:
-                raise FieldError(name, "lacks a `reference`; FID, KID and FVD compare with a folder of real videos")
+        if self.inception and not self.reference:
+            raise FieldError("inception", "lacks a `reference`; FID and KID compare with a folder of real videos")
+        if self.lpips and not self.truth:
+            raise FieldError("lpips", "lacks a `truth`; LPIPS compares with a folder of true views")
         if self.reference and not (self.inception or self.i3d):
             raise FieldError(
                 "reference",
@@ -97,6 +105,9 @@ def evaluate_views(
     progress(FEATURES)
     fidelity = Results({})  # measured first, reported last
     _features(footage, options, fidelity)
+    progress(TRUE)
+    if options.truth:
+        measure_true_views(footage, fidelity, options.truth, options.lpips)
     progress(PATHS)
     measure_paths(footage, results, options.trials, options.seed)
     progress(WITHIN)
@@ -185,6 +196,8 @@ def _features(footage: Footage, options: Options, results: Results) -> None:
     i3d = networks.load_network(options.i3d, networks.I3D) if options.i3d else None
     if clip:
         _clip(clip, footage, results)
+    if i3d and footage.cameras.views > 1:
+        _across_views(i3d, footage, results)
     if not files:
         return
     real = read_reference(files, footage.cameras.frames)
@@ -199,6 +212,20 @@ def _features(footage: Footage, options: Options, results: Results) -> None:
     if i3d:
         made, given = (networks.i3d_features(i3d, videos) for videos in (footage.videos, real))
         results.add(FEATURES, "all", [("FVD", frechet_distance(made, given), "", "lower")])
+
+
+def _across_views(i3d: torch.jit.ScriptModule, footage: Footage, results: Results) -> None:
+    """FVD-V."""
+    if footage.cameras.frames < networks.FEWEST_CUT_FRAMES:
+        results.notes.append(f"FVD-V: left out, it needs {networks.FEWEST_CUT_FRAMES} frames or more.")
+        return
+    clips = networks.cut_clips(footage.videos)
+    features = networks.i3d_features(i3d, clips.flatten(0, 1)).unflatten(0, clips.shape[:2])
+    results.add(FEATURES, "all", [("FVD-V, across views", frechet_across(features), "", "lower")])
+    results.notes.append(
+        f"FVD-V: {clips.shape[1]} clips of {networks.CLIP_FRAMES} frames of each view; far too high for few clips, "
+        "compare runs of one length only."
+    )
 
 
 def _clip(clip: networks.Clip, footage: Footage, results: Results) -> None:

@@ -15,7 +15,7 @@ from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from cvd_core.evaluation.extras import require_extra
-from cvd_core.evaluation.matching import Matcher
+from cvd_core.evaluation.matching import Matcher, Matches
 from cvd_core.evaluation.objects import check_videos
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.geometry.epipolar import smallest_baseline
@@ -42,6 +42,8 @@ class TwoView:
         epipolar: median distance of the matches from their epipolar lines in pixels, mean of both directions; NaN
             without matches.
         matches: how many there are.
+        direction: distance between estimated and true translation, both of length 1 and with their signs, 0 to 2:
+            SynCamMaster's TransErr of a picture pair (App. C). ``translation`` leaves the sign open.
     """
 
     rotation: float
@@ -50,6 +52,7 @@ class TwoView:
     matching_score: float
     epipolar: float
     matches: int
+    direction: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -90,18 +93,14 @@ def pose_auc(errors: Sequence[float], thresholds: Sequence[float] = THRESHOLDS) 
     return tuple(areas)
 
 
-def compare(
-    picture_a: Tensor, picture_b: Tensor, K_a: Tensor, K_b: Tensor, a_to_b: Tensor, matcher: Matcher
-) -> TwoView:
-    """Match two pictures and judge the matches by their true cameras, which stand at different places.
+def compare(matches: Matches, K_a: Tensor, K_b: Tensor, a_to_b: Tensor) -> TwoView:
+    """Judge the matches of two pictures by their true cameras, which stand at different places.
 
     Args:
-        picture_a, picture_b: ``(H, W, 3)`` uint8.
+        matches: of picture a with picture b.
         K_a, K_b: ``(3, 3)`` intrinsics in pixels.
         a_to_b: ``(4, 4)`` from camera coordinates of a to those of b.
-        matcher: finds the matches.
     """
-    matches = matcher(picture_a, picture_b)
     count = len(matches.a)
     if not count:
         return TwoView(math.inf, math.inf, 0.0, 0.0, math.nan, 0)
@@ -111,7 +110,7 @@ def compare(
     F = torch.linalg.inv(K_b).mT @ E @ torch.linalg.inv(K_a)
     distance = symmetric_distance(F, _homogeneous(matches.a), _homogeneous(matches.b), mean=True)
     focal = torch.stack([K_a, K_b])[:, [0, 1], [0, 1]].mean()
-    rotation, translation = _pose_error(x, y, float(focal), a_to_b)
+    rotation, translation, direction = _pose_error(x, y, float(focal), a_to_b)
     return TwoView(
         rotation,
         translation,
@@ -119,6 +118,7 @@ def compare(
         matching_score=float(correct.sum()) / matches.keypoints_a,
         epipolar=float(distance.median()),
         matches=count,
+        direction=direction,
     )
 
 
@@ -143,14 +143,39 @@ def symmetric_distance(F: Tensor, x: Tensor, y: Tensor, *, mean: bool = False) -
     return (there + here) / 2 if mean else (there**2 + here**2).sqrt()
 
 
-def across_views(videos: Tensor, cameras: Cameras, a: int, b: int, matcher: Matcher) -> list[TwoView | None]:
-    """Corresponding frames of two views; None where the cameras stand at one place, which leaves nothing to judge."""
-    return [_compare_frames(videos, cameras, (a, f), (b, f), matcher) for f in range(cameras.frames)]
+def match_views(videos: Tensor, a: int, b: int, matcher: Matcher) -> list[Matches]:
+    """Matches of two views of ``(V, F, H, W, 3)`` uint8 at equal times, one set per frame."""
+    check_videos(videos)
+    return [matcher(*pictures) for pictures in zip(videos[a], videos[b], strict=True)]
+
+
+def across_views(
+    matches: Sequence[Matches], cameras: Cameras, a: int, b: int, size: tuple[int, int]
+) -> list[TwoView | None]:
+    """Judge :func:`match_views`; None where the cameras stand at one place, which leaves nothing to judge.
+
+    Args:
+        matches: one set per frame.
+        cameras: of all views.
+        a, b: the views.
+        size: width and height of the pictures.
+    """
+    return [
+        compare(found, *_relation(cameras, (a, f), (b, f), size)) if _apart(cameras, (a, f), (b, f)) else None
+        for f, found in enumerate(matches)
+    ]
 
 
 def within_view(videos: Tensor, cameras: Cameras, view: int, matcher: Matcher) -> list[TwoView | None]:
     """The first frame of a view with each of the others; None where the cameras stand at one place."""
-    return [_compare_frames(videos, cameras, (view, 0), (view, f), matcher) for f in range(1, cameras.frames)]
+    check_videos(videos)
+    first, size = (view, 0), (videos.shape[3], videos.shape[2])
+    return [
+        compare(matcher(videos[first], videos[other]), *_relation(cameras, first, other, size))
+        if _apart(cameras, first, other)
+        else None
+        for other in ((view, f) for f in range(1, cameras.frames))
+    ]
 
 
 def summarise(pairs: Sequence[TwoView | None]) -> Summary:
@@ -171,14 +196,16 @@ def _mean(values: Sequence[float]) -> float:
     return float(np.mean(values)) if values else math.nan
 
 
-def _compare_frames(
-    videos: Tensor, cameras: Cameras, a: tuple[int, int], b: tuple[int, int], matcher: Matcher
-) -> TwoView | None:
-    check_videos(videos)
-    if float((cameras.centers[a] - cameras.centers[b]).norm()) <= smallest_baseline(cameras):
-        return None
-    K = cameras.K(videos.shape[3], videos.shape[2])
-    return compare(videos[a], videos[b], K[a], K[b], cameras.w2c[b] @ cameras.c2w[a], matcher)
+def _apart(cameras: Cameras, a: tuple[int, int], b: tuple[int, int]) -> bool:
+    return float((cameras.centers[a] - cameras.centers[b]).norm()) > smallest_baseline(cameras)
+
+
+def _relation(
+    cameras: Cameras, a: tuple[int, int], b: tuple[int, int], size: tuple[int, int]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Intrinsics in pixels of two pictures (view, frame), and from camera coordinates of a to those of b."""
+    K = cameras.K(*size)
+    return K[a], K[b], cameras.w2c[b] @ cameras.c2w[a]
 
 
 def _homogeneous(points: Tensor) -> Tensor:
@@ -190,25 +217,26 @@ def _normalised(points: Tensor, K: Tensor) -> Tensor:
     return _homogeneous(points) @ torch.linalg.inv(K).mT
 
 
-def _pose_error(x: Tensor, y: Tensor, focal: float, a_to_b: Tensor) -> tuple[float, float]:
-    """Degrees of rotation and of the direction of translation, whose sign an essential matrix leaves open."""
+def _pose_error(x: Tensor, y: Tensor, focal: float, a_to_b: Tensor) -> tuple[float, float, float]:
+    """Errors of the pose that RANSAC finds: see the first, second and last attribute of :class:`TwoView`."""
     require_extra("cv2", "the estimation of relative poses")
     import cv2
 
+    best, error = 0, (math.inf, math.inf, math.inf)
     if len(x) < FEWEST_MATCHES:
-        return math.inf, math.inf
+        return error
     a, b = x[:, :2].numpy(), y[:, :2].numpy()
     threshold = RANSAC_PIXELS / focal
     stacked, mask = cv2.findEssentialMat(a, b, np.eye(3), method=cv2.RANSAC, prob=CONFIDENCE, threshold=threshold)
-    best, error = 0, (math.inf, math.inf)
     for E in [] if stacked is None else np.split(stacked, len(stacked) // 3):
         count, R, t, _ = cv2.recoverPose(E, a, b, np.eye(3), 1e9, mask=mask.copy())[:4]
         if count > best:
-            best, error = count, _angles(torch.from_numpy(R), torch.from_numpy(t[:, 0]), a_to_b)
+            best, error = count, _errors(torch.from_numpy(R), torch.from_numpy(t[:, 0]), a_to_b)
     return error
 
 
-def _angles(R: Tensor, t: Tensor, a_to_b: Tensor) -> tuple[float, float]:
+def _errors(R: Tensor, t: Tensor, a_to_b: Tensor) -> tuple[float, float, float]:
     rotation = math.degrees(float(Rotation.from_matrix((R.mT @ a_to_b[:3, :3]).numpy()).magnitude()))
-    cosine = torch.nn.functional.cosine_similarity(t, a_to_b[:3, 3], dim=0).clamp(-1, 1)
-    return rotation, math.degrees(math.acos(float(cosine.abs())))
+    found, true = (torch.nn.functional.normalize(v, dim=0) for v in (t, a_to_b[:3, 3]))
+    cosine = (found @ true).clamp(-1, 1)
+    return rotation, math.degrees(math.acos(float(cosine.abs()))), float((found - true).norm())

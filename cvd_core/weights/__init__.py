@@ -4,6 +4,7 @@ from cvd_core.weights.checkpoint import Checkpoint, is_index, read_checkpoint, s
 from cvd_core.weights.convert import convert_checkpoint
 from cvd_core.weights.exact import load_exact
 from cvd_core.weights.kinds import (
+    FOR_WAN,
     PLACES,
     CheckpointInfo,
     Kind,
@@ -27,6 +28,7 @@ from cvd_core.weights.layouts import (
 from cvd_core.weights.lora import LORA_KINDS, LoraFile, LowRank, lora_file, plain_path, read_lora
 
 __all__ = [
+    "FOR_WAN",
     "LORA_KINDS",
     "PLACES",
     "Checkpoint",

@@ -17,6 +17,8 @@ SD15_TEXT_WIDTH = 768
 SD2_TEXT_WIDTH = 1024
 SDXL_TEXT_WIDTH = 2048
 V1_FRAMES = 24
+FOR_WAN = "for Wan"
+"""Variant of a LoRA."""
 
 
 class Kind(Enum):
@@ -222,6 +224,8 @@ _SECOND_TRANSFORMER = re.compile(r"(?:attentions[._]\d+|blocks_\d+_1)[._]transfo
 """SDXL's attention blocks have up to ten transformer layers, SD1.5's have one."""
 _OTHER_NETWORK = re.compile(r"double_blocks|single_blocks|joint_blocks|(?:^|\.)transformer\.|single_transformer_blocks")
 """LoRA layers of diffusion transformers: Flux, SD3, Wan ..."""
+_WAN_LAYER = re.compile(r"(?:^|\.|unet_)blocks[._]\d+[._](?:self_attn|cross_attn|attn[12]|ffn)[._]")
+"""Of Wan, under its released names or those of diffusers."""
 
 
 class _Keys:
@@ -347,7 +351,9 @@ def _lora_kind(keys: _Keys) -> tuple[Kind, str]:
         return Kind.MOTION_LORA, ""
     text_width = keys.size(_TEXT_KEY, -1)
     variant = {SD15_TEXT_WIDTH: "for SD1.5", SD2_TEXT_WIDTH: "for SD2"}.get(text_width or 0, "")
-    if any(_OTHER_NETWORK.search(key) for key in keys.shapes):
+    if any(_WAN_LAYER.search(key) for key in keys.shapes):
+        variant = FOR_WAN
+    elif any(_OTHER_NETWORK.search(key) for key in keys.shapes):
         variant = "for a diffusion transformer"
     elif (
         text_width == SDXL_TEXT_WIDTH

@@ -67,12 +67,13 @@ _PREFIXES: tuple[tuple[str, Part | None], ...] = (
     ("unet.", "unet"),
     ("model.diffusion_model.", "unet"),
     ("diffusion_model.", "unet"),
+    ("transformer.", "unet"),
     ("lora_te_", "text_encoder"),
     ("text_encoder.", "text_encoder"),
     ("text_model.", "text_encoder"),
     ("encoder.layers.", "text_encoder"),
 )
-"""What writers put in front of a layer's path, and the network that it names."""
+"""What writers put in front of a layer's path, and the network that it names; what denoises is the ``unet``."""
 _CLIP_PATHS = ("text_model.", "encoder.layers.")
 """Beginnings of the text encoder's own paths, which belong to them."""
 
@@ -147,7 +148,7 @@ def lora_file(path: str | os.PathLike[str]) -> Path:
 
 
 def read_lora(path: str | os.PathLike[str]) -> LoraFile:
-    """Read a LoRA for a UNet and its text encoder.
+    """Read a LoRA for a UNet and its text encoder, or for a video transformer.
 
     Args:
         path: a file in kohya's format (``lora_unet_...``), one of diffusers' (``unet. ... .lora_A``,
@@ -161,7 +162,7 @@ def read_lora(path: str | os.PathLike[str]) -> LoraFile:
     path = lora_file(path)
     checkpoint = read_checkpoint(path)
     info = identify(checkpoint)
-    require_kind(info, LORA_KINDS, file=path.name, wanted="a LoRA for SD1.5")
+    require_kind(info, LORA_KINDS, file=path.name, wanted="a LoRA")
     tensors = checkpoint.tensors
     for mark, method in _OTHER_METHODS.items():
         if any(mark in key for key in tensors):

@@ -85,11 +85,25 @@ def apply_syncam(model: Any, modules: Any, settings: SynCamSettings) -> Any:
     model = model.clone()
     model.set_additional_models(KEY, [modules.clone()])
     model.set_injections(KEY, [PatcherInjection(inject=_inject, eject=_eject)])
+    model.set_attachments(KEY, settings)
     model.remove_wrappers_with_key(WrappersMP.DIFFUSION_MODEL, KEY)
     sampling = model.get_model_object("model_sampling")
     sigmas = (float(sampling.percent_to_sigma(settings.start)), float(sampling.percent_to_sigma(settings.end)))
     model.add_wrapper_with_key(WrappersMP.DIFFUSION_MODEL, KEY, partial(_evaluate, settings, sigmas))
     return model
+
+
+def syncam_settings(model: Any) -> SynCamSettings:
+    """What Apply SynCamMaster attached to a model.
+
+    Raises:
+        ValueError: there is nothing.
+    """
+    settings = model.get_attachment(KEY)
+    if settings is None:
+        raise ValueError("the model has no SynCamMaster modules: put an Apply SynCamMaster node before this one")
+    found: SynCamSettings = settings
+    return found
 
 
 def _check_model(model: Any, modules: SynCamModules) -> None:
@@ -146,6 +160,7 @@ def _evaluate(
     _, patch_height, patch_width = network.patch_size
 
     def call(rows: Tensor, groups: tuple[Group, ...]) -> Tensor:
+        comfy.model_management.throw_exception_if_processing_interrupted()
         views = [view for group in groups for view in group]
         chosen = [scene * cameras.views + view for scene in range(scenes) for view in views]
         embedding = torch.cat([camera_embedding(cameras, group) for group in groups]).to(rows.device)

@@ -54,6 +54,7 @@ ONE_MEANING = {
     "module": "the module that a method adds to its base",
     "motion": "motion modules",
     "network": "the base's network with a method's modules",
+    "novel_view": "SynCamMaster with a given video as view 0",
     "patch_autoencoder": "the small model's autoencoder",
     "paths": "camera paths",
     "pipeline": "from cameras and a prompt to videos",

@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from cvd_core.geometry.cameras import Cameras
+from cvd_core.sampling.flow import FlowEuler
 from cvd_core.syncam.cameras import TRAINED_FOCAL, beyond_training, camera_embedding, latent_frames
 from cvd_core.syncam.checkpoint import load_syncam
 from cvd_core.syncam.module import MultiViewSync, SynCamModules
+from cvd_core.syncam.novel_view import guide_novel_view, velocity_to, with_reference
 from cvd_core.syncam.presets import PRESETS, SUBJECT_DISTANCE, preset_cameras
 from cvd_core.syncam.rope import ViewGrid, rotate
 
@@ -211,3 +213,37 @@ def test_files_of_another_kind_are_named(tmp_path: Path) -> None:
     torch.save(state, tmp_path / "cut.pt")
     with pytest.raises(ValueError, match=r"missing 1: blocks\.1\.projector\.bias"):
         load_syncam(tmp_path / "cut.pt", head_width=4)
+
+
+# a given video as view 0
+
+
+def test_the_reference_takes_the_place_of_view_0_alone() -> None:
+    x, reference = torch.randn(5, 2, 3), torch.randn(2, 2, 3)
+    found = with_reference(x, reference, [0, 1, 2, 0, 1])
+    assert torch.equal(found[[0, 3]], reference)
+    assert torch.equal(found[[1, 2, 4]], x[[1, 2, 4]])
+    assert torch.equal(with_reference(x[:2], reference[:1], [2, 1]), x[:2])  # a pair without view 0
+    with pytest.raises(ValueError, match=r"shape \(2, 2, 2\) for 5 views"):
+        with_reference(x, reference[..., :2], [0, 1, 2, 0, 1])
+
+
+@given(st.floats(0, 10), st.floats(0, 10))
+def test_guidance_of_video_and_text_is_the_papers(video: float, text: float) -> None:
+    nothing, seen, both = torch.randn(3, 4, dtype=torch.float64)
+    found = guide_novel_view(nothing, seen, both, video_guidance=video, text_guidance=text)
+    weights = torch.tensor([1 - video, video - text, text], dtype=torch.float64)  # Eq. 7 with its terms collected
+    torch.testing.assert_close(found, weights @ torch.stack([nothing, seen, both]), atol=1e-12, rtol=1e-12)
+    alone = guide_novel_view(nothing, seen, both, video_guidance=1, text_guidance=1)
+    torch.testing.assert_close(alone, both)
+
+
+@pytest.mark.parametrize("steps", [1, 3, 50])
+def test_the_reference_stays_noised_on_the_way_and_is_itself_at_the_end(steps: int) -> None:
+    solver, clean, noise = FlowEuler(steps), torch.randn(2, 3), torch.randn(2, 3)
+    x = noise
+    for step in range(steps):
+        level = solver.level(step)
+        torch.testing.assert_close(x, level.signal * clean + level.noise * noise, atol=1e-5, rtol=1e-5)
+        x = solver.advance(step, x, velocity_to(x, clean, level.noise), final=True)
+    torch.testing.assert_close(x, clean, atol=1e-5, rtol=1e-5)

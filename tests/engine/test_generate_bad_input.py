@@ -114,7 +114,7 @@ def test_pose_files_of_different_lengths(refused: Any, tmp_path: Path) -> None:
         ("motion", "camera", "CameraCtrl.ckpt is not an AnimateDiff motion module"),
         ("camera", "sync", "CVD.ckpt is not a CameraCtrl checkpoint"),
         ("sync", "motion", "v3_sd15_mm.ckpt is not a CVD sync module: its keys look like an AnimateDiff motion module"),
-        ("lora", "motion", "v3_sd15_mm.ckpt is not a LoRA for SD1.5"),
+        ("lora", "motion", "v3_sd15_mm.ckpt is not a LoRA: its keys look like an AnimateDiff motion module"),
         ("sync", "lora_kohya", "lora_kohya.safetensors is not a CVD sync module"),
     ],
 )

@@ -8,6 +8,8 @@ import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib.util import find_spec
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +131,43 @@ def test_networks_and_reference(run_folder: Path, tmp_path: Path, clip: Path, in
     assert 50 < scores["CLIP-F, adjacent frames"] <= 100
 
 
+def test_views_at_equal_times(run_folder: Path) -> None:
+    """A copy matches its original everywhere, another view less, and no pose follows from equal cameras."""
+    by = evaluated(run_folder)["by"]
+    group, count = "Views at equal times, by matches (SynCamMaster)", "Mat. Pix. by SIFT, per picture pair"
+    assert by[group, "left - copy", count] > 2 * by[group, "left - a$x$b", count]
+    assert by[group, "all", count] == pytest.approx(
+        sum(by[group, f"{a} - {b}", count] for a, b in combinations(NAMES, 2)) / 3
+    )
+    assert by[group, "left - copy", "RotErr"] is None
+
+
+@pytest.mark.skipif(find_spec("kornia") is None, reason="kornia is not installed")
+def test_true_views(run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "true").mkdir()
+    shutil.copy(run_folder / "left.mp4", tmp_path / "true")
+    shutil.copy(run_folder / "left.mp4", tmp_path / "true" / "a$x$b.mp4")
+    by = evaluated(run_folder, "--truth", tmp_path / "true")["by"]
+    group = "Views against the true ones"
+    assert by[group, "left", "PSNR"] is None  # equal: infinite
+    assert by[group, "left", "SSIM"] == pytest.approx(1)
+    assert 5 < by[group, "a$x$b", "PSNR"] < 40
+    assert by[group, "all", "SSIM"] == pytest.approx((1 + by[group, "a$x$b", "SSIM"]) / 2)
+    assert (group, "all", "LPIPS") not in by
+    assert "without copy, of which there are no true videos" in capsys.readouterr().err
+
+
+def test_views_of_one_scene_as_sets_of_clips(tmp_path: Path, i3d: Path) -> None:  # noqa: F811
+    """FVD-V: equal views are at distance 0, brighter ones are not; it needs no real videos."""
+    grey = torch.arange(24, dtype=torch.uint8)[:, None, None, None].expand(-1, 64, 64, 3)
+    cameras = replace(make_rig("circle", 3, 24), names=("a", "b", "c"))
+    write_run(tmp_path, torch.stack([grey, grey, grey + 51]), cameras, "a ball")
+    results = evaluate_views(read_footage([tmp_path]), Options(trials=0, i3d=i3d))
+    found = results.value(FEATURES, "all", "FVD-V, across views")
+    one_pair = 48 * (51 / 127.5) ** 2  # 16 frames of 3 colours, each brighter by 0.4
+    assert found == pytest.approx(2 * one_pair / 3, rel=0.05)
+
+
 def test_missing_extras_leave_their_groups_out(
     run_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -192,6 +231,8 @@ def test_numbers_that_do_not_match(run_folder: Path, tmp_path: Path, capsys: pyt
         (["{run}", "--reference", "{run}"], "--reference lacks --inception or --i3d"),
         (["{run}", "--reference", "{run}/none", "--i3d", "x.pt", "--trials", "0"], "none does not exist"),
         (["{run}", "--reference", "{run}", "--i3d", "x.pt", "--trials", "0"], "x.pt does not exist; expected i3d"),
+        (["{run}", "--lpips", "x.pt"], "--lpips lacks a --truth"),
+        (["{run}", "--truth", "{run}/none", "--trials", "0"], "none does not exist; expected true views"),
         (["{run}", "--clip", "clip", "--trials", "0"], "clip does not exist; expected a folder with a CLIP model"),
     ],
 )

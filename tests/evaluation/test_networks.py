@@ -14,6 +14,7 @@ from cvd_core.evaluation.features import (
     clip_f,
     clip_t,
     clip_v,
+    cut_clips,
     i3d_features,
     inception_features,
     load_network,
@@ -89,6 +90,15 @@ def test_features_of_every_video(i3d: Path) -> None:
 def test_too_few_frames_for_fvd(i3d: Path) -> None:
     with pytest.raises(ValueError, match="videos of 8 frames; FVD needs 9 or more"):
         i3d_features(load_network(i3d, "it"), clips(2, 8))
+
+
+def test_clips_of_a_view_overlap_by_half() -> None:
+    found = cut_clips(clips(2, 35))
+    assert found.shape == (2, 3, 16, 8, 12, 3)
+    for clip, first in enumerate((0, 8, 16)):
+        assert torch.equal(found[:, clip], clips(2, 35)[:, first : first + 16])
+    with pytest.raises(ValueError, match="videos of 23 frames; FVD-V needs 24"):
+        cut_clips(clips(2, 23))
 
 
 def test_files_that_are_no_networks(tmp_path: Path) -> None:

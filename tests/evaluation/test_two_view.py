@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from cvd_core.evaluation.matching import Matches, mutual_matches
-from cvd_core.evaluation.two_view import TwoView, across_views, compare, pose_auc, summarise, within_view
+from cvd_core.evaluation.two_view import (
+    TwoView,
+    across_views,
+    compare,
+    match_views,
+    pose_auc,
+    summarise,
+    within_view,
+)
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.scenes.render import film
 from tests.core.strategies import points_in_front
@@ -72,7 +80,7 @@ class TruePoints:
 def judge(cameras: Cameras, matcher: TruePoints) -> TwoView:
     K = cameras.K(SIDE, SIDE)
     a, b = (0, 7), (1, 7)
-    return compare(BLANK, BLANK, K[a], K[b], cameras.w2c[b] @ cameras.c2w[a], matcher)
+    return compare(matcher(BLANK, BLANK), K[a], K[b], cameras.w2c[b] @ cameras.c2w[a])
 
 
 @needs_opencv
@@ -85,6 +93,16 @@ def test_exact_matches_give_the_exact_pose() -> None:
     assert result.matching_score == pytest.approx(60 / 80)
     assert result.epipolar < 1e-6
     assert result.matches == 60
+    assert result.direction < 0.002
+
+
+@needs_opencv
+def test_the_sign_of_the_translation_counts_in_its_direction_alone() -> None:
+    """Cameras that moved the other way: matches of the true ones give a translation with the wrong sign."""
+    there, back = (paths([[0.0] * 5, [amount, 0, 0, 0, 0]]) for amount in (1.0, -1.0))
+    result = judge(back, TruePoints(there, (0, 7), (1, 7)))
+    assert result.translation < 0.1
+    assert result.direction == pytest.approx(2, abs=1e-3)
 
 
 @needs_opencv
@@ -113,13 +131,9 @@ def test_correct_is_superglue_s_threshold() -> None:
 def test_no_matches_are_a_failure() -> None:
     nothing = torch.empty(0, 2, dtype=torch.float64)
     cameras = paths([[1.0, 0, 0, 0, 0], [-1.0, 0, 0, 0, 0]])
-    pairs = across_views(
-        torch.stack([BLANK, BLANK])[:, None].repeat(1, 8, 1, 1, 1),
-        cameras,
-        0,
-        1,
-        lambda a, b: Matches(nothing, nothing, 0, 0),
-    )
+    videos = torch.stack([BLANK, BLANK])[:, None].repeat(1, 8, 1, 1, 1)
+    matches = match_views(videos, 0, 1, lambda a, b: Matches(nothing, nothing, 0, 0))
+    pairs = across_views(matches, cameras, 0, 1, (64, 64))
     assert pairs[0] is None, "no baseline in common first frames"
     summary = summarise(pairs)
     assert (summary.pairs, summary.without_baseline) == (7, 1)
@@ -143,13 +157,14 @@ def test_rendered_pictures_through_sift() -> None:
     cameras = paths([[0.3, 0, 0, 0, -3], [0, -0.25, 0, 0, 0]], frames=2)
     videos = film(cluttered_scene(3), cameras, 256)
     matcher = SiftMatcher()
-    for pairs in (across_views(videos, cameras, 0, 1, matcher), within_view(videos, cameras, 0, matcher)):
+    across = across_views(match_views(videos, 0, 1, matcher), cameras, 0, 1, (256, 256))
+    for pairs in (across, within_view(videos, cameras, 0, matcher)):
         pair = pairs[-1]
         assert pair is not None
         assert pair.matches > 20
         assert pair.precision > 0.6
         assert pair.epipolar < 1
         assert pair.rotation < 5
-    swapped = across_views(videos.flip(0), cameras, 0, 1, matcher)[-1]
+    swapped = across_views(match_views(videos, 1, 0, matcher), cameras, 0, 1, (256, 256))[-1]
     assert swapped is not None
     assert swapped.precision < 0.5

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from tests.nodes import small_network as small
+from tests.nodes import small_wan
 from tests.nodes.host_process import NEWEST, OLDER, Host
 from tests.nodes.runs import Scene
 
@@ -85,3 +86,11 @@ def test_sync_modules_with_dynamic_weights(host: Host, dynamic: Any) -> None:
     settings = scene.synced().get_attachment(injection.KEY)
     sync = dynamic(small.sync_modules(), small.CPU, small.CPU)
     assert torch.equal(scene.together(injection.apply_sync(scene.evolved(), sync, settings)), static)
+
+
+def test_syncam_modules_with_dynamic_weights(host: Host, dynamic: Any) -> None:
+    latent, cameras = small_wan.noise(2), small_wan.rig(2)
+    static = small_wan.sample(small_wan.apply(host, small_wan.wan_model(), cameras), latent)
+    model = dynamic(small_wan.wan_model().model, small.CPU, small.CPU)
+    syncam = dynamic(small_wan.modules(host).model, small.CPU, small.CPU)
+    assert torch.equal(small_wan.sample(small_wan.apply(host, model, cameras, syncam), latent), static)

@@ -4,118 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-import comfy.model_base
+import comfy.model_management
 import comfy.model_patcher
-import comfy.sample
-import comfy.samplers
-import comfy.supported_models
 import pytest
 import torch
 from torch import Tensor, nn
 
-from cvd_core.geometry.cameras import Cameras
 from cvd_core.syncam.cameras import FRAME_STRIDE, camera_embedding
-from cvd_core.syncam.module import SynCamModules
-from cvd_core.syncam.presets import preset_cameras
-from cvd_core.weights import is_syncam_key
 from tests import formula
 from tests.golden.case import Case
-from tests.nodes.host_process import Host
-
-DATA = Path(__file__).parents[1] / "golden" / "data" / "syncam"
-CPU = torch.device("cpu")
-WIDTH, HEADS = 48, 2
-
-
-def weight(key: str, shape: list[int]) -> Tensor:
-    if "modulation" in key:
-        return 0.3 * formula.noise(key, shape)
-    return formula.weight(key, shape) * (0.5 if "head.head" in key and len(shape) > 1 else 1.0)
-
-
-@cache
-def weights() -> dict[str, Tensor]:
-    keys = json.loads((DATA / "syncam_keys_reduced.json").read_text())
-    return {key: weight(key, shape) for key, shape in keys.items()}
-
-
-def wan_model(state: dict[str, Tensor] | None = None) -> Any:
-    """A MODEL: the host's Wan at a small width, as a loader would return it."""
-    state = weights() if state is None else state
-    base = {key: value for key, value in state.items() if not is_syncam_key(key)}
-    config = comfy.supported_models.WAN21_T2V(
-        {
-            "image_model": "wan2.1",
-            "model_type": "t2v",
-            "patch_size": (1, 2, 2),
-            "dim": WIDTH,
-            "ffn_dim": 64,
-            "freq_dim": 256,
-            "text_dim": 32,
-            "in_dim": 16,
-            "out_dim": 16,
-            "num_heads": HEADS,
-            "num_layers": sum(key.endswith(".ffn.0.weight") for key in base),
-            "window_size": (-1, -1),
-            "qk_norm": True,
-            "cross_attn_norm": True,
-            "eps": 1e-6,
-        }
-    )
-    config.set_inference_dtype(torch.float32, None)
-    model = comfy.model_base.WAN21(config)
-    model.diffusion_model.load_state_dict(base)
-    model.eval().requires_grad_(False)
-    return comfy.model_patcher.ModelPatcher(model, load_device=CPU, offload_device=CPU)
-
-
-def modules(host: Host, state: dict[str, Tensor] | None = None) -> Any:
-    """A CVD_SYNCAM."""
-    state = weights() if state is None else state
-    extra = {key: value for key, value in state.items() if is_syncam_key(key)}
-    blocks = sum(key.endswith(".projector.bias") for key in extra)
-    made = SynCamModules(blocks, WIDTH, HEADS, ops=host.pack("nodes.host.wan").comfy.ops.manual_cast)
-    made.load_state_dict(extra)
-    return host.pack("nodes.host.blocks").managed(made.eval().requires_grad_(False))
-
-
-def apply(host: Host, model: Any, cameras: Cameras, syncam: Any = None, **settings: Any) -> Any:
-    inputs = {
-        "strength": 1.0,
-        "start_percent": 0.0,
-        "end_percent": 1.0,
-        "pair_strategy": "joint",
-        "partitions": 1,
-        "views_per_pass": 0,
-        "pair_seed": 0,
-    }
-    syncam = modules(host) if syncam is None else syncam
-    return host.call("CVD_ApplySynCam", model=model, syncam=syncam, cameras=cameras, **(inputs | settings))[0]
-
-
-def sample(model: Any, noise: Tensor, steps: int = 3, cfg: float = 5.0) -> Tensor:
-    """The host's KSampler as the released script samples: shift 5, euler, simple."""
-    context, negative = (formula.noise(f"host/{name}", (1, 9, 32)) for name in ("context", "negative"))
-    return run(with_shift(model), noise, steps, cfg, context, negative)
-
-
-def run(model: Any, noise: Tensor, steps: int, cfg: float, context: Tensor, negative: Tensor) -> Tensor:
-    conds = [[[c, {}]] for c in (context, negative)]
-    latent = torch.zeros_like(noise)
-    found: Tensor = comfy.sample.sample(model, noise, steps, cfg, "euler", "simple", *conds, latent, seed=0)
-    return found
-
-
-def noise(views: int, frames: int = 3, height: int = 8, width: int = 10) -> Tensor:
-    return formula.noise("host/noise", (views, 16, frames, height, width))
-
-
-def rig(views: int, frames: int = 9) -> Cameras:
-    return preset_cameras("az", frames, views)
+from tests.nodes.host_process import NEWEST, Host
+from tests.nodes.small_wan import CPU, DATA, apply, modules, noise, rig, run, sample, wan_model, weights, with_shift
 
 
 def from_embedding(embedding: Tensor, host: Host) -> Callable[..., Tensor]:
@@ -147,15 +48,7 @@ def test_recorded_sampling(host: Host, name: str, monkeypatch: pytest.MonkeyPatc
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
 
 
-def with_shift(model: Any) -> Any:
-    model = model.clone()
-    sampling = comfy.model_base.model_sampling(model.model.model_config, comfy.model_base.ModelType.FLOW)
-    sampling.set_parameters(shift=5.0, multiplier=1000)
-    model.add_object_patch("model_sampling", sampling)
-    return model
-
-
-@pytest.mark.parametrize("views", [1, 2, 3, 4, 6])
+@pytest.mark.parametrize("views", [1, 2, 3, 4, 5, 6])
 def test_views_agree_with_the_module_and_not_without(host: Host, views: int) -> None:
     """The batch with a zero projector is plain Wan bit for bit; with the module, views of a scene change each other."""
     model = wan_model()
@@ -186,10 +79,15 @@ def test_two_scenes_in_one_batch(host: Host) -> None:
     torch.testing.assert_close(both[:2], alone, atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("size", [(6, 14), (14, 6), (10, 10)])
-def test_rectangles_and_portraits(host: Host, size: tuple[int, int]) -> None:
-    found = sample(apply(host, wan_model(), rig(3, 5)), noise(3, 2, *size), steps=1)
+@pytest.mark.parametrize(("size", "frames"), [((6, 14), 1), ((14, 6), 5), ((10, 10), 13), ((7, 9), 5)])
+def test_sizes_and_lengths(host: Host, size: tuple[int, int], frames: int) -> None:
+    """Rectangles, portraits, sides that are no multiple of the patch, a single picture, any 4n + 1 frames."""
+    latent = noise(3, (frames - 1) // FRAME_STRIDE + 1, *size)
+    model = wan_model()
+    found = sample(apply(host, model, rig(3, frames)), latent, steps=1)
+    assert found.shape == latent.shape
     assert bool(found.isfinite().all())
+    assert float((found - sample(model, latent, steps=1)).abs().max()) > 1e-3
 
 
 def test_pairs(host: Host) -> None:
@@ -206,6 +104,29 @@ def test_pairs(host: Host) -> None:
     torch.testing.assert_close(limited, four["partition"], atol=1e-4, rtol=1e-4)
     again = sample(apply(host, model, rig(4), pair_strategy="partition"), noise(4))
     assert torch.equal(again, four["partition"])
+
+
+@pytest.mark.parametrize("views", [3, 5])
+def test_odd_numbers_of_views_in_pairs(host: Host, views: int) -> None:
+    """The odd view joins a pair, every view is made once, and the seed of the matchings decides."""
+    model = wan_model()
+    found = sample(apply(host, model, rig(views), pair_strategy="partition"), noise(views))
+    assert bool(found.isfinite().all())
+    limited = sample(apply(host, model, rig(views), pair_strategy="partition", views_per_pass=2), noise(views))
+    torch.testing.assert_close(limited, found, atol=1e-4, rtol=1e-4)
+    several = {"pair_strategy": "multi-partition", "partitions": 3}
+    one, other = (sample(apply(host, model, rig(views), **several, pair_seed=seed), noise(views)) for seed in (0, 1))
+    assert torch.equal(one, other) == (views == 3)  # three views have one matching
+
+
+def test_pairs_are_averaged_predictions_of_two_views(host: Host) -> None:
+    """One step of all pairs of three views: each view's mean over its two pairs, each relative to its first view."""
+    model, cameras, latent = wan_model(), rig(3), noise(3)
+    found = sample(apply(host, model, cameras, pair_strategy="exhaustive"), latent, steps=1)
+    total = torch.zeros_like(latent)
+    for pair in ([1, 2], [0, 2], [0, 1]):
+        total[pair] += sample(apply(host, model, cameras.select(pair)), latent[pair], steps=1)
+    torch.testing.assert_close(found, total / 2, atol=1e-4, rtol=1e-4)
 
 
 def test_guidance_in_one_call_or_two(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,6 +148,26 @@ def test_foreign_block_replacements_still_run(host: Host) -> None:
     skipped = model.clone()
     skipped.set_model_patch_replace(lambda args, extra: args, "dit", "double_block", 1)
     assert not torch.equal(sample(skipped, noise(2)), full)
+
+
+@pytest.mark.skipif(not NEWEST, reason="older hosts have no such patches for Wan")
+def test_foreign_attention_patches_see_the_models_own_attention_alone(host: Host) -> None:
+    """A patch on self-attention is called as often with the modules as without, and acts in both."""
+    calls: list[int] = []
+
+    def patch(args: dict[str, Any]) -> Tensor:
+        calls.append(args["x"].shape[1])
+        halved: Tensor = args["x"] * 0.5
+        return halved
+
+    found = {}
+    for name, model in {"plain": wan_model(), "synced": apply(host, wan_model(), rig(2))}.items():
+        patched = model.clone()
+        patched.set_model_attn1_patch(patch)
+        found[name] = (sample(patched, noise(2)), len(calls), sample(model, noise(2)))
+        calls.clear()
+    assert found["plain"][1] == found["synced"][1] > 0
+    assert all(not torch.equal(patched, without) for patched, _, without in found.values())
 
 
 def hooks(model: Any) -> int:
@@ -251,6 +192,31 @@ def test_an_exception_leaves_nothing_behind(host: Host) -> None:
         sample(broken, noise(2))
     assert hooks(model) == 0
     assert torch.equal(sample(model, noise(2)), full)
+
+
+@pytest.mark.parametrize("strategy", ["joint", "exhaustive"])
+def test_cancel(host: Host, strategy: str) -> None:
+    """Pressed in the middle of a step, it stops the run before the next network call and leaves the model clean."""
+    model = apply(host, wan_model(), rig(3), pair_strategy=strategy)
+    full = sample(model, noise(3))
+    calls = 0
+
+    def press(args: dict[str, Any], extra: dict[str, Any]) -> Any:
+        nonlocal calls
+        calls += 1
+        comfy.model_management.interrupt_current_processing()
+        return extra["original_block"](args)
+
+    pressed = model.clone()
+    pressed.set_model_patch_replace(press, "dit", "double_block", 0)
+    try:
+        with pytest.raises(comfy.model_management.InterruptProcessingException):
+            sample(pressed, noise(3))
+    finally:
+        comfy.model_management.interrupt_current_processing(False)
+    assert calls == 1
+    assert hooks(model) == 0
+    assert torch.equal(sample(model, noise(3)), full)
 
 
 def test_bad_graphs(host: Host) -> None:

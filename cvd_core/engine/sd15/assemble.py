@@ -10,6 +10,7 @@ import torch
 
 from cvd_core.camera_control.checkpoint import load_camera_control
 from cvd_core.engine.fit import require_family
+from cvd_core.engine.lora import lora_files
 from cvd_core.engine.model_paths import NOISE_SCHEDULE_FILE, ModelPaths
 from cvd_core.engine.placement import Placement
 from cvd_core.engine.refusals import refuse_picture
@@ -24,7 +25,7 @@ from cvd_core.fields import FieldError
 from cvd_core.geometry.cameras import Cameras, prepare_cameras
 from cvd_core.sampling.settings import Settings
 from cvd_core.sync.checkpoint import load_sync_modules
-from cvd_core.weights import lora_file, motion_tensors, read_checkpoint
+from cvd_core.weights import motion_tensors, read_checkpoint
 
 FRAMES: int | None = None
 _SAME_POSE = 1e-4
@@ -98,7 +99,7 @@ def files(role: str, path: Path) -> list[Path]:
         path: the folder.
     """
     if role == "lora":
-        return [lora_file(path), *sorted(path.glob("*.json"))]
+        return lora_files(path)
     schedule = [path / NOISE_SCHEDULE_FILE] if role == "base" else []
     return [*SD15_FOLDER.files(path, with_weights=role == "base"), *(file for file in schedule if file.is_file())]
 

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cvd_core.engine.lora import lora_files
 from cvd_core.engine.model_paths import ModelPaths
 from cvd_core.engine.placement import Placement
 from cvd_core.engine.refusals import refuse_picture
 from cvd_core.engine.wan.loading import WAN_FOLDER, load_wan
+from cvd_core.engine.wan.lora import apply_lora
 from cvd_core.engine.wan.pipeline import SynCamPipeline
 from cvd_core.fields import FieldError
 from cvd_core.geometry.cameras import Cameras
@@ -46,8 +48,6 @@ def check(paths: ModelPaths, cameras: Cameras, settings: Settings) -> None:
     for role in ("motion", "camera"):
         if getattr(paths, role) is not None:
             raise FieldError(role, "goes with Stable Diffusion 1.5, the base is Wan 2.1; leave it out")
-    if paths.loras:
-        raise FieldError("loras", "are not supported on Wan 2.1 here; use ComfyUI for them")
     refuse_picture(settings, "Wan 2.1 text-to-video")
     if settings.camera_guidance != 1:
         raise FieldError("camera_guidance", "goes with CameraCtrl and CamI2V; leave it out with Wan 2.1")
@@ -71,7 +71,10 @@ def load(
         ValueError: a file is missing, damaged, of another kind or for another network.
     """
     modules = load_syncam(paths.sync, dtype=placement.dtype) if paths.sync else None
-    return SynCamPipeline(load_wan(paths.base, config=paths.config, dtype=placement.dtype), modules, placement)
+    model = load_wan(paths.base, config=paths.config, dtype=placement.dtype)
+    for file, scale in paths.loras:
+        apply_lora(model.transformer, file, scale)
+    return SynCamPipeline(model, modules, placement)
 
 
 def follows_cameras(paths: ModelPaths) -> bool:
@@ -81,7 +84,7 @@ def follows_cameras(paths: ModelPaths) -> bool:
 
 def files(role: str, path: Path) -> list[Path]:
     """What :func:`load` reads of a folder, see :meth:`cvd_core.engine.method.Method.files`."""
-    return WAN_FOLDER.files(path, with_weights=True)
+    return lora_files(path) if role == "lora" else WAN_FOLDER.files(path, with_weights=True)
 
 
 def prepare(cameras: Cameras, settings: Settings) -> Cameras:
