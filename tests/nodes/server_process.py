@@ -20,7 +20,7 @@ from typing import Any
 
 from tests.nodes.host_process import OTHER_PACKS, PACK
 
-_PATIENCE = 120.0
+_PATIENCE = 300.0
 
 
 class Server:
