@@ -1,15 +1,18 @@
 """Does an exported model follow its cameras? ``python -m benchmarks.camera_following MODEL_FOLDER``.
 
 One object per held-out scene; the camera moves sideways (truck) or turns (pan), half of the scenes to each side. Prints
-how far objects move in generated videos and in renders of such scenes; ``--pictures`` shows both, a row per scene.
+how far objects move in generated videos and in renders of such scenes, at each of the given camera guidances;
+``--pictures`` shows both, a row per scene.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import torch
@@ -18,6 +21,7 @@ from PIL import Image
 from torch import Tensor
 
 from cvd_core import Cameras, ModelPaths, Settings, load_pipeline
+from cvd_core.cami2v.guidance import Schedule
 from cvd_core.evaluation.truck_test import truck_test
 
 AMOUNTS = {"truck": 1.2, "pan": 15.0}
@@ -31,28 +35,35 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--frames", type=int, default=8)
     parser.add_argument("--guidance", type=float, default=3.0)
+    parser.add_argument("--camera-guidance", type=float, nargs="+", default=[1.0])
+    parser.add_argument("--camera-guidance-schedule", choices=get_args(Schedule), default="constant")
     parser.add_argument("--steps", type=int, default=25)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--pictures", type=Path, help="folder for a PNG per axis")
     args = parser.parse_args()
     pipe = load_pipeline(replace(ModelPaths.in_folder(args.model), sync=None), device="cpu")
     settings = Settings(("",), width=args.size, height=args.size, steps=args.steps, guidance=args.guidance)
-    settings = replace(settings, seed=args.seed)
-    for axis, amount in AMOUNTS.items():
+    settings = replace(settings, seed=args.seed, camera_guidance_schedule=args.camera_guidance_schedule)
+    for axis, camera_guidance in itertools.product(AMOUNTS, args.camera_guidance):
+        amount = AMOUNTS[axis]
         kept: list[Tensor] = []
+        guided = replace(settings, camera_guidance=camera_guidance)
 
-        def generate(cameras: Cameras, prompts: list[str], kept: list[Tensor] = kept) -> Tensor:
-            videos = pipe(cameras, replace(settings, prompts=tuple(prompts)), progress=False).frames
+        def generate(
+            cameras: Cameras, prompts: list[str], kept: list[Tensor] = kept, guided: Settings = guided
+        ) -> Tensor:
+            videos = pipe(cameras, replace(guided, prompts=tuple(prompts)), progress=False).frames
             kept.append(videos)
             return videos
 
         test = truck_test(
             generate, axis, amount, scenes=args.scenes, frames=args.frames, size=args.size, seed=args.seed
         )
-        print(json.dumps({"axis": axis, "amount": amount, "ratio": test.ratio} | asdict(test)), flush=True)
+        about = {"axis": axis, "amount": amount, "camera_guidance": camera_guidance, "ratio": test.ratio}
+        print(json.dumps(about | asdict(test)), flush=True)
         if args.pictures:
             args.pictures.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(_sheet(kept[0][:12])).save(args.pictures / f"{axis}.png")
+            Image.fromarray(_sheet(kept[0][:12])).save(args.pictures / f"{axis}-{camera_guidance:g}.png")
 
 
 def _sheet(videos: Tensor) -> NDArray[np.uint8]:

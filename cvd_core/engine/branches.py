@@ -29,7 +29,33 @@ def encode_branches(encode: Callable[[Sequence[str]], Tensor], settings: Setting
     return torch.stack([encode(texts) for texts in ([negative] if settings.guidance > 1 else []) + [prompts]], 1)
 
 
-def join_branches(predictions: Tensor, guidance: float) -> Tensor:
-    """``(rows, B, ...)`` predictions of all branches -> ``(rows, ...)``."""
+def join_branches(
+    predictions: Tensor,
+    guidance: float,
+    without_camera: Tensor | None = None,
+    *,
+    camera_guidance: float = 1.0,
+    camera_weight: float = 1.0,
+) -> Tensor:
+    """Combine the predictions of all branches.
+
+    Args:
+        predictions: ``(rows, B, ...)``, branches uncond and cond, or cond alone.
+        guidance: classifier-free guidance scale.
+        without_camera: ``(rows, ...)``, cond without camera; not needed where camera guidance is 1.
+        camera_guidance, camera_weight: see :func:`cvd_core.sampling.guidance.guide`.
+
+    Returns:
+        ``(rows, ...)``.
+    """
     branches = predictions.unbind(1)
-    return guide(branches[0], branches[1], guidance) if len(branches) == 2 else branches[0]
+    if len(branches) == 1 and without_camera is None:
+        return branches[0]
+    return guide(
+        branches[0],
+        branches[-1],
+        guidance,
+        without_camera,
+        camera_scale=camera_guidance,
+        camera_weight=camera_weight,
+    )

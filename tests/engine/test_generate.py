@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import resource
@@ -33,11 +34,11 @@ from cvd_core.runs import make as render
 from cvd_core.runs.record import RunRecord
 from cvd_core.sampling.pairs import Pairing
 from cvd_core.sampling.recurrence import Recurrence
-from cvd_core.sampling.settings import Settings
+from cvd_core.sampling.settings import Settings, StartPicture
 from cvd_core.video.files import grid, read_video
 from cvd_core.weights import sha256
 from tests import formula
-from tests.engine.command import plan_of
+from tests.engine.command import plan_of, request_of
 from tests.formula import ModelFiles
 
 POSES = [Path(__file__).parents[1] / "data" / "poses" / f"{n}.txt" for n in ("0bf152ef84195293", "2f25826f0d0ef09a")]
@@ -177,7 +178,10 @@ def test_every_setting_has_its_option() -> None:
     words += ["--guidance", 3, "--sampler", "unipc", "--seed", 9, "--strategy", "multi-partition", "--partitions", 2]
     words += ["--recurrence", 3, "--recurrence-range", 0.25, 0.5, "--views-per-pass", 1, "--sync-strength", 0.5]
     words += ["--sync-start", 0.125, "--sync-end", 0.75]
-    words += ["--camera-strength", 0.25, "--band", "hard", "--threshold", 5]
+    words += ["--camera-strength", 0.25, "--band", "hard", "--threshold", 5, "--camera-guidance", 1.5]
+    words += ["--camera-guidance-schedule", "cosine"]
+    picture = ["--image", "a.png", "--reference-frame", 3, "--path-scale", 2, "--frame-rate", 8, "--eta", 0.5]
+    words += [*picture, "--shared-noise"]
     expected = Settings(
         ("a", "b"),
         ("c",),
@@ -193,12 +197,18 @@ def test_every_setting_has_its_option() -> None:
         sync_start=0.125,
         sync_end=0.75,
         camera_strength=0.25,
+        camera_guidance=1.5,
+        camera_guidance_schedule="cosine",
         band="hard",
         threshold=5.0,
+        picture=StartPicture(Path("a.png"), 3, 2.0, 8.0, 0.5, True),
     )
     unchanged = [f.name for f in fields(Settings) if getattr(expected, f.name) == getattr(Settings(("x",)), f.name)]
     assert unchanged == []
-    assert plan_of(*words, "--rig", "circle", "--base", "x", "--motion", "y").settings == expected
+    assert expected.picture is not None
+    assert [f.name for f in fields(StartPicture) if getattr(expected.picture, f.name) == f.default] == []
+    asked = request_of(*words, "--rig", "circle", "--base", "x", "--motion", "y").settings
+    assert Settings.from_dict(asked) == expected
 
 
 def test_a_rig_of_three_without_camera_and_sync(
@@ -240,12 +250,13 @@ def test_options_without_effect_are_named(
     models: ModelFiles, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     useless = ["--camera-strength", 2, "--sync-strength", 2, "--negative", "fog", "--recurrence-range", 0, 0.5]
-    useless += ["--sync-start", 0.5, "--sync-end", 1]
+    useless += ["--sync-start", 0.5, "--sync-end", 1, "--camera-guidance", 2]
     words = [*TINY, "--base", models.base_folder, "--motion", "x", "--config", "y", *useless]
     assert cvd(*words, "--out", tmp_path / "out") == 2  # no such motion module
     said = capsys.readouterr().err
     for option in (
         "--camera-strength",
+        "--camera-guidance",
         "--sync-strength",
         "--sync-start",
         "--sync-end",
@@ -254,7 +265,7 @@ def test_options_without_effect_are_named(
         "--config",
     ):
         assert f"note: {option} with" in said
-    assert said.count("changes nothing") == 7
+    assert said.count("changes nothing") == 8
 
 
 def test_pose_files_of_different_lengths_are_resampled_on_demand(tmp_path: Path) -> None:
@@ -387,6 +398,30 @@ def test_the_views_see_each_other_only_inside_the_sync_range(pipeline: Collabora
     assert torch.equal(second[0], none[0])
     assert not torch.equal(second[1], none[1])
     assert torch.equal(never[1], none[1])
+
+
+@pytest.mark.parametrize(
+    ("schedule", "weight"), [("constant", 1.0), ("cosine", math.cos((1 - 501 / 999) * math.pi / 2))]
+)
+def test_camera_guidance_moves_away_from_what_has_no_camera(
+    pipeline: CollaborativePipeline, schedule: str, weight: float
+) -> None:
+    """A step of DDIM is linear in the prediction, and a camera of strength 0 is none."""
+
+    def first(**changes: Any) -> Tensor:
+        settings = Settings(("a cat",), width=64, height=64, steps=2, **changes)
+        found: list[Tensor] = []
+        pipeline.generate(make_rig("circle", 2, 2), settings, lambda state: found.append(state.latents))
+        return found[0]
+
+    plain, none = first(guidance=1.0), first(guidance=1.0, camera_strength=0.0)
+    assert not torch.allclose(plain, none, atol=1e-3)
+    guided = first(guidance=1.0, camera_guidance=2.0, camera_guidance_schedule=schedule)
+    torch.testing.assert_close(guided, plain + weight * (plain - none), atol=1e-4, rtol=1e-4)
+    with_text = first(guidance=3.0)
+    guided = first(guidance=3.0, camera_guidance=2.0, camera_guidance_schedule=schedule)
+    torch.testing.assert_close(guided, with_text + weight * (plain - none), atol=1e-4, rtol=1e-4)
+    assert torch.equal(first(guidance=3.0, camera_guidance=1.0, camera_guidance_schedule=schedule), with_text)
 
 
 def test_cameras_matter_only_through_camera_control_and_the_mask(

@@ -8,6 +8,7 @@ import torch
 from einops import repeat
 from torch import Tensor
 
+from cvd_core.cami2v.guidance import camera_weight
 from cvd_core.engine.branches import join_branches
 from cvd_core.engine.prediction import to_noise
 from cvd_core.engine.sd15.unet import CollaborativeUNet
@@ -62,23 +63,37 @@ def denoise(
     if unet.pose_encoder is not None:
         features = unet.encode_cameras(plucker_embedding(cameras, width, height).to(device))
 
-    def predict(step: int, x: Tensor, call: NetworkCall) -> Tensor:
-        views = list(call.views)
+    def evaluate(step: int, x: Tensor, call: NetworkCall, text: Tensor, camera: list[Tensor] | None) -> Tensor:
+        """Noise ``(v, B, ...)`` in latents ``(v, ...)`` with the texts ``(v, B, 77, C)``; each sees the same slopes."""
+        call.slopes.rewind()
+        branches = text.shape[1]
         context = SyncContext(
             call.views,
             groups_to_partners(call.groups),
             call.slopes,
             bias,
-            branches=text.shape[1],
+            branches=branches,
             strength=settings.sync_strength_at(solver.progress(step)),
             cache=cache,
         )
-        rows = repeat(x, "v c f h w -> (v b) c f h w", b=text.shape[1])
-        camera = None if features is None else [f[views] for f in features]
+        rows = repeat(x, "v c f h w -> (v b) c f h w", b=branches)
         t = solver.timestep(step)
-        output = unet(rows, t, text[views].flatten(0, 1), camera, context, settings.camera_strength).float()
-        noise = to_noise(unet.prediction, output, rows, t)
-        return join_branches(noise.unflatten(0, (len(views), -1)), settings.guidance)
+        output = unet(rows, t, text.flatten(0, 1), camera, context, settings.camera_strength).float()
+        return to_noise(unet.prediction, output, rows, t).unflatten(0, (len(x), branches))
+
+    def predict(step: int, x: Tensor, call: NetworkCall) -> Tensor:
+        views = list(call.views)
+        camera = None if features is None else [f[views] for f in features]
+        noise = evaluate(step, x, call, text[views], camera)
+        if settings.camera_guidance == 1 or camera is None:
+            return join_branches(noise, settings.guidance)
+        return join_branches(
+            noise,
+            settings.guidance,
+            evaluate(step, x, call, text[views][:, -1:], None)[:, 0],
+            camera_guidance=settings.camera_guidance,
+            camera_weight=camera_weight(settings.camera_guidance_schedule, float(solver.timestep(step))),
+        )
 
     return sample_together(
         predict,
