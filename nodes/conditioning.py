@@ -35,6 +35,7 @@ class PluckerEmbed(io.ComfyNode):
             category="CVD/conditioning",
             search_aliases=["Plücker", "Plucker", "CameraCtrl", "camera embedding", "rays"],
             has_intermediate_output=True,
+            is_output_node=True,  # so that the preview is made where nothing else uses the rays or the mask
             description="Turns cameras into one ray per pixel (the Plücker embedding), the form in which CameraCtrl "
             "takes camera paths. Source pictures are cropped to the aspect of the video, and every path is taken "
             "relative to its own first pose, so that all views start with the same picture.",
@@ -83,6 +84,7 @@ class EpipolarMask(io.ComfyNode):
             category="CVD/conditioning",
             search_aliases=["epipolar line", "epipolar attention", "attention mask"],
             has_intermediate_output=True,
+            is_output_node=True,  # so that the preview is made where nothing else uses the rays or the mask
             description="Limits what a pixel may attend to in the other views to a band around its epipolar line, "
             "where the same point of the scene can appear. The query inputs only choose what the preview shows.",
             inputs=[

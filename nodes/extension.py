@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
+from .camera_exchange import EXCHANGE_NODES
 from .cameras import CAMERA_NODES
 from .conditioning import CONDITIONING_NODES
+from .export_scene import EXPORT_NODES
 from .mini import MINI_NODES
 from .motion import MOTION_NODES
 from .novel_view import NOVEL_VIEW_NODES
@@ -21,6 +23,7 @@ class CVDExtension(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return [
             *CAMERA_NODES,
+            *EXCHANGE_NODES,
             *CONDITIONING_NODES,
             *MINI_NODES,
             *MOTION_NODES,
@@ -29,4 +32,5 @@ class CVDExtension(ComfyExtension):
             *SYNCAM_NODES,
             *NOVEL_VIEW_NODES,
             *VIDEO_NODES,
+            *EXPORT_NODES,
         ]

@@ -22,7 +22,7 @@ from cvd_core.sampling.settings import Settings
 from tests.workflow import ROOT, Json, snapshot, to_prompt
 
 FILE = Path(__file__).parent / "data" / "mini_run.npz"
-TEMPLATE = ROOT / "example_workflows" / "1_Start_here.json"
+TEMPLATE = ROOT / "example_workflows" / "1 Start here.json"
 STEPS = 5
 
 

@@ -26,6 +26,7 @@ COMMANDS = {
     "generate": "make videos of one scene, one along each camera path",
     "cameras": "convert, describe and draw camera files",
     "evaluate": "measure whether videos follow their cameras and agree",
+    "export": "turn a run into a dataset for reconstruction, or its cameras into a 3D scene",
     "train": "train networks, all stages of a configuration",
     "inspect": "say what a model file is and where it goes",
     "convert": "turn a checkpoint into a safetensors file",
@@ -41,6 +42,7 @@ _SMALLER = {
     "demo": "again after closing other programs",
     "train": "smaller pictures, fewer frames or samples per step, or smaller networks in the configuration",
     "evaluate": "smaller, shorter or fewer videos",
+    "export": "smaller, shorter or fewer videos",
 }
 """What to try when memory runs out, by command."""
 _DEBUG = "show the traceback of an error"

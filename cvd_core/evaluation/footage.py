@@ -30,12 +30,14 @@ class Footage:
         cameras: one per picture, in one world; names are the videos' names.
         prompts: one per view, or none.
         files: the videos.
+        fps: frames per second of the first video.
     """
 
     videos: Tensor
     cameras: Cameras
     prompts: tuple[str, ...]
     files: tuple[Path, ...]
+    fps: float
 
 
 def read_footage(
@@ -69,7 +71,7 @@ def read_footage(
     texts = list(prompts) or _recorded_prompts(folder, files)
     if len(texts) not in (0, 1, rig.views):
         raise ValueError(f"{len(texts)} prompts for {rig.views} views; give one for all or one per view")
-    videos = _read_videos(files)
+    videos, fps = _read_videos(files)
     if videos.shape[1] != rig.frames:
         raise ValueError(
             f"the videos have {videos.shape[1]} frames, {source} has cameras for {rig.frames}; expected one camera per "
@@ -82,6 +84,7 @@ def read_footage(
         cameras=rig.relative_to_first() if relative else rig,
         prompts=tuple(texts * rig.views if len(texts) == 1 else texts),
         files=tuple(files),
+        fps=fps,
     )
 
 
@@ -167,10 +170,10 @@ def read_reference(files: Sequence[Path], frames: int) -> Tensor:
     return torch.stack(videos)
 
 
-def _read_videos(files: Sequence[Path]) -> Tensor:
-    videos = [read_video(file)[0] for file in files]
+def _read_videos(files: Sequence[Path]) -> tuple[Tensor, float]:
+    videos, rates = zip(*(read_video(file) for file in files), strict=True)
     _check_alike(files, videos, len(videos[0]))
-    return torch.stack(videos)
+    return torch.stack(videos), rates[0]
 
 
 def _check_alike(files: Sequence[Path], videos: Sequence[Tensor], frames: int) -> None:

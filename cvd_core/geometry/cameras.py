@@ -167,6 +167,11 @@ class Cameras:
             aspects=tuple(self.aspects[i] for i in index),
         )
 
+    def frame(self, frame: int) -> Cameras:
+        """All views at one moment, as cameras of one frame; ``frame`` counts from 0."""
+        at = slice(frame, frame + 1)
+        return replace(self, c2w=self.c2w[:, at], intrinsics=self.intrinsics[:, at])
+
     @staticmethod
     def concatenate(parts: Sequence[Cameras]) -> Cameras:
         """All views of ``parts`` in one set.

@@ -37,3 +37,40 @@ def plucker_embedding(cameras: Cameras, width: int, height: int) -> Tensor:
     origins, directions = camera_rays(cameras, width, height)
     moments = torch.linalg.cross(origins[:, :, None, None].expand_as(directions), directions, dim=-1)
     return rearrange(torch.cat([moments, directions], -1), "v f h w c -> v f c h w").float()
+
+
+WAN_SUBFRAMES = 4
+"""Frames that Wan's autoencoder puts into one latent frame; the first frame stands alone."""
+
+
+def wan_camera_embedding(cameras: Cameras, width: int, height: int) -> Tensor:
+    """Rays as Wan 2.1 Fun-Camera takes them, ComfyUI's WAN_CAMERA_EMBEDDING.
+
+    The rays of the four frames behind a latent frame stand beside each other: channel = ray channel * 4 + subframe. The
+    first frame, which has a latent frame of its own, is taken four times. Frames are made one by one, so that little
+    more than the result is in memory.
+
+    Args:
+        cameras: as the network should see them: every path relative to its first pose, with square pixels
+            (:func:`~cvd_core.geometry.cameras.prepare_cameras`).
+        width, height: size of the video in pixels.
+
+    Returns:
+        ``(V, 24, (F + 3) / 4, H, W)`` float32.
+
+    Raises:
+        ValueError: a number of frames other than 1, 5, 9, ...
+    """
+    if cameras.frames % WAN_SUBFRAMES != 1:
+        raise ValueError(
+            f"the cameras have {cameras.frames} frames; Wan takes 1, 5, 9, ... (one more than a multiple of 4)"
+        )
+    latent_frames = (cameras.frames + WAN_SUBFRAMES - 1) // WAN_SUBFRAMES
+    out = torch.empty(cameras.views, 6, WAN_SUBFRAMES, latent_frames, height, width)
+    for frame in range(cameras.frames):
+        rays = plucker_embedding(cameras.frame(frame), width, height)[:, 0]
+        if frame == 0:
+            out[:, :, :, 0] = rays[:, :, None]
+        else:
+            out[:, :, (frame + WAN_SUBFRAMES - 1) % WAN_SUBFRAMES, (frame + WAN_SUBFRAMES - 1) // WAN_SUBFRAMES] = rays
+    return out.flatten(1, 2)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import torch
 from PIL import Image, ImageDraw
@@ -143,8 +142,7 @@ def _room(cameras: Cameras, frame: int, width: int, height: int) -> Tensor:
 
     The nearest wall a ray meets is that of the coordinate in which it gets out first.
     """
-    now = replace(cameras, c2w=cameras.c2w[:, frame : frame + 1], intrinsics=cameras.intrinsics[:, frame : frame + 1])
-    origins, directions = camera_rays(now, width, height)
+    origins, directions = camera_rays(cameras.frame(frame), width, height)
     o, d = origins[:, 0, None, None].float(), directions[:, 0].float()
     unit = max(1.0, float(cameras.centers.norm(dim=-1).max()))
     low, high = unit * torch.tensor([-1.5, -1.2, -1.6]), unit * torch.tensor([1.5, 0.8, 2.4])

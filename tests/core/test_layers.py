@@ -17,7 +17,7 @@ import cvd_core
 ROOT = Path(__file__).parents[2]
 LAYERS = (
     ("cli",),
-    ("runs", "drawing"),
+    ("runs", "drawing", "exports"),
     ("evaluation", "training"),
     ("engine",),
     ("sampling",),

@@ -8,6 +8,7 @@ writes ``example_workflows/*.json``, their thumbnails, the pictures of graphs in
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
+import av
 from PIL import Image, ImageOps
 
 from cvd_core.geometry.cameras import Cameras
@@ -27,7 +29,7 @@ from tests.workflow import EXAMPLES, ROOT, SNAPSHOT, Json, to_prompt
 
 CLIPS = ("left.mp4", "right.mp4")
 _FOLDER = ROOT / "example_workflows"
-SCREENSHOTS = {"Four_views_on_a_circle_with_a_style": "workflow.png"}
+SCREENSHOTS = {"4 Four views on a circle with a style": "workflow.png"}
 _OWN = "CVD_"
 _PERSPECTIVE = (12, 56, 880, 724)
 """The largest panel of the picture of paths, without its title."""
@@ -55,10 +57,12 @@ def main() -> None:
             used |= {node["class_type"] for node in prompt.values()}
         for old in EXAMPLES:
             old.unlink()
+            old.with_suffix(".jpg").unlink(missing_ok=True)
         for path in saved:
             shutil.copy(path, _FOLDER)
             prompt = to_prompt(json.loads(path.read_text()), nodes)
-            _draw_cameras(prompt).save(_FOLDER / f"{path.stem}.jpg", quality=88)
+            picture = _result(server, prompt) if _needs_no_files(prompt) else _draw_cameras(prompt)
+            picture.save(_FOLDER / f"{path.stem}.jpg", quality=88)
         for name, picture in SCREENSHOTS.items():
             with Image.open(Path(work) / f"{name}.png") as shot:
                 shot.convert("RGB").quantize(128).save(ROOT / "docs" / picture, optimize=True)
@@ -72,6 +76,20 @@ def _host() -> Host:
     for file in (_FOLDER / "poses").iterdir():
         shutil.copy(file, host.base / "input")
     return host
+
+
+def _needs_no_files(prompt: Json) -> bool:
+    """Whether it makes videos with the small model, which is quickly done."""
+    return any(node["class_type"] == "CVD_LoadMiniModel" for node in prompt.values())
+
+
+def _result(server: Server, prompt: Json) -> Image.Image:
+    """The last frame of the video that the workflow makes: where its views are farthest apart."""
+    done = server.execute(prompt, patience=900)
+    (combine,) = (number for number, node in prompt.items() if node["class_type"] == "CVD_MultiViewVideoCombine")
+    with av.open(io.BytesIO(server.read(done["outputs"][combine]["images"][-1]))) as container:
+        *_, last = container.decode(video=0)
+    return ImageOps.pad(last.to_image(), (512, 512))
 
 
 def _draw_cameras(prompt: Json) -> Image.Image:

@@ -20,6 +20,7 @@ COMBOS = [
     ("CVD_CollaborativeKSampler", "sampler_name"),
     ("CVD_CollaborativeKSampler", "scheduler"),
     ("CVD_EpipolarMask", "band"),
+    ("CVD_ExportScene", "layout"),
     ("CVD_LoadCameraCtrl", "camera_name"),
     ("CVD_LoadCameraPoses", "format"),
     ("CVD_LoadMotionModule", "motion_name"),

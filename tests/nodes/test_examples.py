@@ -20,7 +20,7 @@ from tests.nodes.server_process import Server
 from tests.workflow import EXAMPLES, ROOT, Json, snapshot, to_prompt
 
 SIDE, FRAMES = 64, 8
-START, ENLARGED = "1_Start_here", 256
+START, ENLARGED = "1 Start here", 256
 SMALL = {
     "width": SIDE,
     "height": SIDE,
@@ -34,7 +34,7 @@ SMALL = {
 """Values for inputs of these names, if the workflow has larger ones."""
 CLIPS = ("left.mp4", "right.mp4")
 PANELS = {"Four": (2, 2), "Six": (3, 2), "Two": (2, 1), "Video": (2, 1)}
-"""Columns and rows of the video, by the first word of the workflow's name."""
+"""Columns and rows of the video, by the first word of the workflow's name after its number."""
 FILES = {"sync_name", "module_name", "motion_name", "camera_name", "lora_name"}
 """Inputs whose options are what lies in the host's folders."""
 HOSTS_CHOICES = {"sampler_name", "scheduler"}
@@ -133,11 +133,11 @@ def test_it_runs_on_full_size_networks(server: Server, path: Path) -> None:
     done = server.execute(prompt, patience=1500)
     assert done["status"]["status_str"] == "success", done["status"]["messages"][-1]
     by_class = {node["class_type"]: done["outputs"].get(number, {}) for number, node in prompt.items()}
-    if path.stem == "Cameras_only":
+    if path.stem == "2 Cameras only":
         saved = server.base / "output" / "cameras"
         assert len(list(saved.glob("CVD_*.json"))) == 1
         return
-    columns, rows = PANELS[path.stem.split("_")[0]]
+    columns, rows = PANELS[path.stem.split()[1]]
     assert clip(server, by_class["CVD_MultiViewVideoCombine"]["images"][-1]) == (FRAMES, columns * SIDE, rows * SIDE)
     if "VHS_VideoCombine" in by_class:
         assert clip(server, by_class["VHS_VideoCombine"]["gifs"][0]) == (FRAMES, columns * SIDE, rows * SIDE)

@@ -3,9 +3,10 @@
  * `save.mjs` has the front end build and save them.
  *
  * @typedef {[string, string]} Link  name of the node, name of its output
+ * @typedef {{name: string, url: string, directory: string}} Model  a file that the host offers to download
  * @typedef {{
  *   type: string, title?: string, size?: [number, number],
- *   widgets?: Record<string, string | number | boolean>, inputs?: Record<string, Link>,
+ *   widgets?: Record<string, string | number | boolean>, inputs?: Record<string, Link>, models?: Model[],
  * }} NodeOf
  * @typedef {{title: string, color: string, nodes: Record<string, NodeOf>}} Column
  * @typedef {{name: string, id: string, columns: Column[]}} Example
@@ -32,15 +33,44 @@ const MODEL_LIST = `| file | ComfyUI/models/ |
 
 Where to get them: README, "Model files".`;
 
+const SD15 = 'v1-5-pruned-emaonly-fp16.safetensors';
+
+/**
+ * Where files can be had, by name. CVD.ckpt and style checkpoints are not here: their authors' pages give no address of
+ * the file itself.
+ *
+ * @type {Record<string, [string, string]>}
+ */
+const PUBLISHED = {
+  [SD15]: ['Comfy-Org/stable-diffusion-v1-5-archive', 'checkpoints'],
+  'v3_sd15_mm.ckpt': ['guoyww/animatediff', 'animatediff_models'],
+  'v3_sd15_adapter.ckpt': ['guoyww/animatediff', 'loras'],
+  'CameraCtrl_pruned.safetensors': ['Kosinkadink/CameraCtrl', 'animatediff_models'],
+};
+
+/** What the host offers to download for a node that loads `names`. @param {string[]} names @returns {Model[]} */
+const published = (...names) =>
+  names
+    .filter((name) => name in PUBLISHED)
+    .map((name) => {
+      const [repository, directory] = PUBLISHED[name];
+      return { name, url: `https://huggingface.co/${repository}/resolve/main/${name}`, directory };
+    });
+
 /** Everything from the checkpoint to the motion module; a style adds a checkpoint and a LoRA of its own. */
-function models({ checkpoint = 'v1-5-pruned-emaonly-fp16.safetensors', style = '', evolved = false } = {}) {
+function models({ checkpoint = SD15, style = '', evolved = false } = {}) {
   /** @type {Record<string, NodeOf>} */
   const nodes = {
-    checkpoint: { type: 'CheckpointLoaderSimple', widgets: { ckpt_name: checkpoint } },
+    checkpoint: {
+      type: 'CheckpointLoaderSimple',
+      widgets: { ckpt_name: checkpoint },
+      models: published(checkpoint),
+    },
     adapter: {
       type: 'LoraLoaderModelOnly',
       title: 'AnimateDiff adapter',
       widgets: { lora_name: 'v3_sd15_adapter.ckpt', strength_model: 1 },
+      models: published('v3_sd15_adapter.ckpt'),
       inputs: { model: ['checkpoint', 'MODEL'] },
     },
   };
@@ -56,12 +86,18 @@ function models({ checkpoint = 'v1-5-pruned-emaonly-fp16.safetensors', style = '
     nodes.motion = {
       type: 'ADE_LoadAnimateDiffModelWithCameraCtrl',
       widgets: { model_name: 'v3_sd15_mm.ckpt', camera_ctrl: 'CameraCtrl_pruned.safetensors' },
+      models: published('v3_sd15_mm.ckpt', 'CameraCtrl_pruned.safetensors'),
     };
   } else {
-    nodes.motion = { type: 'CVD_LoadMotionModule', widgets: { motion_name: 'v3_sd15_mm.ckpt' } };
+    nodes.motion = {
+      type: 'CVD_LoadMotionModule',
+      widgets: { motion_name: 'v3_sd15_mm.ckpt' },
+      models: published('v3_sd15_mm.ckpt'),
+    };
     nodes.camera_control = {
       type: 'CVD_LoadCameraCtrl',
       widgets: { camera_name: 'CameraCtrl_pruned.safetensors' },
+      models: published('CameraCtrl_pruned.safetensors'),
     };
   }
   nodes.sync = { type: 'CVD_SyncModuleLoader', widgets: { sync_name: 'CVD.ckpt' } };
@@ -206,7 +242,7 @@ const FOUR_WAYS = {
 /** @type {Example[]} */
 export const EXAMPLES = [
   {
-    name: '1_Start_here',
+    name: '1 Start here',
     id: '5b0c4f0e-6d3a-4a87-9a53-0d4f5d0a0007',
     columns: [
       {
@@ -275,7 +311,42 @@ The other templates are the same graph with Stable Diffusion 1.5.`),
     ],
   },
   {
-    name: 'Two_views_from_pose_files',
+    name: '2 Cameras only',
+    id: '5b0c4f0e-6d3a-4a87-9a53-0d4f5d0a0006',
+    columns: [
+      {
+        title: 'Build',
+        color: BLUE,
+        nodes: {
+          note: note(`## Cameras without a model
+
+Draw or type camera paths, look at what the networks will see of them, and save them for nerfstudio, Blender or a later run. Runs in a second, on any machine.`),
+          cameras: rig('orbit', 4, { angle: 40 }),
+        },
+      },
+      {
+        title: 'Look',
+        color: GREEN,
+        nodes: {
+          ...conditioning(),
+          paths: { type: 'PreviewImage', title: 'Paths', size: [380, 400], inputs: { images: ['cameras', 'preview'] } },
+        },
+      },
+      {
+        title: 'Save',
+        color: BROWN,
+        nodes: {
+          save: {
+            type: 'CVD_SaveCameraPoses',
+            widgets: { format: 'nerfstudio' },
+            inputs: { cameras: ['cameras', 'cameras'] },
+          },
+        },
+      },
+    ],
+  },
+  {
+    name: '3 Two views from pose files',
     id: '5b0c4f0e-6d3a-4a87-9a53-0d4f5d0a0001',
     columns: [
       {
@@ -316,7 +387,7 @@ ${MODEL_LIST}`),
     ],
   },
   {
-    name: 'Four_views_on_a_circle_with_a_style',
+    name: '4 Four views on a circle with a style',
     id: '5b0c4f0e-6d3a-4a87-9a53-0d4f5d0a0002',
     columns: [
       {
@@ -354,7 +425,7 @@ ${MODEL_LIST}`),
     ],
   },
   {
-    name: 'Six_views_on_the_upper_hemisphere',
+    name: '5 Six views on the upper hemisphere',
     id: '5b0c4f0e-6d3a-4a87-9a53-0d4f5d0a0003',
     columns: [
       {
@@ -390,7 +461,7 @@ ${MODEL_LIST}`),
     ],
   },
   {
-    name: 'Two_views_with_SamplerCustomAdvanced',
+    name: '6 Two views with SamplerCustomAdvanced',
     id: '5b0c4f0e-6d3a-4a87-9a53-0d4f5d0a0004',
     columns: [
       {
@@ -445,7 +516,7 @@ ${MODEL_LIST}`),
     ],
   },
   {
-    name: 'Two_views_with_AnimateDiff_Evolved',
+    name: '7 Two views with AnimateDiff-Evolved',
     id: '5b0c4f0e-6d3a-4a87-9a53-0d4f5d0a0008',
     columns: [
       {
@@ -475,7 +546,7 @@ ${MODEL_LIST}`),
     ],
   },
   {
-    name: 'Video_to_video',
+    name: '8 Video to video',
     id: '5b0c4f0e-6d3a-4a87-9a53-0d4f5d0a0005',
     columns: [
       {
@@ -522,41 +593,6 @@ ${MODEL_LIST}`),
             type: 'VHS_VideoCombine',
             widgets: { frame_rate: 8, filename_prefix: 'CVD', format: 'video/h264-mp4' },
             inputs: { images: ['combine', 'frames'] },
-          },
-        },
-      },
-    ],
-  },
-  {
-    name: 'Cameras_only',
-    id: '5b0c4f0e-6d3a-4a87-9a53-0d4f5d0a0006',
-    columns: [
-      {
-        title: 'Build',
-        color: BLUE,
-        nodes: {
-          note: note(`## Cameras without a model
-
-Draw or type camera paths, look at what the networks will see of them, and save them for nerfstudio, Blender or a later run. Runs in a second, on any machine.`),
-          cameras: rig('orbit', 4, { angle: 40 }),
-        },
-      },
-      {
-        title: 'Look',
-        color: GREEN,
-        nodes: {
-          ...conditioning(),
-          paths: { type: 'PreviewImage', title: 'Paths', size: [380, 400], inputs: { images: ['cameras', 'preview'] } },
-        },
-      },
-      {
-        title: 'Save',
-        color: BROWN,
-        nodes: {
-          save: {
-            type: 'CVD_SaveCameraPoses',
-            widgets: { format: 'nerfstudio' },
-            inputs: { cameras: ['cameras', 'cameras'] },
           },
         },
       },

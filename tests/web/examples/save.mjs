@@ -11,9 +11,13 @@ import { chromium } from 'playwright-core';
 import { EXAMPLES } from './graphs.mjs';
 
 const WINDOW = { width: 2400, height: 1350 };
+/** Room between nodes, for Nodes 2.0 draws them taller than their saved size; size of the groups' titles. */
+const LAYOUT = { below: 90, beside: 90, title: 44, margin: 20 };
 
 /** Runs in the page: empties the graph and builds `example` in columns, one group each. */
-function build(/** @type {import('./graphs.mjs').Example} */ example) {
+function build(
+  /** @type {[import('./graphs.mjs').Example, typeof LAYOUT]} */ [example, { below, beside, title, margin }],
+) {
   const { app, LiteGraph } = window;
   const graph = app.graph;
   graph.clear();
@@ -29,6 +33,7 @@ function build(/** @type {import('./graphs.mjs').Example} */ example) {
       nodes[name] = node;
       graph.add(node);
       if (spec.title) node.title = spec.title;
+      if (spec.models?.length) node.properties.models = spec.models;
       for (const [key, value] of Object.entries(spec.widgets ?? {})) {
         const widget =
           node.widgets.find((/** @type {any} */ w) => w.name === key) ?? (key ? undefined : node.widgets[0]);
@@ -45,16 +50,18 @@ function build(/** @type {import('./graphs.mjs').Example} */ example) {
       const [w, h] = spec.size ?? [Math.max(node.size[0], 300), node.size[1]];
       node.setSize([Math.max(w, least[0]), Math.max(h, least[1])]);
       node.pos = [x, y];
-      y += node.size[1] + 30 + LiteGraph.NODE_TITLE_HEIGHT;
+      y += node.size[1] + below;
       width = Math.max(width, node.size[0]);
     }
     for (const name of Object.keys(column.nodes)) nodes[name].setSize([width, nodes[name].size[1]]);
     const group = new LiteGraph.LGraphGroup(column.title);
     group.color = column.color;
-    group.pos = [x - 15, -85];
-    group.size = [width + 30, y + 60];
+    group.font_size = title;
+    const top = LiteGraph.NODE_TITLE_HEIGHT + 1.8 * title;
+    group.pos = [x - margin, -top];
+    group.size = [width + 2 * margin, y - below + top + below / 2];
     graph.add(group);
-    x += width + 75;
+    x += width + beside;
   }
   for (const column of example.columns) {
     for (const [name, spec] of Object.entries(column.nodes)) {
@@ -103,7 +110,7 @@ async function main(/** @type {any} */ url, /** @type {any} */ folder) {
       { timeout: 120_000 },
     );
     for (const example of EXAMPLES) {
-      const workflow = await page.evaluate(build, example);
+      const workflow = await page.evaluate(build, /** @type {const} */ ([example, LAYOUT]));
       // What is saved is what a user gets who opens it: load it, and ask that graph.
       await page.evaluate((graph) => window.app.loadGraphData(graph), workflow);
       const prompt = await page.evaluate(async () => (await window.app.graphToPrompt()).output);

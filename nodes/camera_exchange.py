@@ -1,0 +1,221 @@
+"""Cameras to and from the nodes of ComfyUI's core: Wan Fun-Camera, the 3D nodes, Depth Anything 3."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from comfy_api.latest import io
+
+from cvd_core.geometry.cameras import Cameras, prepare_cameras
+from cvd_core.geometry.formats.depth_anything import from_depth_anything
+from cvd_core.geometry.formats.load3d import DEFAULT_FOV, from_load3d, to_load3d
+from cvd_core.geometry.plucker import wan_camera_embedding
+from cvd_core.geometry.trajectories import resample
+
+from .inputs import side_input
+from .schema import node_schema
+from .types import CamerasType
+
+WanCameraEmbedding = io.Custom("WAN_CAMERA_EMBEDDING")
+Load3DCamera = io.Custom("LOAD3D_CAMERA")
+DA3Geometry = io.Custom("DA3_GEOMETRY")
+_WAN_STEP = 16
+ALL_FRAMES = -1
+
+
+class CamerasToWan(io.ComfyNode):
+    """Any path for Wan Fun-Camera."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return node_schema(
+            node_id="CVD_CamerasToWan",
+            display_name="Cameras To Wan Camera",
+            category="CVD/cameras",
+            search_aliases=["Wan Fun Camera", "WanCameraEmbedding", "camera embedding", "camera control", "dolly"],
+            description="One camera path as the camera embedding of ComfyUI's Wan nodes: in place of "
+            "WanCameraEmbedding, which knows nine fixed moves, for WanCameraImageToVideo with a Fun-Camera model.",
+            inputs=[
+                CamerasType.Input("cameras", tooltip="The camera paths; one view of them is used."),
+                _view_input(),
+                *(
+                    io.Int.Input(
+                        name,
+                        default=default,
+                        min=_WAN_STEP,
+                        max=4096,
+                        step=_WAN_STEP,
+                        tooltip=f"{name.capitalize()} of the video in pixels, as in WanCameraImageToVideo.",
+                    )
+                    for name, default in (("width", 832), ("height", 480))
+                ),
+                io.Int.Input(
+                    "length",
+                    default=81,
+                    min=1,
+                    max=4097,
+                    step=4,
+                    tooltip="Frames of the video: 1, 5, 9 and so on. The path is spread over them, so that it starts "
+                    "and ends where it does.",
+                ),
+            ],
+            outputs=[
+                WanCameraEmbedding.Output(
+                    "camera_embedding", display_name="camera_embedding", tooltip="For WanCameraImageToVideo."
+                ),
+                *(
+                    io.Int.Output(display_name=name, tooltip="As set here, for WanCameraImageToVideo.")
+                    for name in ("width", "height", "length")
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, cameras: Cameras, view: int, width: int, height: int, length: int) -> io.NodeOutput:
+        if width % _WAN_STEP or height % _WAN_STEP:
+            raise ValueError(f"width and height are {width} and {height}; Wan takes multiples of {_WAN_STEP}")
+        path = resample(_one_view(cameras, view), length)
+        return io.NodeOutput(
+            wan_camera_embedding(prepare_cameras(path, width, height), width, height), width, height, length
+        )
+
+
+class CamerasToLoad3D(io.ComfyNode):
+    """One path for ComfyUI's 3D nodes."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return node_schema(
+            node_id="CVD_CamerasToLoad3D",
+            display_name="Cameras To 3D Camera",
+            category="CVD/cameras",
+            search_aliases=["camera info", "Load3D camera", "Preview 3D", "Render Splat", "fly through"],
+            description="One camera path as the camera info of ComfyUI's 3D nodes. A node connected here runs once per "
+            "frame: Render Splat then films a splat along the path.",
+            inputs=[
+                CamerasType.Input("cameras", tooltip="The camera paths; one view of them is used."),
+                _view_input(),
+                io.Int.Input(
+                    "frame",
+                    default=ALL_FRAMES,
+                    min=ALL_FRAMES,
+                    max=4096,
+                    tooltip="Which frame of the path, counting from 0; -1 gives all of them, one after the other.",
+                ),
+            ],
+            outputs=[
+                Load3DCamera.Output(
+                    "camera_info",
+                    display_name="camera_info",
+                    is_output_list=True,
+                    tooltip="One per frame, with the vertical field of view. Render Splat measures it along the "
+                    "shorter side: render landscape or square pictures.",
+                )
+            ],
+        )
+
+    @classmethod
+    def execute(cls, cameras: Cameras, view: int, frame: int) -> io.NodeOutput:
+        (infos,) = to_load3d(_one_view(cameras, view))
+        if frame >= len(infos):
+            raise ValueError(
+                f"frame is {frame}, but the cameras have {len(infos)} frames; expected up to {len(infos) - 1}"
+            )
+        return io.NodeOutput(infos if frame == ALL_FRAMES else [infos[frame]])
+
+
+class CamerasFromLoad3D(io.ComfyNode):
+    """A path from cameras of ComfyUI's 3D nodes."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return node_schema(
+            node_id="CVD_CamerasFromLoad3D",
+            display_name="Cameras From 3D Camera",
+            category="CVD/cameras",
+            search_aliases=["camera info", "Load3D camera", "Create Camera Info"],
+            description="Cameras of ComfyUI's 3D nodes (Load 3D, Create Camera Info) as one path. A list of them is "
+            "passed in order and interpolated; a single one stands still.",
+            is_input_list=True,
+            inputs=[
+                Load3DCamera.Input("camera_info", tooltip="One camera, or a list of them along the path."),
+                io.Int.Input(
+                    "frames",
+                    default=16,
+                    min=0,
+                    max=4096,
+                    tooltip="Frames of the path; 0 takes one per camera. Must match the frames of the latent.",
+                ),
+                side_input("width", more="Gives the shape of the picture."),
+                side_input("height", more="Gives the shape of the picture."),
+                io.Float.Input(
+                    "fov",
+                    default=DEFAULT_FOV,
+                    min=1.0,
+                    max=170.0,
+                    step=0.1,
+                    tooltip="Vertical field of view in degrees, for cameras that state none: those of older ComfyUI.",
+                ),
+            ],
+            outputs=[CamerasType.Output("cameras", display_name="cameras", tooltip="One view.")],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        camera_info: list[Mapping[str, Any]],
+        frames: list[int],
+        width: list[int],
+        height: list[int],
+        fov: list[float],
+    ) -> io.NodeOutput:
+        cameras = from_load3d(camera_info, width[0], height[0], fov[0])
+        return io.NodeOutput(resample(cameras, frames[0] or cameras.frames))
+
+
+class CamerasFromGeometry(io.ComfyNode):
+    """Cameras that Depth Anything 3 estimates."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return node_schema(
+            node_id="CVD_CamerasFromGeometry",
+            display_name="Cameras From Geometry",
+            category="CVD/cameras",
+            search_aliases=["Depth Anything 3", "DA3", "camera recovery", "camera tracking", "structure from motion"],
+            description="The camera paths of existing videos, as Depth Anything 3 estimates them in multiview mode "
+            "(ComfyUI 0.33 and newer): to make new videos along the same paths. Their scale is arbitrary.",
+            inputs=[
+                DA3Geometry.Input(
+                    "geometry", tooltip="From Run Depth Anything 3 in multiview mode, all frames at once."
+                ),
+                io.Int.Input(
+                    "views",
+                    default=1,
+                    min=1,
+                    max=64,
+                    tooltip="How many videos the frames belong to, one after the other; 1 for a single video.",
+                ),
+            ],
+            outputs=[CamerasType.Output("cameras", display_name="cameras", tooltip="One camera per frame.")],
+        )
+
+    @classmethod
+    def execute(cls, geometry: Mapping[str, Any], views: int) -> io.NodeOutput:
+        return io.NodeOutput(from_depth_anything(geometry, views))
+
+
+def _view_input() -> io.Int.Input:
+    return io.Int.Input("view", default=0, min=0, max=63, tooltip="Which view's path, counting from 0.")
+
+
+def _one_view(cameras: Cameras, view: int) -> Cameras:
+    if not 0 <= view < cameras.views:
+        raise ValueError(
+            f"view is {view}, but the cameras have {cameras.views} views; expected 0 to {cameras.views - 1}"
+        )
+    return cameras.select([view])
+
+
+EXCHANGE_NODES: list[type[io.ComfyNode]] = [CamerasToWan, CamerasToLoad3D, CamerasFromLoad3D, CamerasFromGeometry]
