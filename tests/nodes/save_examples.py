@@ -61,8 +61,8 @@ def main() -> None:
         for path in saved:
             shutil.copy(path, _FOLDER)
             prompt = to_prompt(json.loads(path.read_text()), nodes)
-            picture = _result(server, prompt) if _needs_no_files(prompt) else _draw_cameras(prompt)
-            picture.save(_FOLDER / f"{path.stem}.jpg", quality=88)
+            thumbnail = _result(server, prompt) if _needs_no_files(prompt) else _draw_cameras(prompt)
+            thumbnail.save(_FOLDER / f"{path.stem}.jpg", quality=88)
         for name, picture in SCREENSHOTS.items():
             with Image.open(Path(work) / f"{name}.png") as shot:
                 shot.convert("RGB").quantize(128).save(ROOT / "docs" / picture, optimize=True)
