@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from cvd_core.sampling.draws import SeededDraws as SeededDraws
     from cvd_core.sampling.pairs import Pairing as Pairing
     from cvd_core.sampling.recurrence import Recurrence as Recurrence
+    from cvd_core.sampling.settings import GivenView as GivenView
     from cvd_core.sampling.settings import Settings as Settings
     from cvd_core.sampling.settings import StartPicture as StartPicture
     from cvd_core.sync.bias import EpipolarBias as EpipolarBias
@@ -35,6 +36,7 @@ _HOMES = {
     "Cameras": "geometry.cameras",
     "DiffusersSolver": "engine.solvers",
     "EpipolarBias": "sync.bias",
+    "GivenView": "sampling.settings",
     "ModelPaths": "engine.model_paths",
     "Pairing": "sampling.pairs",
     "Recurrence": "sampling.recurrence",

@@ -11,24 +11,6 @@ _MEAN = (0.48145466, 0.4578275, 0.40821073)
 _STD = (0.26862954, 0.26130258, 0.27577711)
 
 
-def fit_picture(picture: Tensor, width: int, height: int) -> Tensor:
-    """Scale to cover ``width`` x ``height``, then crop around the centre.
-
-    Args:
-        picture: ``(N, 3, H, W)``, any range.
-
-    Returns:
-        ``(N, 3, height, width)``.
-    """
-    source_height, source_width = picture.shape[-2:]
-    scale = max(width / source_width, height / source_height)
-    size = (max(height, round(source_height * scale)), max(width, round(source_width * scale)))
-    if size != (source_height, source_width):
-        picture = interpolate(picture, size, mode="bilinear", antialias=True)
-    top, left = (size[0] - height) // 2, (size[1] - width) // 2
-    return picture[..., top : top + height, left : left + width]
-
-
 def clip_pixels(picture: Tensor) -> Tensor:
     """Pixels for CLIP's vision tower: squeezed to a square without cropping, as DynamiCrafter was trained.
 

@@ -22,16 +22,18 @@ from cvd_core.networks.sizes import SIDE_STEP, SMALLEST_SIDE
 from cvd_core.runs import mini
 from cvd_core.runs.request import DEFAULT_FPS, DEFAULT_FRAMES, DEFAULT_VIEWS, RIG_PARAMETERS, Request
 from cvd_core.sampling.pairs import STRATEGIES, Pairing
-from cvd_core.sampling.settings import Sampler, Settings, StartPicture
+from cvd_core.sampling.settings import GivenView, Sampler, Settings, StartPicture
+from cvd_core.syncam.novel_view import TEXT_GUIDANCE
 from cvd_core.syncam.presets import PRESETS
 
 SETTINGS = [
     field.name
     for kind in (Settings, Pairing)
     for field in fields(kind)
-    if field.name not in ("pairing", "recurrence", "picture")
+    if field.name not in ("pairing", "recurrence", "picture", "given")
 ]
-PICTURE = [field.name for field in fields(StartPicture)]
+PARTS = {"picture": [f.name for f in fields(StartPicture)], "given": [f.name for f in fields(GivenView)]}
+"""Options that make up a part of the settings."""
 MODELS = [field.name for field in fields(ModelPaths)]
 REST = ("poses", "intrinsics", "rig", "views", "rig_easing", "frames", "fps", "device", "dtype", "offload")
 """Options, grouped by what they belong to."""
@@ -73,6 +75,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
             "picture to start from", "With CamI2V and DynamiCrafter, whose base needs one. They make 16 frames."
         )
     )
+    _add_given(
+        parser.add_argument_group(
+            "given video",
+            "With SynCamMaster: new views of a video. Experimental - no released weights were trained for it.",
+        )
+    )
     _add_models(
         parser.add_argument_group(
             "models",
@@ -108,9 +116,9 @@ def request(args: argparse.Namespace) -> Request:
     recurrence = dict(zip(("start", "end"), given.get("recurrence_range", ()), strict=False))
     if "recurrence" in given:
         recurrence["times"] = given["recurrence"]
-    nested = {"recurrence": recurrence, "picture": {name: given[name] for name in PICTURE if name in given}}
+    nested = {part: {name: given[name] for name in names if name in given} for part, names in PARTS.items()}
     return Request(
-        settings={name: given[name] for name in SETTINGS if name in given} | nested,
+        settings={name: given[name] for name in SETTINGS if name in given} | nested | {"recurrence": recurrence},
         models={name: given[name] for name in MODELS if name in given},
         rig_parameters={name: given[f"rig_{name}"] for name in RIG_PARAMETERS if f"rig_{name}" in given},
         earlier=RunRecord.load(args.repeat) if args.repeat else None,
@@ -253,6 +261,23 @@ def _add_picture(group: argparse._ArgumentGroup) -> None:
         action=argparse.BooleanOptionalAction,
         help="several camera paths: give all videos the same noise, which makes them more alike; the network does not "
         "synchronise them (default: each its own)",
+    )
+
+
+def _add_given(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--reference",
+        type=Path,
+        metavar="FILE",
+        help="a video that is the first view, seen by the first camera; its beginning is used, scaled to cover the "
+        "others' size and cropped around its centre. --guidance is that of the text then "
+        f"(default: {TEXT_GUIDANCE:g}, the paper's)",
+    )
+    group.add_argument(
+        "--video-guidance",
+        type=float,
+        metavar="N",
+        help=f"guidance scale of the given video (default: {GivenView.video_guidance:g}, the paper's)",
     )
 
 

@@ -11,13 +11,16 @@ from cvd_core.sampling.guidance import guide
 from cvd_core.sampling.settings import Settings
 
 
-def encode_branches(encode: Callable[[Sequence[str]], Tensor], settings: Settings, views: int) -> Tensor:
+def encode_branches(
+    encode: Callable[[Sequence[str]], Tensor], settings: Settings, views: int, unconditional: bool | None = None
+) -> Tensor:
     """Embed the prompts of all views.
 
     Args:
         encode: N texts to embeddings ``(N, L, C)``.
         settings: its prompts, and whether there is guidance.
         views: V.
+        unconditional: whether there is a branch uncond; None: where there is guidance.
 
     Returns:
         ``(V, B, L, C)``: branches uncond and cond, cond alone without guidance.
@@ -26,7 +29,8 @@ def encode_branches(encode: Callable[[Sequence[str]], Tensor], settings: Setting
         ValueError: prompts that do not match the views.
     """
     prompts, negative = settings.per_view(views)
-    return torch.stack([encode(texts) for texts in ([negative] if settings.guidance > 1 else []) + [prompts]], 1)
+    guided = settings.guidance > 1 if unconditional is None else unconditional
+    return torch.stack([encode(texts) for texts in ([negative] if guided else []) + [prompts]], 1)
 
 
 def join_branches(

@@ -6,7 +6,7 @@ what this package holds: placement, pictures, solvers, prediction.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -44,8 +44,13 @@ class Method(Protocol):
 
     FRAMES: int | None
 
-    def defaults(self, paths: ModelPaths) -> Mapping[str, Any]:
-        """Fields of :class:`Settings` that are other than their defaults where nothing is said."""
+    def defaults(self, paths: ModelPaths, asked: Collection[str] = ()) -> Mapping[str, Any]:
+        """Fields of :class:`Settings` that are other than their defaults where nothing is said of them.
+
+        Args:
+            paths: the models.
+            asked: fields of which something is said.
+        """
         ...
 
     def check(self, paths: ModelPaths, cameras: Cameras, settings: Settings) -> None:

@@ -133,7 +133,7 @@ class Pipeline:
             prompts: one for all views, or one per view.
             values: other fields of :class:`Settings`.
         """
-        return Settings(**{"prompts": prompts, **default_settings(self.paths), **values})
+        return Settings(**{"prompts": prompts, **default_settings(self.paths, values), **values})
 
     def hints(self, cameras: Cameras, settings: Settings) -> list[str]:
         """What a run asks of these models that they cannot do or have not learned, a sentence each."""
@@ -169,9 +169,7 @@ class Pipeline:
             cameras = resample(cameras, mini.FRAMES)
         check_run(self.paths, cameras, settings, fps)
         self.networks.check_frames(cameras.frames)
-        image = None
-        if settings.picture is not None:
-            image = RecordedFile.of(settings.picture.image, settings.picture.image.parent)
+        inputs = {name: RecordedFile.of(path, path.parent) for name, path in settings.input_files.items()}
         seconds = dict(self.seconds)
         frames = self._generate(cameras, settings, progress, seconds)
         record = RunRecord(
@@ -183,7 +181,7 @@ class Pipeline:
             dtype=self.placement.dtype_name,
             device=str(self.placement.device),
             offload=self.placement.offload,
-            image=image,
+            inputs=inputs,
             seconds=seconds,
         )
         return Run(frames, record)

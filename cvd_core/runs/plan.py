@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -71,12 +71,13 @@ def plan_run(request: Request) -> Plan:
         return asked if asked is not None else getattr(earlier, name, default)
 
     paths, kept = choose_models(request.models, earlier.paths if earlier else None)
-    settings = _settings(request, default_settings(paths))
+    settings = _settings(request, default_settings(paths, {name for name, asked in request.settings.items() if asked}))
     own_frames = mini.FRAMES if is_mini(paths.base) else method_for(paths).FRAMES
     cameras, source = _cameras(request, settings, own_frames)
     fps = chosen("fps", DEFAULT_FPS)
-    if earlier and settings.picture and "image" not in request.settings.get("picture", {}):
-        earlier.verify_image()
+    if earlier:
+        changed = {name for part in ("picture", "given") for name in request.settings.get(part, {})}
+        earlier.verify_inputs(settings.input_files.keys() - changed)
     check_run(paths, cameras, settings, fps)
     return Plan(
         settings=settings,
@@ -91,9 +92,9 @@ def plan_run(request: Request) -> Plan:
     )
 
 
-def default_settings(paths: ModelPaths) -> Mapping[str, Any]:
-    """Settings of a run that says nothing else, where models have their own."""
-    return mini.SETTINGS if is_mini(paths.base) else method_for(paths).defaults(paths)
+def default_settings(paths: ModelPaths, asked: Collection[str] = ()) -> Mapping[str, Any]:
+    """Settings of a run that says nothing else than those ``asked`` for, where models have their own."""
+    return mini.SETTINGS if is_mini(paths.base) else method_for(paths).defaults(paths, asked)
 
 
 def check_run(paths: ModelPaths, cameras: Cameras, settings: Settings, fps: float) -> None:
@@ -150,10 +151,12 @@ def _settings(request: Request, defaults: Mapping[str, Any]) -> Settings:
     values = request.earlier.settings.to_dict() if request.earlier else {"recurrence": {}, **defaults}
     if isinstance(pairing := values.pop("pairing", None), Pairing):
         values |= asdict(pairing)
-    nested = {
-        name: {**(values.get(name) or {}), **request.settings.get(name, {})} for name in ("recurrence", "picture")
+    nested: dict[str, Any] = {
+        name: {**(values.get(name) or {}), **request.settings.get(name, {})}
+        for name in ("recurrence", "picture", "given")
     }
-    return Settings.from_dict({**values, **request.settings, **nested, "picture": nested["picture"] or None})
+    nested |= {name: nested[name] or None for name in ("picture", "given")}
+    return Settings.from_dict({**values, **request.settings, **nested})
 
 
 def _cameras(request: Request, settings: Settings, own_frames: int | None) -> tuple[Cameras, Mapping[str, Any]]:

@@ -30,7 +30,7 @@ from cvd_core.weights import identify, lora_file, read_checkpoint, sha256
 FORMAT = "cvd run"
 VERSION = 3
 """Of the file format; readers refuse newer ones. Version 1 did not record the noise schedule of a base folder, version
-2 knew no pictures and no camera guidance."""
+2 knew no pictures, no given videos and no camera guidance."""
 LARGEST = 64 << 20
 """Bytes of a record; thousands of cameras take a few millions."""
 
@@ -111,7 +111,7 @@ class RunRecord:
         source: where the cameras came from, for people to read.
         models: of the run.
         fps: frames per second of the video files.
-        image: the picture that the videos start from, as it was.
+        inputs: pictures and videos that the run starts from as they were, see :attr:`Settings.input_files`.
         dtype, device, offload: where and in what type the networks computed.
         versions: of the programs that took part; of the GPU its name.
         seconds: by stage.
@@ -126,7 +126,7 @@ class RunRecord:
     dtype: str
     device: str
     offload: bool = False
-    image: RecordedFile | None = None
+    inputs: Mapping[str, RecordedFile] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=lambda: versions_here())
     date: str = field(default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"))
@@ -143,19 +143,20 @@ class RunRecord:
         method = method_for(self.paths)
         for model in self.models:
             model.verify(method)
-        self.verify_image()
+        self.verify_inputs(self.inputs)
 
-    def verify_image(self) -> None:
-        """Raise ValueError if the picture that the videos start from is not what it was."""
-        if self.image is None or self.settings.picture is None:
-            return
-        path = self.settings.picture.image
-        found = RecordedFile.of(path, path.parent) if path.is_file() else None
-        if found != self.image:
-            raise ValueError(
-                f"{path} is not the picture that the recorded run used ({_describe(found)}, recorded: "
-                f"{_describe(self.image)}); give the recorded one, or another one on purpose, with `image`"
-            )
+    def verify_inputs(self, names: Collection[str]) -> None:
+        """Raise ValueError if one of these pictures and videos that the run starts from is not what it was."""
+        for name, path in self.settings.input_files.items():
+            recorded = self.inputs.get(name)
+            if name not in names or recorded is None:
+                continue
+            found = RecordedFile.of(path, path.parent) if path.is_file() else None
+            if found != recorded:
+                raise ValueError(
+                    f"{path} is not the file that the recorded run used ({_describe(found)}, recorded: "
+                    f"{_describe(recorded)}); give the recorded one, or another one on purpose, with `{name}`"
+                )
 
     def to_json(self) -> str:
         """The text of a record; numbers keep every digit."""
@@ -170,7 +171,7 @@ class RunRecord:
             "device": self.device,
             "offload": self.offload,
             "models": [asdict(model) for model in self.models],
-            **({"image": asdict(self.image)} if self.image else {}),
+            **({"inputs": {name: asdict(file) for name, file in self.inputs.items()}} if self.inputs else {}),
             "versions": dict(self.versions),
             "seconds": {stage: round(seconds, 3) for stage, seconds in self.seconds.items()},
             "cameras": {
@@ -247,7 +248,7 @@ class _Layout:
     versions: dict[str, str]
     seconds: dict[str, float]
     cameras: _CameraLayout
-    image: RecordedFile | None = None
+    inputs: dict[str, RecordedFile] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         roles = [model.role for model in self.models]
@@ -274,7 +275,7 @@ class _Layout:
             self.dtype,
             self.device,
             self.offload,
-            self.image,
+            self.inputs,
             self.seconds,
             self.versions,
             self.date,

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from annotated_types import Ge, Gt, Interval, MinLen
 
@@ -17,6 +17,7 @@ from cvd_core.geometry.epipolar import Mask
 from cvd_core.networks.sizes import check_size
 from cvd_core.sampling.pairs import Pairing
 from cvd_core.sampling.recurrence import Recurrence
+from cvd_core.syncam.novel_view import VIDEO_GUIDANCE
 
 Sampler = Literal["ddim", "euler", "euler_ancestral", "dpmpp_2m", "dpmpp_2m_sde", "unipc"]
 """Sampling methods; ``ddim`` (eta 0) is the paper's."""
@@ -53,6 +54,33 @@ class StartPicture:
 
 
 @dataclass(frozen=True)
+class GivenView:
+    """A video that is the first view, with SynCamMaster (its paper, Sec. 3.5 and Eq. 7).
+
+    Attributes:
+        reference: its file; its beginning is used, scaled to cover the videos' size and cropped around the centre.
+        video_guidance: guidance scale of the given video, s_V; that of the text, s_T, is the run's ``guidance``.
+
+    Raises:
+        FieldError: a field has the wrong type or is out of range.
+    """
+
+    reference: Path
+    video_guidance: Annotated[float, Interval(ge=0, le=1000)] = VIDEO_GUIDANCE
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        object.__setattr__(self, "reference", Path(os.path.abspath(self.reference)))
+
+
+Given = TypeVar("Given", StartPicture, GivenView)
+_ABOUT = {
+    "image": "goes with a picture that the videos start from",
+    "reference": "goes with a video that is the first view",
+}
+
+
+@dataclass(frozen=True)
 class Settings:
     """Settings of one run, checked on construction; the defaults are the paper's and the released scripts'.
 
@@ -77,6 +105,7 @@ class Settings:
         band, threshold: the epipolar mask, see :class:`cvd_core.sync.bias.EpipolarBias`; band "none": no mask, for sync
             modules that were trained without.
         picture: what the videos start from, where a model starts from one.
+        given: a video that is the first view, where a model can make views of one.
 
     Raises:
         FieldError: a field has the wrong type or is out of range.
@@ -101,6 +130,7 @@ class Settings:
     band: Mask = "soft"
     threshold: Annotated[float, Gt(0)] = 3.0
     picture: StartPicture | None = None
+    given: GivenView | None = None
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -130,6 +160,12 @@ class Settings:
         return out[0], out[1]
 
     @property
+    def input_files(self) -> dict[str, Path]:
+        """Pictures and videos that a run starts from, by the names of their fields."""
+        found = {"image": self.picture.image} if self.picture else {}
+        return found | ({"reference": self.given.reference} if self.given else {})
+
+    @property
     def passes(self) -> int:
         """Steps of the run with their repeats."""
         return sum(self.recurrence.at(step, self.steps) for step in range(self.steps))
@@ -137,8 +173,9 @@ class Settings:
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values, those of the pairing among the others; :meth:`from_dict` restores them."""
         values = asdict(self)
-        if self.picture is not None:
-            values["picture"]["image"] = str(self.picture.image)
+        for field_name, file in (("picture", "image"), ("given", "reference")):
+            if values[field_name] is not None:
+                values[field_name][file] = str(values[field_name][file])
         return values | values.pop("pairing")
 
     @staticmethod
@@ -150,7 +187,9 @@ class Settings:
         """
         values = dict(values)
         pairing = {name: values.pop(name) for name in [known.name for known in fields(Pairing)] if name in values}
-        recurrence, picture = values.pop("recurrence", {}), values.pop("picture", None)
+        recurrence = values.pop("recurrence", {})
+        picture = _with_file(StartPicture, "picture", "image", values.pop("picture", None))
+        given = _with_file(GivenView, "given", "reference", values.pop("given", None))
         known = [known.name for known in fields(Settings) if known.name != "pairing"]
         if unknown := sorted(values.keys() - set(known)):
             names = ", ".join([*known, *(known.name for known in fields(Pairing))])
@@ -161,16 +200,17 @@ class Settings:
             times = Recurrence(**recurrence)
         except TypeError as error:
             raise FieldError("recurrence", f"is {recurrence!r}; expected times, start and end") from error
-        return Settings(**values, pairing=Pairing(**pairing), recurrence=times, picture=_start_picture(picture))
+        return Settings(**values, pairing=Pairing(**pairing), recurrence=times, picture=picture, given=given)
 
 
-def _start_picture(values: Any) -> StartPicture | None:
+def _with_file(kind: type[Given], name: str, file: str, values: Any) -> Given | None:
+    """Restore the part ``name`` of the settings, which is about a file."""
     if values is None:
         return None
-    names = [known.name for known in fields(StartPicture)]
+    names = [known.name for known in fields(kind)]
     if not isinstance(values, Mapping) or not values.keys() <= set(names):
-        raise FieldError("picture", f"is {values!r}; expected {', '.join(names)}")
-    if "image" not in values:
-        useless = ", ".join(f"`{name}`" for name in values)
-        raise FieldError("image", f"is missing; {useless} goes with a picture that the videos start from")
-    return StartPicture(**values)
+        raise FieldError(name, f"is {values!r}; expected {', '.join(names)}")
+    if file not in values:
+        useless = ", ".join(f"`{known}`" for known in values)
+        raise FieldError(file, f"is missing; {useless} {_ABOUT[file]}")
+    return kind(**values)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 
 def read_still(path: str | os.PathLike[str]) -> Tensor:
@@ -31,3 +32,21 @@ def read_still(path: str | os.PathLike[str]) -> Tensor:
     white = Image.new("RGBA", picture.size, "white")
     pixels = np.asarray(Image.alpha_composite(white, picture).convert("RGB"))
     return torch.from_numpy(pixels.copy()).movedim(-1, 0).float() / 127.5 - 1
+
+
+def fit_picture(picture: Tensor, width: int, height: int) -> Tensor:
+    """Scale to cover ``width`` x ``height``, then crop around the centre.
+
+    Args:
+        picture: ``(N, 3, H, W)``, any range.
+
+    Returns:
+        ``(N, 3, height, width)``.
+    """
+    source_height, source_width = picture.shape[-2:]
+    scale = max(width / source_width, height / source_height)
+    size = (max(height, round(source_height * scale)), max(width, round(source_width * scale)))
+    if size != (source_height, source_width):
+        picture = interpolate(picture, size, mode="bilinear", antialias=True)
+    top, left = (size[0] - height) // 2, (size[1] - width) // 2
+    return picture[..., top : top + height, left : left + width]

@@ -18,9 +18,10 @@ from cvd_core.cami2v.ddim import DDIM, NoiseSchedule, ddim_timesteps
 from cvd_core.cami2v.epipolar import EpipolarAttention, EpipolarLines
 from cvd_core.cami2v.guidance import camera_weight, guide_text_and_camera
 from cvd_core.cami2v.network import FRAMES, DynamiCrafterUNet, Layout
-from cvd_core.cami2v.picture import clip_pixels, fit_picture
+from cvd_core.cami2v.picture import clip_pixels
 from cvd_core.cami2v.resampler import Resampler
 from cvd_core.geometry.cameras import Cameras
+from cvd_core.video.stills import fit_picture
 
 DATA = Path(__file__).parents[1] / "golden" / "data" / "cami2v"
 SMALL = Layout((32, 64), 32, 64)

@@ -252,7 +252,7 @@ def test_command_and_repeat(folder: Path, tmp_path: Path, capsys: pytest.Capture
     values = json.loads(record.read_text())
     assert values["settings"]["picture"]["reference_frame"] == 3
     assert (values["settings"]["guidance"], values["settings"]["camera_guidance"]) == (7.5, 1.5)
-    assert values["image"]["name"] == "picture.png"
+    assert values["inputs"]["image"]["name"] == "picture.png"
     # another picture on purpose, and a changed one
     other = tmp_path / "other.png"
     Image.open(folder / "picture.png").rotate(180).save(other)
@@ -264,7 +264,7 @@ def test_command_and_repeat(folder: Path, tmp_path: Path, capsys: pytest.Capture
     capsys.readouterr()
     assert main(["generate", "--from", str(tmp_path / "three" / "run.json"), "--out", str(tmp_path / "four")]) == 2
     message = capsys.readouterr().err
-    assert f"{other} is not the picture that the recorded run used" in message
+    assert f"{other} is not the file that the recorded run used" in message
     assert "with --image" in message
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from cvd_core.engine.cami2v.pipeline import PicturePipeline, network_path, requi
 from cvd_core.engine.detect import look_into
 from cvd_core.engine.model_paths import ModelPaths
 from cvd_core.engine.placement import Placement
+from cvd_core.engine.refusals import refuse_given
 from cvd_core.fields import FieldError
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.sampling.pairs import Pairing
@@ -26,7 +27,7 @@ _SIZES = {"256": (256, 256), "512": (512, 320)}
 """Width and height that the released models were trained with."""
 
 
-def defaults(paths: ModelPaths) -> Mapping[str, Any]:
+def defaults(paths: ModelPaths, asked: Collection[str] = ()) -> Mapping[str, Any]:
     """The paper's, at the size of the model."""
     width, height = _trained_size(paths)
     return {"width": width, "height": height, "steps": 25, "guidance": 7.5, "pairing": Pairing("joint")}
@@ -56,6 +57,7 @@ def check(paths: ModelPaths, cameras: Cameras, settings: Settings) -> None:
             raise FieldError(
                 name, f"is {side} pixels; DynamiCrafter makes multiples of {_SIDE} - the nearest is {nearest}"
             )
+    refuse_given(settings, "DynamiCrafter")
     require_frames(cameras.frames)
     read_still(require_picture(settings).image)
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from cvd_core.cami2v.camera import SMALLEST_STEPS, relative_path
 from cvd_core.cami2v.ddim import DDIM, NoiseSchedule
 from cvd_core.cami2v.network import FRAMES, TRAINED_RATES, DynamiCrafterUNet
-from cvd_core.cami2v.picture import clip_pixels, fit_picture
+from cvd_core.cami2v.picture import clip_pixels
 from cvd_core.cami2v.transformers import CameraFeatures
 from cvd_core.engine.branches import encode_branches
 from cvd_core.engine.cami2v.denoise import DDIMSolver, predictions_of_views
@@ -24,7 +24,7 @@ from cvd_core.networks.sd15 import LATENT_STRIDE
 from cvd_core.sampling.collaborate import Progress, sample_together
 from cvd_core.sampling.draws import SeededDraws, seeded_generator
 from cvd_core.sampling.settings import Settings, StartPicture
-from cvd_core.video.stills import read_still
+from cvd_core.video.stills import fit_picture, read_still
 
 
 class PicturePipeline:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from cvd_core.engine.fit import require_family
 from cvd_core.engine.lora import lora_files
 from cvd_core.engine.model_paths import NOISE_SCHEDULE_FILE, ModelPaths
 from cvd_core.engine.placement import Placement
-from cvd_core.engine.refusals import refuse_picture
+from cvd_core.engine.refusals import refuse_given, refuse_picture
 from cvd_core.engine.sd15.folder import SD15_FOLDER
 from cvd_core.engine.sd15.loading import load_base
 from cvd_core.engine.sd15.lora import apply_lora
@@ -35,7 +35,7 @@ _MOTION_MISSING = (
 )
 
 
-def defaults(paths: ModelPaths) -> Mapping[str, Any]:
+def defaults(paths: ModelPaths, asked: Collection[str] = ()) -> Mapping[str, Any]:
     """See :meth:`cvd_core.engine.method.Method.defaults`."""
     return {}
 
@@ -47,6 +47,7 @@ def check(paths: ModelPaths, cameras: Cameras, settings: Settings) -> None:
         ValueError: a base without motion module, a picture, or a sampler that cannot take that many steps.
     """
     refuse_picture(settings, "a text-to-video model")
+    refuse_given(settings, "Stable Diffusion 1.5")
     if paths.motion is None:
         raise FieldError("motion", _MOTION_MISSING)
     DiffusersSolver(settings.sampler, settings.steps, torch.Generator)

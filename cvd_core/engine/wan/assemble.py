@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from cvd_core.engine.lora import lora_files
 from cvd_core.engine.model_paths import ModelPaths
 from cvd_core.engine.placement import Placement
 from cvd_core.engine.refusals import refuse_picture
+from cvd_core.engine.wan.given import read_given
 from cvd_core.engine.wan.loading import WAN_FOLDER, load_wan
 from cvd_core.engine.wan.lora import apply_lora
 from cvd_core.engine.wan.pipeline import SynCamPipeline
@@ -19,6 +20,7 @@ from cvd_core.sampling.pairs import Pairing
 from cvd_core.sampling.settings import Settings
 from cvd_core.syncam.cameras import beyond_training, latent_frames
 from cvd_core.syncam.checkpoint import load_syncam
+from cvd_core.syncam.novel_view import TEXT_GUIDANCE, UNTRAINED
 
 _DEFAULTS: Mapping[str, Any] = {
     "width": 832,
@@ -34,16 +36,17 @@ _SIDE = 16
 """Pixels: the latent's stride times the patch size."""
 
 
-def defaults(paths: ModelPaths) -> Mapping[str, Any]:
-    """See :meth:`cvd_core.engine.method.Method.defaults`."""
-    return _DEFAULTS
+def defaults(paths: ModelPaths, asked: Collection[str] = ()) -> Mapping[str, Any]:
+    """The released script's; with a given video the paper's guidance by text."""
+    return {**_DEFAULTS, **({"guidance": TEXT_GUIDANCE} if "given" in asked else {})}
 
 
 def check(paths: ModelPaths, cameras: Cameras, settings: Settings) -> None:
     """Find what can be known to fail before anything is loaded.
 
     Raises:
-        ValueError: files or settings that other methods have, or a number of frames that Wan cannot make.
+        ValueError: files or settings that other methods have, a number of frames that Wan cannot make, or a given video
+            that cannot be used.
     """
     for role in ("motion", "camera"):
         if getattr(paths, role) is not None:
@@ -57,6 +60,12 @@ def check(paths: ModelPaths, cameras: Cameras, settings: Settings) -> None:
         if (side := getattr(settings, name)) % _SIDE:
             raise FieldError(name, f"is {side} pixels; Wan 2.1 makes multiples of {_SIDE}")
     latent_frames(cameras.frames)
+    if settings.given:
+        if paths.sync is None:
+            raise FieldError("reference", "is given without `sync`; the other views would not see it")
+        if cameras.views < 2:
+            raise FieldError("reference", "is given for the only view; add a camera, the first is its own")
+        read_given(settings, settings.given.reference, cameras.frames)
 
 
 def load(
@@ -97,4 +106,5 @@ def hints(paths: ModelPaths, cameras: Cameras, settings: Settings) -> list[str]:
     if paths.sync is None:
         return ["no `sync`: the views will not see each other; the videos are independent"]
     together = None if settings.pairing.strategy == "joint" else 2
-    return [f"SynCamMaster: {sentence}" for sentence in beyond_training(cameras, together)]
+    found = beyond_training(cameras, together) + ([UNTRAINED] if settings.given else [])
+    return [f"SynCamMaster: {sentence}" for sentence in found]

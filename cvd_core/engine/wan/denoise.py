@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from cvd_core.engine.branches import join_branches
+from cvd_core.engine.wan.given import GivenLatent
 from cvd_core.engine.wan.network import SynCamTransformer
 from cvd_core.sampling.collaborate import NetworkCall
 from cvd_core.sampling.flow import FlowEuler
@@ -22,6 +23,7 @@ def velocity_of_views(
     solver: FlowEuler,
     *,
     guidance: float,
+    given: GivenLatent | None = None,
     strength: Callable[[int], float] = lambda step: 1.0,
 ) -> Callable[[int, Tensor, NetworkCall], Tensor]:
     """The prediction that :func:`cvd_core.sampling.collaborate.sample_together` asks for.
@@ -30,9 +32,10 @@ def velocity_of_views(
         network: on the device where it is to compute.
         embedding: the cameras ``(views, f, 12)`` of a group of views, relative to its first:
             :func:`cvd_core.syncam.cameras.camera_embedding` of the run's cameras.
-        text: ``(V, B, L, C)``, branches uncond and cond, or cond alone.
+        text: ``(V, B, L, C)``, branches uncond and cond, or cond alone; uncond, uncond and cond with a given video.
         solver: tells the network the time of a step.
         guidance: classifier-free guidance scale; both branches keep cameras and synchronisation.
+        given: a video that is the first view; it brings guidance of its own.
         strength: of a step, factor on what the modules add.
     """
     branches = text.shape[1]
@@ -50,6 +53,9 @@ def velocity_of_views(
                 strength(step),
             )
 
+        if given is not None:
+            output = evaluate_groups(given.branches(x, together.views), together.groups, call)
+            return given.join(output, x, together.views, solver.sigmas[step])
         output = evaluate_groups(x[:, None].expand(-1, branches, *x.shape[1:]), together.groups, call)
         return join_branches(output, guidance)
 

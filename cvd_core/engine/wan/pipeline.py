@@ -13,7 +13,8 @@ from cvd_core.engine.branches import encode_branches
 from cvd_core.engine.decoding import to_bytes
 from cvd_core.engine.placement import Placement
 from cvd_core.engine.wan.denoise import velocity_of_views
-from cvd_core.engine.wan.latents import decode_latents
+from cvd_core.engine.wan.given import GivenLatent, read_given
+from cvd_core.engine.wan.latents import decode_latents, encode_videos
 from cvd_core.engine.wan.loading import WanModel
 from cvd_core.engine.wan.network import SynCamTransformer
 from cvd_core.engine.wan.texts import embed, tokenize
@@ -25,6 +26,7 @@ from cvd_core.sampling.flow import FlowEuler
 from cvd_core.sampling.settings import Settings
 from cvd_core.syncam.cameras import camera_embedding, latent_frames
 from cvd_core.syncam.module import SynCamModules
+from cvd_core.syncam.novel_view import with_reference
 
 
 class SynCamPipeline:
@@ -65,7 +67,8 @@ class SynCamPipeline:
         """
         frames = latent_frames(cameras.frames)
         with self.placement.working(self.model.text_encoder):
-            text = encode_branches(self.encode, settings, cameras.views)
+            text = encode_branches(self.encode, settings, cameras.views, unconditional=True if settings.given else None)
+        given = self.encode_given(settings, cameras.frames)
         solver, draws = FlowEuler(settings.steps), SeededDraws(settings.seed)
         channels = self.model.transformer.config.in_channels
         size = (settings.height // LATENT_STRIDE, settings.width // LATENT_STRIDE)
@@ -74,9 +77,10 @@ class SynCamPipeline:
         predict = velocity_of_views(
             self.network,
             partial(camera_embedding, cameras),
-            text.to(device, dtype),
+            (text if given is None else text[:, [0, 0, 1]]).to(device, dtype),
             solver,
             guidance=settings.guidance,
+            given=given,
             strength=lambda step: settings.sync_strength_at(solver.progress(step)),
         )
         with self.placement.working(self.network):
@@ -89,7 +93,22 @@ class SynCamPipeline:
                 recurrence=settings.recurrence,
                 on_progress=on_progress,
             )
+        if given is not None:  # free of what the steps rounded
+            latents = with_reference(latents, given.clean, range(cameras.views))
         return self.decode(latents)
+
+    def encode_given(self, settings: Settings, frames: int) -> GivenLatent | None:
+        """The video that is the first view, if there is one.
+
+        Raises:
+            ValueError: it is unreadable or too short.
+        """
+        if settings.given is None:
+            return None
+        video = read_given(settings, settings.given.reference, frames)
+        with self.placement.working(self.model.vae):
+            clean = encode_videos(self.model.vae, video.to(self.placement.device))
+        return GivenLatent(clean, settings.given.video_guidance, settings.guidance)
 
     def encode(self, prompts: Sequence[str]) -> Tensor:
         """Embed prompts as Wan does: ``(N, 512, C)``, zeros behind each text's end.
