@@ -190,6 +190,7 @@ def test_settings_of_version_1_are_read() -> None:
         "camera_guidance": 1.0,
         "camera_guidance_schedule": "constant",
         "picture": None,
+        "given": None,
     }
     assert json.loads(json.dumps(found.to_dict())) == written | later
 
@@ -212,6 +213,7 @@ WRONG: dict[str, list[Any]] = {
     "camera_guidance": [-1, math.nan, "2", None],
     "camera_guidance_schedule": ["linear", None],
     "picture": ["a.png", 3, {}],
+    "given": ["a.mp4", 3, {}],
     "band": ["wide", None],
     "threshold": [0, -1, math.inf, None],
 }
