@@ -17,8 +17,8 @@ from torch.nn.functional import scaled_dot_product_attention
 
 AttentionKind = Literal["auto", "dense", "sparse"]
 """How masked attention is computed: sparse passes over keys that are masked out, auto where that is known to pay."""
-FEWEST_QUERIES = 2048
-"""On smaller maps tiles do not save what they cost (benchmarks/sync_module.py)."""
+SMALLEST_MATRIX = 1 << 20
+"""Queries times keys below which tiles do not save what they cost (measured: benchmarks/sync_module.py)."""
 _TILES, _SMALLEST, _LARGEST = 16, 64, 256
 """Tiles of a map, and queries of one: larger ones need more keys, smaller ones compute them less efficiently."""
 _SAMPLED = 4
@@ -70,13 +70,13 @@ def check_attention(kind: str) -> AttentionKind:
     return kind  # type: ignore[return-value]  # get_args is not understood
 
 
-def passes_over_masked(kind: AttentionKind, queries: int, device: torch.device) -> bool:
-    """Whether attention of a map's queries under a mask is computed in tiles.
+def passes_over_masked(kind: AttentionKind, queries: int, keys: int, device: torch.device) -> bool:
+    """Whether attention of queries to keys under a mask is computed in tiles.
 
-    The automatic choice is the measured one: tiles on a CPU for large maps, and the whole matrix on other devices,
-    where tiles cost a kernel each.
+    The automatic choice is the measured one: tiles on a CPU where there is much to save, and the whole matrix on other
+    devices, where every tile costs several kernels.
     """
-    return kind == "sparse" or (kind == "auto" and device.type == "cpu" and queries >= FEWEST_QUERIES)
+    return kind == "sparse" or (kind == "auto" and device.type == "cpu" and queries * keys >= SMALLEST_MATRIX)
 
 
 def tile_length(queries: int) -> int:

@@ -59,8 +59,9 @@ class _Attend(Protocol):
 def _attention(context: SyncContext, size: tuple[int, int], like: Tensor) -> _Attend:
     if context.bias is None:
         return partial(_dense, None)
+    pixels, partners = size[0] * size[1], len(context.partners[context.views[0]])
     angles = context.bias.draw_slopes(context.slopes, len(context.views))
-    if passes_over_masked(context.attention, size[0] * size[1], like.device):
+    if passes_over_masked(context.attention, pixels, pixels * partners, like.device):
         return partial(_in_tiles, AttentionTiles(context.bias, context.cache, angles, size, like.device))
     return partial(_dense, AttentionMasks(context.bias, context.cache, angles, size, like.dtype, like.device))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import kornia
@@ -15,12 +16,13 @@ from torch import Tensor, nn
 from cvd_core.cami2v.camera import CameraBranch, relative_path
 from cvd_core.cami2v.checkpoint import load_picture_to_video
 from cvd_core.cami2v.ddim import DDIM, NoiseSchedule, ddim_timesteps
-from cvd_core.cami2v.epipolar import EpipolarAttention, EpipolarLines
+from cvd_core.cami2v.epipolar import REGISTERS, EpipolarAttention, EpipolarLines
 from cvd_core.cami2v.guidance import camera_weight, guide_text_and_camera
 from cvd_core.cami2v.network import FRAMES, DynamiCrafterUNet, Layout
 from cvd_core.cami2v.picture import clip_pixels
 from cvd_core.cami2v.resampler import Resampler
 from cvd_core.geometry.cameras import Cameras
+from cvd_core.networks.tiles import tile_length
 from cvd_core.video.stills import fit_picture
 
 DATA = Path(__file__).parents[1] / "golden" / "data" / "cami2v"
@@ -96,6 +98,45 @@ def test_attention_by_frames_is_attention_at_once() -> None:
     unmasked = EpipolarLines(lines.fundamental, 24, 32, smallest_step=9)
     assert unmasked.masks(size, x.device) is None
     assert float((attention(x, unmasked, size) - found).abs().max()) > 1e-3
+
+
+def zoom() -> Cameras:
+    """A camera that goes ahead, then stands: along diagonals of the maps distances equal the limit of the mask."""
+    ahead = path()
+    c2w = torch.eye(4, dtype=torch.float64).repeat(1, FRAMES, 1, 1)
+    c2w[0, :, 2, 3] = torch.linspace(0, 1, FRAMES, dtype=torch.float64).clamp(max=0.8)
+    return Cameras(c2w, ahead.intrinsics)
+
+
+@pytest.mark.parametrize("size", [(3, 4), (8, 12)])
+def test_attention_in_tiles_is_attention_under_the_masks(size: tuple[int, int]) -> None:
+    """Two videos with and without guidance; the masks of tiles are bit for bit those of whole frames."""
+    attention = EpipolarAttention(64, 32).requires_grad_(False)
+    nn.init.normal_(attention.epipolar_attn.register_tokens)
+    both = Cameras(torch.cat([path().c2w, zoom().c2w]), path().intrinsics.expand(2, -1, -1))
+    lines = EpipolarLines.of(both, 8 * size[1], 8 * size[0], normal(2, FRAMES, FRAMES, 3), attention="dense")
+    tiled = replace(lines, attention="sparse")
+    x = normal(4, FRAMES, size[0] * size[1], 64)
+    dense, sparse = attention(x, lines, size), attention(x, tiled, size)
+    torch.testing.assert_close(sparse, dense, rtol=0, atol=1e-5)
+    assert float((dense[0] - dense[1]).abs().max()) > 1e-3
+    plans = tiled.plans(size, x.device)
+    assert plans is tiled.plans(size, x.device)
+    always = torch.ones(size[0] * size[1], REGISTERS, dtype=torch.bool)
+    for frame, whole in enumerate(lines.masks(size, x.device) or ()):
+        for video in range(2):
+            mask, plan = plans[video][frame]
+            assert plan.order.sort().values.tolist() == list(range(size[0] * size[1]))
+            expected = torch.cat([always, whole[video]], 1)
+            for queries, kept in zip(plan.order.split(tile_length(len(plan.order))), plan.kept, strict=True):
+                assert torch.equal(mask.mask(queries, kept.nonzero()[:, 0]), expected[queries][:, kept])
+                assert not bool(expected[queries][:, ~kept].any())
+
+
+def test_tiles_pass_over_most_of_a_video() -> None:
+    lines = EpipolarLines.of(path(), 256, 256, normal(1, FRAMES, FRAMES, 3))
+    plans = lines.plans((16, 16), torch.device("cpu"))[0]
+    assert float(torch.stack([plan.kept.double().mean() for _, plan in plans]).mean()) < 0.35
 
 
 def inputs(rows: int = 1, latent: tuple[int, int] = (8, 8)) -> tuple[Tensor, ...]:

@@ -186,11 +186,11 @@ def test_gradients_are_those_of_the_whole_mask() -> None:
 
 def test_the_automatic_choice() -> None:
     gpu = torch.device("cuda")
-    assert passes_over_masked("auto", 64 * 64, CPU)
-    assert not passes_over_masked("auto", 32 * 32, CPU)
-    assert not passes_over_masked("auto", 64 * 64, gpu)
-    assert not passes_over_masked("dense", 64 * 64, CPU)
-    assert passes_over_masked("sparse", 16, CPU)
+    assert passes_over_masked("auto", 64 * 64, 64 * 64, CPU)
+    assert not passes_over_masked("auto", 16 * 16, 32 * 32, CPU)
+    assert not passes_over_masked("auto", 64 * 64, 64 * 64, gpu)
+    assert not passes_over_masked("dense", 64 * 64, 64 * 64, CPU)
+    assert passes_over_masked("sparse", 16, 16, CPU)
     with pytest.raises(ValueError, match="'flash'; expected one of auto, dense, sparse"):
         tiles.check_attention("flash")
 
