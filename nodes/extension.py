@@ -6,6 +6,7 @@ from comfy_api.latest import ComfyExtension, io
 
 from .camera_exchange import EXCHANGE_NODES
 from .cameras import CAMERA_NODES
+from .cami2v import CAMI2V_NODES
 from .conditioning import CONDITIONING_NODES
 from .export_scene import EXPORT_NODES
 from .mini import MINI_NODES
@@ -24,6 +25,7 @@ class CVDExtension(ComfyExtension):
         return [
             *CAMERA_NODES,
             *EXCHANGE_NODES,
+            *CAMI2V_NODES,
             *CONDITIONING_NODES,
             *MINI_NODES,
             *MOTION_NODES,

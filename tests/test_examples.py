@@ -48,7 +48,7 @@ def _wrong_value(value: Any, io_type: Any, options: Json) -> list[str]:
 
 
 def test_the_promised_examples_are_there() -> None:
-    assert len(EXAMPLES) == 8
+    assert len(EXAMPLES) == 10
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
@@ -63,7 +63,7 @@ class TestExample:
     def test_readme_names_its_model_files(self, path: Path) -> None:
         prompt = to_prompt(json.loads(path.read_text()), NODES)
         values = [value for node in prompt.values() for value in node["inputs"].values()]
-        files = [value for value in values if str(value).endswith((".ckpt", ".safetensors"))]
+        files = [value for value in values if str(value).endswith((".ckpt", ".pt", ".safetensors"))]
         assert [file for file in files if file not in README] == []
 
 

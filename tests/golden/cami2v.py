@@ -56,7 +56,7 @@ def weight(key: str, shape: list[int] | torch.Size) -> Tensor:
     return formula.weight(key, list(shape))
 
 
-def _filled(module: nn.Module, prefix: str) -> Any:
+def filled(module: nn.Module, prefix: str) -> Any:
     state = module.state_dict()
     module.load_state_dict({key: weight(prefix + key, value.shape) for key, value in state.items()})
     return module.eval().requires_grad_(False)
@@ -65,17 +65,17 @@ def _filled(module: nn.Module, prefix: str) -> Any:
 @cache
 def network(config: str, camera: str) -> DynamiCrafterUNet:
     layout = Layout(WIDTHS, HEAD_WIDTH, CONTEXT, learned_scale=config == "256", camera=camera)  # type: ignore[arg-type]
-    unet: DynamiCrafterUNet = _filled(DynamiCrafterUNet(layout), "model.diffusion_model.")
+    unet: DynamiCrafterUNet = filled(DynamiCrafterUNet(layout), "model.diffusion_model.")
     return unet
 
 
 @cache
 def branch() -> CameraBranch:
-    made: CameraBranch = _filled(CameraBranch(WIDTHS), "")
+    made: CameraBranch = filled(CameraBranch(WIDTHS), "")
     return made
 
 
-def _cameras(w2c: Tensor, K: Tensor, width: int, height: int) -> Cameras:
+def recorded_cameras(w2c: Tensor, K: Tensor, width: int, height: int) -> Cameras:
     """Of one video, from ``(F, 4, 4)`` and pixels ``(F, 3, 3)``."""
     intrinsics = torch.stack([K[:, 0, 0] / width, K[:, 1, 1] / height, K[:, 0, 2] / width, K[:, 1, 2] / height], -1)
     return Cameras(torch.linalg.inv(w2c.double())[None], intrinsics.double()[None])
@@ -83,7 +83,7 @@ def _cameras(w2c: Tensor, K: Tensor, width: int, height: int) -> Cameras:
 
 def _features(case: Case, meta: dict[str, Any]) -> tuple[CameraFeatures, int, int]:
     height, width = STRIDE * meta["latent"][3], STRIDE * meta["latent"][4]
-    path = _cameras(case.tensor("w2c"), case.tensor("K"), width, height)
+    path = recorded_cameras(case.tensor("w2c"), case.tensor("K"), width, height)
     path = relative_path(path, meta["cond_frame_index"], meta.get("trace_scale_factor", 1.0))
     noise = None
     if meta["epipolar"]:
@@ -92,13 +92,13 @@ def _features(case: Case, meta: dict[str, Any]) -> tuple[CameraFeatures, int, in
     return branch()(path, width, height, noise, smallest_step=step), width, height
 
 
-def _camera_of(meta: dict[str, Any]) -> str:
+def camera_of(meta: dict[str, Any]) -> str:
     return "epipolar" if meta["epipolar"] else "plucker" if meta.get("pose_encoder", meta.get("camera")) else "none"
 
 
 def _unet(case: Case) -> Outcome:
     meta = json.loads(str(case.arrays["meta"]))
-    camera = _camera_of(meta)
+    camera = camera_of(meta)
     error = 0.0
     features = None
     if camera != "none":
@@ -134,7 +134,7 @@ def _sample(case: Case) -> Outcome:
     expected = {"alphas": [sampler.alpha_bars(s)[0] for s in steps], "sigmas": [sampler.sigma(s) for s in steps]}
     errors += [deviation(torch.tensor(v[::-1]), case.tensor(name)) for name, v in expected.items()]
     predict = predictions_of_views(
-        network(meta["config"], _camera_of(meta)),
+        network(meta["config"], camera_of(meta)),
         [camera],
         picture,
         torch.stack([uncond, cond], 1),
@@ -192,7 +192,7 @@ def _masks(case: Case) -> Outcome:
 
 
 def _as_read(c2w: Tensor, K: Tensor, width: int, height: int) -> tuple[Tensor, Tensor]:
-    cameras = _cameras(torch.linalg.inv(c2w.double()), K, width, height)
+    cameras = recorded_cameras(torch.linalg.inv(c2w.double()), K, width, height)
     return c2w.double()[None], cameras.intrinsics
 
 
@@ -235,14 +235,14 @@ def _schedule(case: Case) -> Outcome:
 def _resampler(case: Case) -> Outcome:
     meta = json.loads(str(case.arrays["meta"]))
     sizes = (meta["embedding_dim"], meta["dim"], meta["output_dim"], meta["heads"], meta["dim_head"], meta["depth"])
-    resampler = _filled(Resampler(*sizes), meta["prefix"])
+    resampler = filled(Resampler(*sizes), meta["prefix"])
     found = resampler(formula.noise("resampler/x", meta["x"]))
     return Outcome(deviation(found, case.tensor("output")), 1e-4, found)
 
 
 def _pose_encoder(case: Case) -> Outcome:
     meta = json.loads(str(case.arrays["meta"]))
-    path = relative_path(_cameras(case.tensor("w2c"), case.tensor("K"), meta["W"], meta["H"]))
+    path = relative_path(recorded_cameras(case.tensor("w2c"), case.tensor("K"), meta["W"], meta["H"]))
     errors = [100 * deviation(path.c2w[0], case.tensor("relative_c2w"))]
     rays = plucker_embedding(path, meta["W"], meta["H"]).transpose(1, 2)
     errors.append(100 * deviation(rays.flatten()[case.tensor("plucker_idx").long()], case.tensor("plucker")))

@@ -2,8 +2,9 @@
 
 Any folder of files in the golden format will do: the check is chosen by a file's kind (the part of its name before the
 first underscore) and by the arrays in it. Prints a row per file and exits with 1 if any deviates by more than its
-tolerance. With ``--host``, run by the Python that ComfyUI runs with, the whole networks (unet_*, sample_*) go through
-ComfyUI's UNet, AnimateDiff-Evolved's motion and camera modules and the nodes' sampler instead of the engine.
+tolerance. With ``--host``, run by the Python that ComfyUI runs with, the whole networks go through ComfyUI and the
+nodes' samplers instead of the engine: unet_* and sample_* through its UNet and AnimateDiff-Evolved's motion and camera
+modules, cami2v_unet_* and cami2v_sample_* through its models and guiders.
 
 The column "float32" is the reproducibility of the case itself: how far the network's own output moves when GroupNorm
 takes its variance in one pass (PyTorch's kernel for channels-last tensors) instead of two (its kernel for others), both
@@ -29,6 +30,7 @@ Checks = Mapping[str, Callable[[Case], Outcome | None]]
 
 KINDS = ("geometry", "mask", "module", "schedule", "unet", "sample", "syncam", "cami2v")
 NETWORK_KINDS = ("unet", "sample")
+HOST_KINDS = (*NETWORK_KINDS, "cami2v")
 
 
 @cache
@@ -59,13 +61,16 @@ def host_checks() -> Checks:
     Raises:
         ValueError: there is no ComfyUI, or this is not its Python.
     """
-    from tests.golden.host import replay_sample, replay_unet
     from tests.nodes.host_process import Host, host_folder, why_no_host
 
     if why := why_no_host():
         raise ValueError(why)
     host = Host(host_folder())
-    return {"unet": partial(replay_unet, host), "sample": partial(replay_sample, host)}
+    from tests.golden.cami2v_host import replay_cami2v
+    from tests.golden.host import replay_sample, replay_unet
+
+    found = (replay_unet, replay_sample, replay_cami2v)
+    return {kind: partial(check, host) for kind, check in zip(HOST_KINDS, found, strict=True)}
 
 
 def golden_files(folder: Path, kinds: Sequence[str] = KINDS) -> list[Path]:
@@ -122,7 +127,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     torch.manual_seed(0)  # nothing may depend on it; a fixed start makes a violation repeatable
     try:
-        files = golden_files(options.folder, NETWORK_KINDS if options.host else KINDS)
+        files = golden_files(options.folder, HOST_KINDS if options.host else KINDS)
         checks = host_checks() if options.host else engine_checks()
     except ValueError as error:
         print(error, file=sys.stderr)

@@ -28,9 +28,12 @@ from tests.nodes.server_process import Server
 from tests.workflow import EXAMPLES, ROOT, SNAPSHOT, Json, to_prompt
 
 CLIPS = ("left.mp4", "right.mp4")
+PICTURE = "example.png"
+"""Which every ComfyUI has."""
 _FOLDER = ROOT / "example_workflows"
 SCREENSHOTS = {"4 Four views on a circle with a style": "workflow.png"}
 _OWN = "CVD_"
+_TAKE_CAMERAS = ("CVD_PluckerEmbed", "CVD_ApplyCamI2V")
 _PERSPECTIVE = (12, 56, 880, 724)
 """The largest panel of the picture of paths, without its title."""
 _SETTINGS = {
@@ -95,8 +98,9 @@ def _result(server: Server, prompt: Json) -> Image.Image:
 def _draw_cameras(prompt: Json) -> Image.Image:
     """The camera paths of a workflow: what sets it apart before it has run."""
     host = _host()
-    ((source, _),) = {tuple(n["inputs"]["cameras"]) for n in prompt.values() if n["class_type"] == "CVD_PluckerEmbed"}
-    cameras: Cameras = host.run({source: prompt[source]}, outputs=[source]).outputs[source][0]
+    ((source, _),) = {tuple(n["inputs"]["cameras"]) for n in prompt.values() if n["class_type"] in _TAKE_CAMERAS}
+    node = {**prompt[source], "inputs": {k: v for k, v in prompt[source]["inputs"].items() if not isinstance(v, list)}}
+    cameras: Cameras = host.run({source: node}, outputs=[source]).outputs[source][0]
     (picture,) = host.pack("nodes.previews.paths").draw_paths(cameras.relative_to_first(), VIEW_COLORS[: cameras.views])
     sheet = Image.fromarray((picture * 255).byte().numpy()).crop(_PERSPECTIVE)
     corner = cast(tuple[int, ...], sheet.getpixel((0, 0)))
@@ -109,9 +113,10 @@ def _prepare(base: Path) -> None:
     settings.parent.mkdir(parents=True)
     settings.write_text(json.dumps(_SETTINGS))
     models = (
-        getattr(full_size, name) for name in ("BASE", "DREAMBOOTH", "MOTION", "CAMERA", "ADAPTER", "STYLE", "SYNC")
+        getattr(full_size, name)
+        for name in ("BASE", "DREAMBOOTH", "MOTION", "CAMERA", "ADAPTER", "STYLE", "SYNC", "CAMI2V", "CAMI2V_512")
     )
-    for name in [*(f"models/{model}" for model in models), *(f"input/{clip}" for clip in CLIPS)]:
+    for name in [*(f"models/{model}" for model in models), *(f"input/{file}" for file in (*CLIPS, PICTURE))]:
         (base / name).parent.mkdir(parents=True, exist_ok=True)
         (base / name).touch()
 

@@ -10,10 +10,12 @@ from comfy_api.latest import io
 from tests.nodes.host_process import Host
 
 UNKNOWN = "magic"
-FILES = ("camera_name", "lora_name", "module_name", "motion_name", "sync_name")
+FILES = ("base_name", "camera_name", "checkpoint_name", "lora_name", "module_name", "motion_name", "sync_name")
 COMBOS = [
     ("CVD_ApplyMotion", "beta_schedule"),
     ("CVD_ApplySynCam", "pair_strategy"),
+    ("CVD_CamI2VGuider", "camera_cfg_schedule"),
+    ("CVD_CamI2VSampler", "spacing"),
     ("CVD_CamerasFromPoses", "matrix"),
     ("CVD_CollaborativeGuider", "pair_strategy"),
     ("CVD_CollaborativeKSampler", "pair_strategy"),
@@ -23,6 +25,8 @@ COMBOS = [
     ("CVD_ExportScene", "layout"),
     ("CVD_LoadCameraCtrl", "camera_name"),
     ("CVD_LoadCameraPoses", "format"),
+    ("CVD_LoadDynamiCrafter", "base_name"),
+    ("CVD_LoadDynamiCrafter", "checkpoint_name"),
     ("CVD_LoadMotionModule", "motion_name"),
     ("CVD_MotionLora", "lora_name"),
     ("CVD_MultiViewVideoCombine", "format"),
@@ -61,11 +65,7 @@ def test_no_combo_is_missing_here(host: Host) -> None:
 
 @pytest.mark.parametrize(("node_id", "name"), COMBOS)
 def test_unknown_choice(host: Host, node_id: str, name: str) -> None:
-    expected = (
-        f"there is no {UNKNOWN}"
-        if name.endswith(("sync_name", "motion_name", "camera_name", "lora_name", "module_name"))
-        else f"{name} is '{UNKNOWN}'; expected one of "
-    )
+    expected = f"there is no {UNKNOWN}" if name in FILES else f"{name} is '{UNKNOWN}'; expected one of "
     typed = host.run(prompt_of(host, node_id, **{name: UNKNOWN}), outputs=["node"])
     assert any(expected in message for message in typed.validation["node"]), typed
     prompt = prompt_of(host, node_id, **{name: ["choice", 0]})

@@ -13,7 +13,9 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
+from cvd_core.cami2v import network as cami2v
 from tests.nodes import full_size
 from tests.nodes.host_process import Host, host_folder
 from tests.nodes.server_process import Server
@@ -33,9 +35,10 @@ SMALL = {
 }
 """Values for inputs of these names, if the workflow has larger ones."""
 CLIPS = ("left.mp4", "right.mp4")
-PANELS = {"Four": (2, 2), "Six": (3, 2), "Two": (2, 1), "Video": (2, 1)}
+PICTURE = "example.png"
+PANELS = {"Four": (2, 2), "Picture": (1, 1), "Six": (3, 2), "Two": (2, 1), "Video": (2, 1)}
 """Columns and rows of the video, by the first word of the workflow's name after its number."""
-FILES = {"sync_name", "module_name", "motion_name", "camera_name", "lora_name"}
+FILES = {"base_name", "camera_name", "checkpoint_name", "lora_name", "module_name", "motion_name", "sync_name"}
 """Inputs whose options are what lies in the host's folders."""
 HOSTS_CHOICES = {"sampler_name", "scheduler"}
 """Inputs whose options are the host's, more in newer ones."""
@@ -68,13 +71,14 @@ def known(found: Any, described: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """``CVD_FULL_SIZE_MODELS``, or a folder written for these tests (4 GB)."""
+    """``CVD_FULL_SIZE_MODELS``, or a folder written for these tests (16 GB)."""
     given = os.environ.get("CVD_FULL_SIZE_MODELS")
     if given:
         yield Path(given)
         return
     folder = tmp_path_factory.mktemp("models")
     full_size.write_models(folder)
+    full_size.write_cami2v(folder)
     yield folder
     shutil.rmtree(folder)
 
@@ -84,6 +88,9 @@ def server(models: Path) -> Iterator[Server]:
     def prepare(base: Path) -> None:
         (base / "models").symlink_to(models)
         shutil.copytree(ROOT / "example_workflows" / "poses", base / "input")
+        Image.fromarray(np.tile(np.linspace(0, 255, 96, dtype=np.uint8)[None, :, None], (80, 1, 3))).save(
+            base / "input" / PICTURE
+        )
         for seed, name in enumerate(CLIPS):
             write_clip(base / "input" / name, seed)
 
@@ -105,10 +112,11 @@ def write_clip(path: Path, seed: int) -> None:
 
 
 def shrunk(prompt: Json) -> Json:
-    """The same graph on small pictures and few steps; only numbers in the nodes change."""
+    """The same graph on small pictures and few steps; only numbers in the nodes change, and not CamI2V's 16 frames."""
+    kept = {"frames"} if any(node["class_type"] == "CVD_ApplyCamI2V" for node in prompt.values()) else set()
     for node in prompt.values():
         for name, value in node["inputs"].items():
-            if name in SMALL and not isinstance(value, list):
+            if name in SMALL.keys() - kept and not isinstance(value, list):
                 node["inputs"][name] = min(value, SMALL[name])
     return prompt
 
@@ -138,7 +146,8 @@ def test_it_runs_on_full_size_networks(server: Server, path: Path) -> None:
         assert len(list(saved.glob("CVD_*.json"))) == 1
         return
     columns, rows = PANELS[path.stem.split()[1]]
-    assert clip(server, by_class["CVD_MultiViewVideoCombine"]["images"][-1]) == (FRAMES, columns * SIDE, rows * SIDE)
+    frames = cami2v.FRAMES if "CVD_ApplyCamI2V" in by_class else FRAMES
+    assert clip(server, by_class["CVD_MultiViewVideoCombine"]["images"][-1]) == (frames, columns * SIDE, rows * SIDE)
     if "VHS_VideoCombine" in by_class:
         assert clip(server, by_class["VHS_VideoCombine"]["gifs"][0]) == (FRAMES, columns * SIDE, rows * SIDE)
 

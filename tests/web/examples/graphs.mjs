@@ -13,6 +13,7 @@
  */
 
 const SIZE = { width: 256, height: 256 };
+const WIDE = { width: 512, height: 320 };
 const FRAMES = 16;
 const BLUE = '#3f5f8a',
   GREEN = '#3f7a55',
@@ -46,6 +47,8 @@ const PUBLISHED = {
   'v3_sd15_mm.ckpt': ['guoyww/animatediff', 'animatediff_models'],
   'v3_sd15_adapter.ckpt': ['guoyww/animatediff', 'loras'],
   'CameraCtrl_pruned.safetensors': ['Kosinkadink/CameraCtrl', 'animatediff_models'],
+  '256_cami2v.pt': ['MuteApo/CamI2V', 'checkpoints'],
+  '512_cami2v_100k.pt': ['MuteApo/CamI2V', 'checkpoints'],
 };
 
 /** What the host offers to download for a node that loads `names`. @param {string[]} names @returns {Model[]} */
@@ -224,6 +227,92 @@ function videos(views, samples, widgets = {}) {
 
 /** @type {Link} */
 const LATENT = ['sampler', 'latent'];
+
+const PICTURE_MODELS = `| file | ComfyUI/models/ |
+|---|---|
+| FILE | checkpoints |
+
+It holds text encoder, picture encoder and VAE as well. Where to get it: docs/cami2v.md of this pack.`;
+
+/**
+ * One picture becomes a video along the path of the node `cameras`.
+ *
+ * @param {{file: string, size: typeof SIZE, prompt: string, text: string, cameras: NodeOf}} given
+ * @returns {Column[]}
+ */
+const pictureToVideo = ({ file, size, prompt, text, cameras }) => [
+  {
+    title: 'Model and picture',
+    color: GREY,
+    nodes: {
+      note: note(`${text}\n\n${PICTURE_MODELS.replace('FILE', file)}`),
+      load: { type: 'CVD_LoadDynamiCrafter', widgets: { checkpoint_name: file, base_name: 'none' }, models: published(file) },
+      picture: { type: 'LoadImage', widgets: { image: 'example.png' } },
+    },
+  },
+  { title: 'Camera', color: BLUE, nodes: { cameras } },
+  {
+    title: 'Conditioning',
+    color: GREEN,
+    nodes: {
+      moved: {
+        type: 'CVD_ApplyCamI2V',
+        inputs: { model: ['load', 'model'], cameras: ['cameras', 'cameras'] },
+      },
+      ...prompts(prompt, '', ['load', 'clip']),
+      conditioning: {
+        type: 'CVD_PictureConditioning',
+        widgets: size,
+        inputs: {
+          positive: ['positive', 'CONDITIONING'],
+          negative: ['negative', 'CONDITIONING'],
+          clip_vision: ['load', 'clip vision'],
+          vae: ['load', 'vae'],
+          picture: ['picture', 'IMAGE'],
+        },
+      },
+    },
+  },
+  {
+    title: 'Sampling',
+    color: VIOLET,
+    nodes: {
+      noise: { type: 'RandomNoise', widgets: { noise_seed: 1 } },
+      guider: {
+        type: 'CVD_CamI2VGuider',
+        inputs: {
+          model: ['moved', 'camera model'],
+          positive: ['conditioning', 'positive'],
+          negative: ['conditioning', 'negative'],
+        },
+      },
+      levels: { type: 'CVD_CamI2VSampler', inputs: { model: ['moved', 'camera model'] } },
+      sampler: {
+        type: 'SamplerCustomAdvanced',
+        inputs: {
+          noise: ['noise', 'NOISE'],
+          guider: ['guider', 'guider'],
+          sampler: ['levels', 'sampler'],
+          sigmas: ['levels', 'sigmas'],
+          latent_image: ['conditioning', 'latent'],
+        },
+      },
+    },
+  },
+  {
+    title: 'Video',
+    color: BROWN,
+    nodes: {
+      decode: { type: 'VAEDecode', inputs: { samples: ['sampler', 'output'], vae: ['load', 'vae'] } },
+      combine: {
+        type: 'CVD_MultiViewVideoCombine',
+        size: [400, 720],
+        widgets: { views: 1 },
+        inputs: { images: ['decode', 'IMAGE'] },
+      },
+    },
+  },
+];
 
 const MINI = { width: 64, height: 64 };
 const MINI_FRAMES = 8;
@@ -597,5 +686,48 @@ ${MODEL_LIST}`),
         },
       },
     ],
+  },
+  {
+    name: '9 Picture along a drawn path',
+    id: '5b0c4f0e-6d3a-4a87-9a53-0d4f5d0a0008',
+    columns: pictureToVideo({
+      file: '512_cami2v_100k.pt',
+      size: WIDE,
+      prompt: 'a quiet street in the evening light, cinematic shot, high quality, smooth motion',
+      text: `## One picture along a drawn path
+
+Choose a picture, say in the prompt what it shows, and draw the path in Camera Trajectory Builder: the picture stands there as a card in front of the first camera. Always 16 frames.`,
+      cameras: {
+        type: 'CVD_CameraTrajectoryBuilder',
+        widgets: {
+          views: 1,
+          frames: FRAMES,
+          ...WIDE,
+          trajectory: JSON.stringify(
+            { version: 2, views: [{ name: 'orbit', moves: [{ name: 'orbit', amount: 25 }, { name: 'dolly', amount: 0.3 }] }] },
+            null,
+            1,
+          ),
+        },
+        inputs: { image: ['picture', 'IMAGE'] },
+      },
+    }),
+  },
+  {
+    name: '10 Picture along the path of another video',
+    id: '5b0c4f0e-6d3a-4a87-9a53-0d4f5d0a0009',
+    columns: pictureToVideo({
+      file: '256_cami2v.pt',
+      size: SIZE,
+      prompt: 'a quiet street in the evening light, cinematic shot, high quality, smooth motion',
+      text: `## One picture along the path of another video
+
+The camera of a recorded video moves through your picture. Copy \`example_workflows/poses/path_a.txt\` of this pack into ComfyUI's \`input\` folder, or name a pose file of your own (RealEstate10K, COLMAP, nerfstudio, numpy ...). It is resampled to 16 frames; trace_scale of Apply CamI2V Cameras fits its size to the picture.`,
+      cameras: {
+        type: 'CVD_LoadCameraPoses',
+        size: [380, 200],
+        widgets: { files: 'path_a.txt', frames: FRAMES },
+      },
+    }),
   },
 ];
