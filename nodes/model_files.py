@@ -57,6 +57,11 @@ class ModelFile:
             )
         return path
 
+    def fingerprint(self, name: str) -> str:
+        """A text that changes when another file takes the name."""
+        found = os.stat(self.path(name))
+        return f"{found.st_mtime_ns} {found.st_size}"
+
 
 class ModelFileNode(io.ComfyNode):
     """A node that loads a file, which :attr:`FILE` describes: picked, still there, read again when it is replaced."""
@@ -77,8 +82,7 @@ class ModelFileNode(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, **inputs: Any) -> str:
         """Load again when another file takes the name."""
-        found = os.stat(cls.FILE.path(inputs[cls.FILE.input]))
-        return f"{found.st_mtime_ns} {found.st_size}"
+        return cls.FILE.fingerprint(inputs[cls.FILE.input])
 
     @classmethod
     def execute(cls, **inputs: Any) -> io.NodeOutput:

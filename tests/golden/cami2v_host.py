@@ -47,12 +47,12 @@ class RecordedTokens(nn.Module):
 def small_model(host: Host, config: str = "256", camera: str = "epipolar") -> Any:
     """A MODEL of the recorded network, as Load CamI2V / DynamiCrafter returns it."""
     plain = cami2v.network(config, camera)
-    with torch.device("meta"):
-        unet = DynamiCrafterUNet(plain.layout, comfy.ops.manual_cast)
-        branch = None if camera == "none" else CameraBranch(cami2v.WIDTHS, comfy.ops.manual_cast)
-    unet.load_state_dict(plain.state_dict(), assign=True)
-    if branch is not None:
-        branch.load_state_dict(cami2v.branch().state_dict(), assign=True)
+    unet = DynamiCrafterUNet(plain.layout, comfy.ops.manual_cast)
+    unet.load_state_dict(plain.state_dict())
+    branch = None
+    if camera != "none":
+        branch = CameraBranch(cami2v.WIDTHS, comfy.ops.manual_cast)
+        branch.load_state_dict(cami2v.branch().state_dict())
     parts = PictureToVideo(unet, RecordedTokens(), branch, cami2v.PREDICTS[config])  # type: ignore[arg-type]
     model = host.pack("nodes.host.dynamicrafter").as_host_model(parts, torch.float32)
     return host.pack("nodes.host.blocks").managed(model)

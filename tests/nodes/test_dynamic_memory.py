@@ -8,10 +8,12 @@ import comfy.model_patcher
 import pytest
 import torch
 
+from tests.golden.cami2v_host import small_model
 from tests.nodes import small_network as small
 from tests.nodes import small_wan
 from tests.nodes.host_process import NEWEST, OLDER, Host
 from tests.nodes.runs import Scene
+from tests.nodes.test_cami2v import Run, apply, rig
 
 pytestmark = pytest.mark.skipif(not NEWEST, reason=OLDER)
 
@@ -94,3 +96,12 @@ def test_syncam_modules_with_dynamic_weights(host: Host, dynamic: Any) -> None:
     model = dynamic(small_wan.wan_model().model, small.CPU, small.CPU)
     syncam = dynamic(small_wan.modules(host).model, small.CPU, small.CPU)
     assert torch.equal(small_wan.sample(small_wan.apply(host, model, cameras, syncam), latent), static)
+
+
+def test_picture_to_video_with_dynamic_weights(host: Host, dynamic: Any) -> None:
+    """CamI2V's network, pose encoder and register tokens, loaded for a run as on a GPU."""
+    dynamically = dynamic(small_model(host).model, small.CPU, small.CPU)
+    found, expected = (
+        Run(host, apply(host, model, rig()))(camera_cfg=2.0) for model in (dynamically, small_model(host))
+    )
+    assert torch.equal(found, expected)
