@@ -8,7 +8,8 @@ import comfy.model_management
 import torch
 from torch import Tensor
 
-from cvd_core.cami2v.picture import CLIP_SIDE, clip_pixels, fit_picture
+from cvd_core.cami2v.picture import CLIP_SIDE, clip_pixels
+from cvd_core.video.stills import fit_picture
 
 from .dynamicrafter import LATENT, PICTURE, RATE
 

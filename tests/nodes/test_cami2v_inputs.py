@@ -18,8 +18,9 @@ from torch import Tensor, nn
 
 from cvd_core.cami2v.camera import CameraBranch
 from cvd_core.cami2v.network import FRAMES, DynamiCrafterUNet, Layout
-from cvd_core.cami2v.picture import clip_pixels, fit_picture
+from cvd_core.cami2v.picture import clip_pixels
 from cvd_core.cami2v.resampler import Resampler
+from cvd_core.video.stills import fit_picture
 from tests import formula
 from tests.golden.cami2v_host import small_model
 from tests.nodes import small_network as small
