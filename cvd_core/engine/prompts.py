@@ -29,6 +29,17 @@ def encode_prompts(model: TextModel, prompts: Sequence[str]) -> Tensor:
         ``(N, 77, C)`` in the text encoder's dtype and on its device.
 
     Raises:
+        ValueError: see :func:`tokenize_prompts`.
+    """
+    tokens = tokenize_prompts(model, prompts).to(model.text_encoder.device)
+    embeddings: Tensor = model.text_encoder(tokens).last_hidden_state
+    return embeddings
+
+
+def tokenize_prompts(model: TextModel, prompts: Sequence[str]) -> Tensor:
+    """``(N, 77)`` token ids, padded to the full length.
+
+    Raises:
         ValueError: no prompts, or a prompt has more tokens than the text encoder takes (77 with start and end); the
             message quotes the part that does not fit.
     """
@@ -43,6 +54,7 @@ def encode_prompts(model: TextModel, prompts: Sequence[str]) -> Tensor:
                 f"the prompt has {len(ids) - 2} tokens, the text encoder takes {length - 2}; shorten it - this part "
                 f"does not fit: {prompt[first_word:]!r}"
             )
-    padded = model.tokenizer(list(prompts), padding="max_length", max_length=length, return_tensors="pt")
-    embeddings: Tensor = model.text_encoder(padded["input_ids"].to(model.text_encoder.device)).last_hidden_state
-    return embeddings
+    padded: Tensor = model.tokenizer(list(prompts), padding="max_length", max_length=length, return_tensors="pt")[
+        "input_ids"
+    ]
+    return padded

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, Strict, TypeAdapter
 from pydantic.dataclasses import dataclass
 
+from cvd_core.cami2v.network import FRAMES as CAMI2V_FRAMES
 from cvd_core.declared import read_declared
 from cvd_core.engine.prediction import Prediction
 from cvd_core.geometry.epipolar import Mask
@@ -21,10 +22,10 @@ from cvd_core.syncam.cameras import FRAME_STRIDE
 from cvd_core.training.yaml_values import read_yaml
 
 Precision = Literal["no", "bf16", "fp16"]
-StageName = Literal["autoencoder", "images", "video", "sync", "syncam"]
+StageName = Literal["autoencoder", "images", "video", "sync", "syncam", "cami2v"]
 SD15_STAGES: tuple[StageName, ...] = ("autoencoder", "images", "video", "sync")
 """In the order in which they build on each other."""
-STAGES: tuple[StageName, ...] = (*SD15_STAGES, "syncam")
+STAGES: tuple[StageName, ...] = (*SD15_STAGES, "syncam", "cami2v")
 """Those after the first four train the module of another family's base, each alone."""
 SceneKind = Literal["views", "pictures", "videos"]
 SCENE_FOLDERS: dict[SceneKind, str] = {"views": "multi_camera", "pictures": "realestate10k", "videos": "videos"}
@@ -241,6 +242,17 @@ class SynCamConfig:
 
 
 @dataclass(frozen=True, config=_checked)
+class CamI2VConfig:
+    """The training of CamI2V's camera branch. Defaults are the paper's (Sec. 5.1).
+
+    Attributes:
+        longest_stride: source frames between two of a clip, drawn from 1 to so many.
+    """
+
+    longest_stride: Annotated[Whole, Field(ge=1, le=100)] = 10
+
+
+@dataclass(frozen=True, config=_checked)
 class TrainConfig:
     """A whole training.
 
@@ -272,35 +284,48 @@ class TrainConfig:
     video: VideoConfig = field(default_factory=VideoConfig)
     sync: SyncConfig = field(default_factory=SyncConfig)
     syncam: SynCamConfig = field(default_factory=SynCamConfig)
+    cami2v: CamI2VConfig = field(default_factory=CamI2VConfig)
 
     def __post_init__(self) -> None:
         if "syncam" in self.stages:
-            self._check_alone("syncam")
+            self._check_alone("syncam", 16)
             self._check_syncam()
             return
+        if "cami2v" in self.stages:
+            self._check_alone("cami2v", 64)
+            self._check_cami2v()
+            return
         if self.data.height is not None:
-            raise ValueError("data.height is for the stage syncam; the others' pictures are square, leave it out")
+            raise ValueError(
+                "data.height is for the stages syncam and cami2v; the others' pictures are square, leave it out"
+            )
         self._check_order()
         self._check_data()
         if self.start_from is None and (self.sync.camera_lora or self.sync.video_lora):
             raise ValueError("sync.camera_lora and sync.video_lora are LoRAs of a model; name it with start_from")
 
-    def _check_alone(self, stage: StageName) -> None:
-        """A stage on another family's base."""
+    def _check_alone(self, stage: StageName, step: int) -> None:
+        """A stage on another family's base, whose pictures have sides that are multiples of ``step``."""
         if others := [name for name in self.stages if name != stage]:
             raise ValueError(f"stages has {', '.join(others)} beside {stage}, whose base is another; train them apart")
         if self.start_from is None:
             raise ValueError(f"the stage {stage} adds modules to a model; name it with start_from")
+        for name, side in (("size", self.data.size), ("height", self.data.height)):
+            if side is not None and side % step:
+                raise ValueError(f"data.{name} is {side}; the stage {stage} takes multiples of {step}")
 
     def _check_syncam(self) -> None:
         if (self.data.frames - 1) % FRAME_STRIDE:
             raise ValueError(f"data.frames is {self.data.frames}; the stage syncam takes 4n + 1")
-        for name, side in (("size", self.data.size), ("height", self.data.height)):
-            if side is not None and side % 16:
-                raise ValueError(f"data.{name} is {side}; the stage syncam takes multiples of 16")
         for kind, folder in SCENE_FOLDERS.items():
             if self.syncam.mix.get(kind, 0) > 0 and (self.folders is None or getattr(self.folders, folder) is None):
                 raise ValueError(f"syncam.mix asks for {kind}, but folders names no {folder}; change one of them")
+
+    def _check_cami2v(self) -> None:
+        if self.data.frames != CAMI2V_FRAMES:
+            raise ValueError(f"data.frames is {self.data.frames}; the stage cami2v takes {CAMI2V_FRAMES}")
+        if self.folders is None or self.folders.realestate10k is None:
+            raise ValueError("the stage cami2v takes clips with cameras, but folders names no realestate10k")
 
     def _check_order(self) -> None:
         """Every stage has what it builds on."""

@@ -15,15 +15,8 @@ from cvd_core.engine.prediction import signal_and_noise, velocity
 from cvd_core.sampling.draws import seeded_generator
 from cvd_core.training.config import TrainConfig
 from cvd_core.training.data.source import ViewsBatch, ViewsSource
-from cvd_core.training.noise import shifted
+from cvd_core.training.noise import timesteps
 from cvd_core.training.stage import Stage, StageBatch
-
-TIMESTEPS = 1000
-
-
-def timesteps(uniform: Tensor, shift: float) -> Tensor:
-    """Whole timesteps 0 to 999 from numbers in [0, 1); a ``shift`` above 1 moves them towards the noise."""
-    return (TIMESTEPS * shifted(uniform, shift)).long().clamp(max=TIMESTEPS - 1)
 
 
 @dataclass(frozen=True, eq=False)

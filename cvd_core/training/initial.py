@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -18,14 +16,14 @@ from cvd_core.engine.sd15.motion import build_motion_unet, new_motion_unet
 from cvd_core.engine.sd15.patch_autoencoder import PatchAutoencoder
 from cvd_core.engine.sd15.unet import CollaborativeUNet
 from cvd_core.output_folder import all_or_none
-from cvd_core.sampling.draws import seeded_generator
 from cvd_core.scenes.world import vocabulary
 from cvd_core.sync.checkpoint import load_sync_modules
 from cvd_core.sync.module import SyncModules
 from cvd_core.training.config import TrainConfig
 from cvd_core.training.new_networks import new_text_encoder, new_unet
-from cvd_core.training.precision import COMPUTED_IN
+from cvd_core.training.precision import COMPUTED_IN, keep_as_computed
 from cvd_core.training.processes import processes
+from cvd_core.training.seeding import initial_weights
 from cvd_core.training.tokenizer import TOKENIZER, load_tokenizer, write_tokenizer
 from cvd_core.weights import motion_tensors, read_checkpoint
 
@@ -40,7 +38,7 @@ def new_base(config: TrainConfig) -> BaseModel:
             with all_or_none(config.output, [TOKENIZER]) as unfinished:
                 write_tokenizer(unfinished / TOKENIZER, vocabulary(), networks.text_length)
     tokenizer = load_tokenizer(folder)
-    with _initial_weights(config.seed, "base"):
+    with initial_weights(config.seed, "base"):
         unet = new_unet(networks)
         vae = PatchAutoencoder(networks.latent_channels, networks.autoencoder_width)
         text_encoder = new_text_encoder(networks, len(tokenizer))
@@ -50,7 +48,7 @@ def new_base(config: TrainConfig) -> BaseModel:
 def new_denoiser(base: BaseModel, config: TrainConfig) -> CollaborativeUNet:
     """A denoiser that copies the base's UNet; its added modules change nothing yet, or are untrained."""
     networks, frames = config.networks, config.data.frames
-    with _initial_weights(config.seed, "denoiser"):
+    with initial_weights(config.seed, "denoiser"):
         unet = new_motion_unet(base.unet, frames)
         encoder = PoseEncoder(networks.widths, frames)
         merges = CameraMerges(networks.widths, layers_per_block=networks.layers)
@@ -83,7 +81,7 @@ def load_networks(folder: Path, config: TrainConfig) -> tuple[BaseModel, Collabo
                 f"{MODEL_FILES.sync}"
             )
     else:
-        with _initial_weights(config.seed, "denoiser"):
+        with initial_weights(config.seed, "denoiser"):
             sync = _new_sync(unet, config)
     denoiser = CollaborativeUNet(unet, encoder, merges, sync, base.prediction)
     denoiser.check_frames(config.data.frames)
@@ -93,12 +91,10 @@ def load_networks(folder: Path, config: TrainConfig) -> tuple[BaseModel, Collabo
 
 
 def _keep_as_computed(denoiser: CollaborativeUNet, base: BaseModel, dtype: torch.dtype) -> None:
-    """Give the matrices around the sync modules the type that autocast would cast them to at each use: the same
-    numbers, half the memory."""
+    """:func:`keep_as_computed` what is around the sync modules."""
     for network in (denoiser.unet, denoiser.pose_encoder, denoiser.merges):
-        for parameter in () if network is None else network.parameters():
-            if parameter.ndim > 1:
-                parameter.data = parameter.data.to(dtype)
+        if network is not None:
+            keep_as_computed(network.parameters(), dtype)
     held = dict(denoiser.unet.named_parameters())
     for name, parameter in base.unet.named_parameters():  # it shares its tensors with the denoiser
         parameter.data = held[name].data
@@ -109,11 +105,3 @@ def _new_sync(unet: UNetMotionModel, config: TrainConfig) -> SyncModules:
     sync = SyncModules(widths, layers_per_block=layers, attentions=config.sync.attentions)
     sync.reset_parameters()
     return sync
-
-
-@contextmanager
-def _initial_weights(seed: int, name: str) -> Iterator[None]:
-    """Networks made inside the block have weights that depend on ``seed`` and ``name`` alone."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seeded_generator(seed, name).initial_seed())
-        yield

@@ -38,3 +38,11 @@ class Stage(nn.Module, ABC):
     def trained(self) -> list[tuple[str, nn.Parameter]]:
         """The parameters this stage trains, by name."""
         return [(name, p) for name, p in self.named_parameters() if p.requires_grad]
+
+
+class FrozenBaseStage(Stage):
+    """A stage of modules added to a base that stays as it is, with the encoders around it: nothing drops out."""
+
+    def train(self, mode: bool = True) -> FrozenBaseStage:
+        """Nothing here behaves otherwise in training, but a text encoder may have dropout."""
+        return super().train(False)

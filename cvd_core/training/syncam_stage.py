@@ -20,7 +20,7 @@ from cvd_core.syncam.cameras import camera_embedding, latent_frames
 from cvd_core.training.config import TrainConfig
 from cvd_core.training.data.scenes import SceneSource
 from cvd_core.training.noise import shifted
-from cvd_core.training.stage import Stage, StageBatch
+from cvd_core.training.stage import FrozenBaseStage, StageBatch
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,7 @@ class WanMaterial:
     tokens: dict[str, Tensor]
 
 
-class SynCamStage(Stage):
+class SynCamStage(FrozenBaseStage):
     """Views of one scene at one noise level; the modules alone learn.
 
     With a given view (Sec. 3.5), the first view of a sample stays clean at any noise level of the others, and only
@@ -63,10 +63,6 @@ class SynCamStage(Stage):
         self.config = material.config
         self.source = material.source
         self.tokens = material.tokens
-
-    def train(self, mode: bool = True) -> SynCamStage:
-        """Nothing here behaves otherwise in training; the text encoder's dropout would."""
-        return super().train(False)
 
     def prepare(self) -> None:
         self.source.check()

@@ -13,6 +13,10 @@ def trainer_for(config: TrainConfig, *, resume: bool) -> Trainer:
         from cvd_core.training.syncam_trainer import SynCamTrainer
 
         return SynCamTrainer(config, resume=resume)
+    if "cami2v" in config.stages:
+        from cvd_core.training.cami2v_trainer import CamI2VTrainer
+
+        return CamI2VTrainer(config, resume=resume)
     from cvd_core.training.sd15_trainer import Sd15Trainer
 
     return Sd15Trainer(config, resume=resume)

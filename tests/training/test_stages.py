@@ -18,8 +18,8 @@ from cvd_core.sampling.settings import Settings
 from cvd_core.scenes.paths import camera_paths
 from cvd_core.training.checkpoint import load_checkpoint
 from cvd_core.training.config import SD15_STAGES, StageName
-from cvd_core.training.diffusion_stage import timesteps
 from cvd_core.training.loop import train_stage
+from cvd_core.training.noise import timesteps
 from cvd_core.training.sd15_trainer import Sd15Trainer
 from cvd_core.training.stage import Stage
 from cvd_core.training.sync_stage import SyncStage
