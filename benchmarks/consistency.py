@@ -10,12 +10,12 @@ import argparse
 import json
 import math
 import multiprocessing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import torch
@@ -26,12 +26,15 @@ from tqdm import tqdm
 
 from benchmarks.harness import add_json
 from cvd_core import Cameras, ModelPaths, Settings, load_pipeline
+from cvd_core.engine.sd15.pipeline import CollaborativePipeline
 from cvd_core.evaluation.cross_view import Agreement, agreement, copy_control
 from cvd_core.evaluation.equal_cameras import mse_between
 from cvd_core.evaluation.objects import track_objects
+from cvd_core.evaluation.transfer import transfer
+from cvd_core.evaluation.truck_test import TYPICAL_DEPTH
 from cvd_core.runs import mini
 from cvd_core.runs.make import Pipeline
-from cvd_core.scenes.paths import SPREAD, camera_paths, random_amounts
+from cvd_core.scenes.paths import AXES, SPREAD, camera_paths, random_amounts
 from cvd_core.scenes.render import film
 from cvd_core.scenes.world import OBJECT_COLOURS, Scene, random_scene
 
@@ -46,9 +49,14 @@ CONFIDENCE = 0.95
 MEASURES = ("resting", "epipolar", "reprojection", "apart", "colour", "compared")
 """Of :class:`cvd_core.evaluation.cross_view.Agreement`; resting is the cross-view error: objects of these scenes rest,
 so all pictures of all views must show them at one place."""
+ON_SCALE = ("place", "size", "order")
+"""Of :class:`cvd_core.evaluation.transfer.Transfer`: a copy has 0 by construction, and renders say how near
+to 1 one can get."""
+ORBIT = 1.0
+"""World units to either side of an orbit, at which its cameras turn by the 20 degrees that the models have learned."""
 
 Row = dict[str, float]
-Trajectories = Literal["own", "same", "mirrored"]
+Trajectories = Literal["own", "same", "mirrored", "orbiting"]
 
 
 @dataclass(frozen=True)
@@ -61,7 +69,8 @@ class Variant:
         settings: of the run; the prompt and the seed are the scene's.
         views: V.
         trajectories: each view has its own; or all have the first view's; or odd views do the opposite of it, so that
-            no view can pass for another.
+            no view can pass for another; or they go around the scene to opposite sides and look at its middle.
+        change: made to the networks when they are loaded; a function of a module.
     """
 
     name: str
@@ -69,6 +78,7 @@ class Variant:
     settings: Settings
     views: int = 2
     trajectories: Trajectories = "own"
+    change: Callable[[CollaborativePipeline], object] | None = None
 
 
 @dataclass(frozen=True)
@@ -97,18 +107,25 @@ def videos_of(task: Task) -> tuple[Tensor, Cameras, Scene]:
     scene, amounts = held_out(task.scene, variant.views)
     if variant.trajectories != "own":
         amounts = amounts[:1].repeat(variant.views, 0)
-    if variant.trajectories == "mirrored":
+    if variant.trajectories == "orbiting":
+        amounts = np.zeros_like(amounts)
+        amounts[:, AXES.index("truck")] = ORBIT
+        amounts[:, AXES.index("pan")] = -math.degrees(math.atan2(ORBIT, TYPICAL_DEPTH))
+    if variant.trajectories in ("mirrored", "orbiting"):
         amounts[1::2] *= -1
     cameras = camera_paths(amounts, mini.FRAMES)
     settings = replace(variant.settings, prompts=(scene.prompt(),), seed=1000 * task.seed + task.scene)
     if variant.model is None:
         return film(scene, cameras, settings.width), cameras, scene
-    return _pipeline(variant.model)(cameras, settings, progress=False).frames, cameras, scene
+    return _pipeline(variant.model, variant.change)(cameras, settings, progress=False).frames, cameras, scene
 
 
 @lru_cache(maxsize=PIPELINES)
-def _pipeline(model: ModelPaths) -> Pipeline:
-    return load_pipeline(model, device="cpu")
+def _pipeline(model: ModelPaths, change: Callable[[CollaborativePipeline], object] | None) -> Pipeline:
+    pipeline = load_pipeline(model, device="cpu")
+    if change is not None:
+        change(cast(CollaborativePipeline, pipeline.networks))
+    return pipeline
 
 
 def measure(videos: Tensor, cameras: Cameras, scene: Scene) -> Row:
@@ -117,6 +134,10 @@ def measure(videos: Tensor, cameras: Cameras, scene: Scene) -> Row:
     views = range(1, len(videos))
     row = _named(agreement(tracks, cameras), "")
     row |= _named(copy_control(tracks, cameras), COPY)
+    copied = tracks.select([0] * len(videos))
+    for prefix, shown in (("", tracks), (COPY, copied)):
+        found = transfer(shown, cameras)
+        row |= {prefix + name: getattr(found, name) for name in ON_SCALE}
     row["first frames"] = float(np.mean([mse_between(videos, 0, view)[0] for view in views]))
     row["whole videos"] = float(np.mean([mse_between(videos, 0, view).mean() for view in views]))
     return row

@@ -1,8 +1,9 @@
 """What the sync modules do: ``python -m benchmarks.synchronisation MODEL_FOLDER --rows runs/synchronisation.jsonl``.
 
 Held-out scenes and trajectories, two views, the same noise with and without the sync modules; means over the scenes
-with 95% intervals, for trajectories of their own, mirrored and identical ones. The copy control shows one synchronised
-view as both; renders are what a perfect model would show. ``--pictures`` shows some mirrored pairs, synchronised above
+with 95% intervals, for trajectories of their own, mirrored, orbiting and identical ones. The copy control shows one
+synchronised view as both; renders are what a perfect model would show. "place", "size" and "order" are on a scale where
+a copy is 0 and the truth 1 (cvd_core.evaluation.transfer). ``--pictures`` shows some mirrored pairs, synchronised above
 unsynchronised.
 """
 
@@ -19,6 +20,7 @@ from PIL import Image
 from benchmarks.consistency import (
     COPY,
     MEASURES,
+    ON_SCALE,
     SETTINGS,
     Measured,
     Task,
@@ -33,7 +35,12 @@ from benchmarks.harness import machine, print_table, write_report
 from cvd_core import ModelPaths
 
 SHOWN = 8
-ENDINGS: dict[Trajectories, str] = {"own": "", "mirrored": ", mirrored", "same": ", same"}
+ENDINGS: dict[Trajectories, str] = {
+    "own": "",
+    "mirrored": ", mirrored",
+    "orbiting": ", orbiting",
+    "same": ", same",
+}
 """Of the names of variants, by kind of trajectories."""
 COLUMNS = ("renders", "unsynced", "synced", "copy", "unsynced / synced", "copy / synced")
 
@@ -75,7 +82,7 @@ def report(measured: Measured, scenes: int, seeds: int) -> dict[str, dict[str, d
             return measured.by_scene(name + ending, measure, scenes, seeds)
 
         table = [[f"{trajectories} trajectories", *COLUMNS]]
-        for measure in (*MEASURES, "first frames", "whole videos"):
+        for measure in (*ON_SCALE, *MEASURES, "first frames", "whole videos"):
             found = {name: mean(values(name, measure)) for name in COLUMNS[:3]}
             found["copy"] = mean(values("synced", COPY + measure))
             found["unsynced / synced"] = ratio(values("unsynced", measure), values("synced", measure))

@@ -20,12 +20,17 @@ UNFINISHED = ".cvd-"
 """What the name of a folder begins with whose files are not complete."""
 
 
+class FolderInUseError(ValueError):
+    """Another process writes into a folder."""
+
+
 @contextmanager
 def one_writer(folder: Path) -> Iterator[None]:
     """Keep others that ask for it out of ``folder``, which is made if need be, and removed if it is left empty.
 
     Raises:
-        ValueError: before the block: another process writes into ``folder``, or this one may not.
+        FolderInUseError: before the block: another process writes into ``folder``.
+        ValueError: before the block: this process may not.
     """
     made = [path for path in (folder, *folder.parents) if not os.path.exists(path)]
     lock = FileLock(folder / LOCK, timeout=0)
@@ -34,7 +39,9 @@ def one_writer(folder: Path) -> Iterator[None]:
             folder.mkdir(parents=True, exist_ok=True)
             lock.acquire()
         except Timeout:
-            raise ValueError(f"another run is writing to {folder}; wait for it, or choose another folder") from None
+            raise FolderInUseError(
+                f"another run is writing to {folder}; wait for it, or choose another folder"
+            ) from None
         except OSError as error:
             raise ValueError(f"cannot write to {folder}: {error.strerror}; choose another folder") from error
         yield
@@ -53,8 +60,9 @@ def complete_folder(folder: Path, names: Sequence[str]) -> Iterator[Path]:
     """:func:`one_writer` for work that ends with files or folders ``names`` in ``folder``, see :func:`all_or_none`.
 
     Raises:
-        ValueError: before the block: ``folder`` holds one of ``names``, cannot be written to, or somebody else is
-            writing to it; after it: one of ``names`` has appeared meanwhile.
+        FolderInUseError: before the block: somebody else is writing to ``folder``.
+        ValueError: before the block: ``folder`` holds one of ``names``, or cannot be written to; after it: one of
+            ``names`` has appeared meanwhile.
     """
     with one_writer(folder), all_or_none(folder, names) as unfinished:
         yield unfinished

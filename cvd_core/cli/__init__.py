@@ -81,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         if "--debug" in words:
             raise
-        print(f"cvd: error: {_explain(error)}", file=sys.stderr)
+        print(f"cvd: error: {explain(error)}", file=sys.stderr)
         return 2
     except (MemoryError, RuntimeError) as error:
         if "--debug" in words or not lacks_memory(error):
@@ -144,7 +144,8 @@ def _show_warning(
     print(f"cvd: warning: {_spelled(str(message))}", file=sys.stderr)
 
 
-def _explain(error: ValueError | OSError) -> str:
+def explain(error: Exception) -> str:
+    """An error in the words of the command line, on one line."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     if isinstance(error, FieldError) and error.field in _OPTIONS.get():

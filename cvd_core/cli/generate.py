@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import argparse
 import os
-from dataclasses import fields
+import sys
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from cvd_core.cami2v.guidance import Schedule
-from cvd_core.cli import COMMANDS, note
+from cvd_core.cli import COMMANDS, explain, note
 from cvd_core.engine.model_paths import ModelPaths
 from cvd_core.geometry.epipolar import Mask
 from cvd_core.geometry.interpolation import EASINGS
@@ -25,6 +26,9 @@ from cvd_core.sampling.pairs import STRATEGIES, Pairing
 from cvd_core.sampling.settings import GivenView, Sampler, Settings, StartPicture
 from cvd_core.syncam.novel_view import TEXT_GUIDANCE
 from cvd_core.syncam.presets import PRESETS
+
+if TYPE_CHECKING:
+    from cvd_core.runs.record import RunRecord
 
 SETTINGS = [
     field.name
@@ -96,16 +100,59 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> None:
     """Read the inputs, make the videos, write everything at the end."""
     quiet_libraries(offline=not args.allow_download)
+    if args.jobs:
+        _run_jobs(args)
+        return
+    from cvd_core.runs.launched import launched_team, placed
     from cvd_core.runs.make import file_names, make_run
     from cvd_core.runs.plan import plan_run
 
-    plan = plan_run(request(args))
-    for text in plan.hints:
+    with launched_team() as team:
+        plan = plan_run(request(args))
+        for text in plan.hints if team.leads else ():
+            note(text)
+        plan = replace(plan, placement=placed(plan.placement, team))
+        record = make_run(plan, args.out, allow_download=args.allow_download)
+    if team.leads:
+        for name in file_names(plan.cameras):
+            print(args.out / name)
+        print(_times(record))
+
+
+def _run_jobs(args: argparse.Namespace) -> None:
+    """Make the runs of a file of jobs that are missing."""
+    from cvd_core.cli.job_file import read_jobs
+    from cvd_core.runs.jobs import Job, check_folders, do_jobs
+    from cvd_core.runs.launched import placed
+    from cvd_core.runs.plan import plan_run
+
+    jobs = []
+    for name, own in read_jobs(args):
+        try:
+            plan = plan_run(request(own))
+            plan = replace(plan, placement=placed(plan.placement))
+        except ValueError as error:
+            raise ValueError(f"{name}: {explain(error)}") from error
+        jobs.append(Job(name, plan, own.out, own.allow_download))
+    check_folders(jobs)
+    for text in dict.fromkeys(text for job in jobs for text in job.plan.hints):
         note(text)
-    record = make_run(plan, args.out, allow_download=args.allow_download)
-    for name in file_names(plan.cameras):
-        print(args.out / name)
-    print(", ".join(f"{stage}: {duration:.1f} s" for stage, duration in record.seconds.items()))
+    failed = []
+    for outcome in do_jobs(jobs):
+        if outcome.error is not None:
+            failed.append(outcome.job.name)
+            print(f"cvd: error: {outcome.job.name}: {explain(outcome.error)}", file=sys.stderr)
+        elif outcome.record is not None:
+            print(f"{outcome.job.out}: {_times(outcome.record)}", flush=True)
+        else:
+            state = "another process is making it" if outcome.elsewhere else "finished before"
+            print(f"{outcome.job.out}: {state}", flush=True)
+    if failed:
+        raise ValueError(f"{len(failed)} of {len(jobs)} jobs failed; the same command tries them again")
+
+
+def _times(record: RunRecord) -> str:
+    return ", ".join(f"{stage}: {duration:.1f} s" for stage, duration in record.seconds.items())
 
 
 def request(args: argparse.Namespace) -> Request:
@@ -154,7 +201,17 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
         required=True,
         metavar="DIR",
         help="folder for one MP4 per view, grid.mp4 with all of them in step, transforms.json (the cameras, for "
-        "nerfstudio and Blender) and run.json (to repeat the run). Existing files are never overwritten",
+        "nerfstudio and Blender) and run.json (to repeat the run). Existing files are never overwritten. With --jobs, "
+        "the folder in which the folders of the runs lie",
+    )
+    group.add_argument(
+        "--jobs",
+        type=Path,
+        metavar="FILE.jsonl",
+        help="make many runs, one per line of this file: a JSON object of options without their dashes, such as "
+        '{"out": "car", "rig": "circle", "prompt": "a red car"}, which go before those of the command line. Runs that '
+        "are finished, or that another process is making, are left out: the same command goes on where it was stopped, "
+        "and several of them at once share the work",
     )
     group.add_argument("--fps", type=float, metavar="N", help=f"frames per second (default: {DEFAULT_FPS:g})")
     group.add_argument(

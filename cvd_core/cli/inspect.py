@@ -132,7 +132,7 @@ def _fits_others(checkpoint: Checkpoint, info: CheckpointInfo) -> str:
     try:
         if component and config.is_file():
             family = Family("the other parts of its folder", {component: read_config(config)})
-        elif info.kind in (Kind.MOTION, Kind.CAMERA, Kind.SYNC) and info.widths:
+        elif info.kind in (Kind.MOTION, Kind.ANIMATELCM, Kind.CAMERA, Kind.SYNC) and info.widths:
             family = of_widths(info.widths)
         else:
             return ""

@@ -22,9 +22,10 @@ def decode_frames(decode: Callable[[Tensor], Tensor], latents: Tensor) -> Tensor
     Returns:
         ``(V, F, H, W, 3)`` uint8 RGB on the CPU.
     """
-    frames = rearrange(latents, "v c f h w -> (v f) c h w").split(FRAMES_AT_ONCE)
-    images = torch.cat([to_bytes(decode(part)) for part in frames])
-    return rearrange(images, "(v f) c h w -> v f h w c", f=latents.shape[2])
+    views = rearrange(latents, "v c f h w -> v f c h w")
+    # Frames of one view alone: what they become does not depend on the views that are decoded with it.
+    videos = [torch.cat([to_bytes(decode(part)) for part in view.split(FRAMES_AT_ONCE)]) for view in views]
+    return rearrange(torch.stack(videos), "v f c h w -> v f h w c")
 
 
 def to_bytes(images: Tensor) -> Tensor:

@@ -218,6 +218,7 @@ _TRIALS: Mapping[Kind, Callable[[Family, Checkpoint, CheckpointInfo], str | None
     Kind.SYNC: _try_sync,
     Kind.CAMERA: _try_camera,
     Kind.MOTION: _try_motion,
+    Kind.ANIMATELCM: _try_motion,
     Kind.BASE: _try_base,
     **dict.fromkeys(LORA_KINDS, _try_lora),
     **dict.fromkeys(COMPONENT_KINDS, _try_component),

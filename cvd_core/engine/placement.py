@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from cvd_core.fields import FieldError
+from cvd_core.sampling.team import ALONE, Team
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 """The types networks can compute in, by the names used on the command line and in run records."""
@@ -23,11 +24,13 @@ class Placement:
         device: of their work.
         dtype: of all their weights.
         offload: keep every network in main memory and move it to ``device`` only while it works.
+        team: the processes that make one run together, each with all networks.
     """
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     dtype: torch.dtype = torch.float32
     offload: bool = False
+    team: Team = ALONE
 
     @staticmethod
     def choose(
@@ -41,6 +44,11 @@ class Placement:
     def dtype_name(self) -> str:
         """A key of :data:`DTYPES`."""
         return str(self.dtype).removeprefix("torch.")
+
+    @property
+    def device_name(self) -> str:
+        """As :func:`choose_device` takes it; of a GPU among those of a team without its number."""
+        return str(self.device) if self.team.count == 1 else self.device.type
 
     def settle(self, *networks: nn.Module) -> None:
         """Move networks to the device, unless they go there only for their work."""

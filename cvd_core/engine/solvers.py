@@ -12,6 +12,7 @@ from diffusers import (
     DPMSolverMultistepScheduler,
     EulerAncestralDiscreteScheduler,
     EulerDiscreteScheduler,
+    LCMScheduler,
     UniPCMultistepScheduler,
 )
 from torch import Tensor
@@ -32,6 +33,8 @@ NOISE_SCHEDULE: dict[str, Any] = {
 
 MOST_STEPS = 499
 """Leading spacing sets steps a whole number of timesteps apart: with more they are neighbours, and start halfway."""
+MOST_LCM_STEPS = 50
+"""Consistency models are distilled at so many timesteps (LCM, Luo et al., 2023, Sec. 4.3)."""
 
 SOLVERS: dict[Sampler, Callable[[], Any]] = {
     "ddim": lambda: DDIMScheduler(**NOISE_SCHEDULE, set_alpha_to_one=True, clip_sample=False),
@@ -42,8 +45,14 @@ SOLVERS: dict[Sampler, Callable[[], Any]] = {
         **NOISE_SCHEDULE, algorithm_type="sde-dpmsolver++", solver_order=2
     ),
     "unipc": lambda: UniPCMultistepScheduler(**NOISE_SCHEDULE),
+    "lcm": lambda: LCMScheduler(**NOISE_SCHEDULE, original_inference_steps=MOST_LCM_STEPS),
 }
-"""Sampling methods by name. ``ddim`` (eta 0) is the one of the paper."""
+"""Sampling methods by name. ``ddim`` (eta 0) is the one of the paper; ``lcm`` is multistep consistency sampling."""
+
+
+def most_steps(name: str) -> int:
+    """The most steps that a method takes."""
+    return MOST_LCM_STEPS if name == "lcm" else MOST_STEPS
 
 
 class DiffusersSolver:
@@ -51,7 +60,7 @@ class DiffusersSolver:
 
     Args:
         name: one of :data:`SOLVERS`.
-        steps: denoising steps, 1 to :data:`MOST_STEPS`. A single one is taken at the highest noise, not where leading
+        steps: denoising steps, 1 to :func:`most_steps`. A single one is taken at the highest noise, not where leading
             spacing has it: there it would return nearly the noise that it starts with.
         generator: gives the CPU generator for methods that add noise.
         device: where the latents will be.
@@ -68,14 +77,15 @@ class DiffusersSolver:
         self.scheduler = SOLVERS[name]()
         if steps == 1:
             self.scheduler.register_to_config(timestep_spacing="trailing")
-        if 1 <= steps <= TIMESTEPS:
+        most = MOST_LCM_STEPS if name == "lcm" else TIMESTEPS
+        if 1 <= steps <= most:
             self.scheduler.set_timesteps(steps, device=device)
-        if not 1 <= steps <= TIMESTEPS or (steps > 1 and self.timestep(0) - self.timestep(1) < 2):
-            raise FieldError("steps", f"is {steps}; expected 1 to {MOST_STEPS}")
+        if not 1 <= steps <= most or (steps > 1 and self.timestep(0) - self.timestep(1) < 2):
+            raise FieldError("steps", f"is {steps}; expected 1 to {most_steps(name)}")
         self._steps = steps
         self._generator = generator
         self._repeating = False
-        self._adds_noise = name in ("euler_ancestral", "dpmpp_2m_sde")
+        self._adds_noise = name in ("euler_ancestral", "dpmpp_2m_sde", "lcm")
 
     @property
     def steps(self) -> int:

@@ -18,11 +18,13 @@ from cvd_core.evaluation.equal_cameras import equal_first_frames, equal_views, m
 from cvd_core.evaluation.footage import Footage, prompted_objects, read_reference, reference_videos
 from cvd_core.evaluation.matching import Matcher
 from cvd_core.evaluation.object_motion import commanded_motion, compare_motion, observed_motion
-from cvd_core.evaluation.objects import check_colours, track_objects
+from cvd_core.evaluation.objects import ObjectTracks, check_colours, track_objects
 from cvd_core.evaluation.results import Plot, Results, mean, over_frames
+from cvd_core.evaluation.transfer import transfer
 from cvd_core.evaluation.truck_test import TYPICAL_DEPTH
 from cvd_core.evaluation.true_views import TRUE, measure_true_views
 from cvd_core.fields import FieldError
+from cvd_core.geometry.cameras import Cameras
 
 ALIKE = "Pictures that should be the same"
 OBJECTS = "Objects of procedural scenes"
@@ -168,12 +170,22 @@ def _objects(footage: Footage, options: Options, results: Results) -> None:
         results.plots.append(Plot(OBJECTS, title, "commanded, pixels", "observed, pixels", lines, points=True))
     if cameras.views < 2:
         return
-    results.add(OBJECTS, "all", _agreement_rows(agreement(tracks, cameras)))
+    results.add(OBJECTS, "all", [*_agreement_rows(agreement(tracks, cameras)), *_against_a_copy(tracks, cameras)])
     results.add(CONTROL, f"{cameras.names[0]} shown as all", _agreement_rows(copy_control(tracks, cameras)))
     distances = epipolar_distances(tracks, cameras)
     pairs = combinations(cameras.names, 2)
     lines = {f"{a} - {b}": over_frames(d.nanmean(-1)) for (a, b), d in zip(pairs, distances, strict=True)}
     results.plots.append(Plot(OBJECTS, "Objects to their epipolar lines", "frame", "pixels", lines))
+
+
+def _against_a_copy(tracks: ObjectTracks, cameras: Cameras) -> list[tuple[str, float, str, str]]:
+    found = transfer(tracks, cameras)
+    return [
+        ("place, a copy 0 and the truth 1 (objects at rest)", found.place, "", "higher"),
+        ("size, a copy 0 and the truth 1 (objects at rest)", found.size, "", "higher"),
+        ("nearer of two objects, as each video tells (at rest)", 100 * found.order, "%", "higher"),
+        ("places judged against a copy", float(found.judged), "", ""),
+    ]
 
 
 def _agreement_rows(measured: Agreement) -> list[tuple[str, float, str, str]]:

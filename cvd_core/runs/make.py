@@ -179,7 +179,7 @@ class Pipeline:
             models=self.models,
             fps=fps,
             dtype=self.placement.dtype_name,
-            device=str(self.placement.device),
+            device=self.placement.device_name,
             offload=self.placement.offload,
             inputs=inputs,
             seconds=seconds,
@@ -265,16 +265,35 @@ class Run:
         return record
 
 
-def make_run(plan: Plan, out: Path, *, allow_download: bool = False) -> RunRecord:
+def make_run(
+    plan: Plan, out: Path, *, allow_download: bool = False, load: Callable[[], Pipeline] | None = None
+) -> RunRecord:
     """Make the videos of a plan and write everything into ``out`` at once; returns its record.
 
+    Of a team of processes, all must make the run, and the leader writes it.
+
+    Args:
+        load: gives the plan's models, where they are at hand.
+
     Raises:
+        FolderInUseError: another process is writing to ``out``.
         ValueError: ``out`` cannot be written to or already holds such files, a model cannot be used or has changed
             since the run that is repeated, or the GPU's memory is not enough.
+        ConnectionError: another process of the team has ended.
     """
+
+    def made(leads: bool) -> Run:
+        pipeline = (
+            Pipeline.load(plan.paths, plan.placement, allow_download=allow_download, recorded=plan.recorded)
+            if load is None
+            else load()
+        )
+        return pipeline(plan.cameras, plan.settings, fps=plan.fps, source=plan.source, progress=leads)
+
+    if not plan.placement.team.leads:
+        return made(False).record
     with complete_folder(out, file_names(plan.cameras)) as folder:
-        pipeline = Pipeline.load(plan.paths, plan.placement, allow_download=allow_download, recorded=plan.recorded)
-        return pipeline(plan.cameras, plan.settings, fps=plan.fps, source=plan.source).write(folder)
+        return made(True).write(folder)
 
 
 def file_names(cameras: Cameras) -> list[str]:

@@ -142,7 +142,9 @@ def _other_versions(earlier: RunRecord | None) -> list[str]:
     """Whether the earlier run was made by other versions of anything."""
     if earlier is None:
         return []
-    found = {name: (earlier.versions.get(name, "none"), now) for name, now in versions_here().items()}
+    here = versions_here()
+    names = dict.fromkeys([*here, *earlier.versions])
+    found = {name: (earlier.versions.get(name, "none"), here.get(name, "none")) for name in names}
     listing = ", ".join(f"{name} {then}, now {now}" for name, (then, now) in found.items() if then != now)
     return [f"the earlier run was made with {listing}: numbers may differ slightly"] if listing else []
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import torch
+import torch.distributed as distributed
 from pydantic import ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked_dataclass
 from pydantic_core import from_json
@@ -113,7 +114,7 @@ class RunRecord:
         fps: frames per second of the video files.
         inputs: pictures and videos that the run starts from as they were, see :attr:`Settings.input_files`.
         dtype, device, offload: where and in what type the networks computed.
-        versions: of the programs that took part; of the GPU its name.
+        versions: of the programs that took part; of the GPU its name, and how many processes there were if several.
         seconds: by stage.
         date: when it was recorded, ISO 8601.
     """
@@ -319,6 +320,8 @@ def versions_here() -> dict[str, str]:
     versions |= {"python": platform.python_version(), "platform": platform.platform()}
     if torch.cuda.is_available():
         versions["gpu"] = torch.cuda.get_device_name()
+    if distributed.is_available() and distributed.is_initialized():
+        versions["processes"] = str(distributed.get_world_size())
     return versions
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -11,21 +11,33 @@ import torch
 from torch import Tensor
 
 from cvd_core.sampling.draws import Draws
-from cvd_core.sampling.pairs import Pairing, Round, batches, view_weights
+from cvd_core.sampling.pairs import Pairing, Round, batches, view_weights, views_of
 from cvd_core.sampling.recurrence import NoiseLevel, Recurrence, renoise
+from cvd_core.sampling.team import ALONE, Team
+from cvd_core.sync.context import Exchange
 from cvd_core.sync.slopes import SlopeTape
 
 
 @dataclass(frozen=True)
 class NetworkCall:
-    """Views that share one network call, group after group; ``slopes`` gives the call's pseudo-line slopes."""
+    """Views that share one network call.
+
+    Attributes:
+        groups: who attends to whom.
+        slopes: the call's pseudo-line slopes.
+        own: the views whose latents this process denoises, if not all views of the groups.
+        exchange: reaches the others, where there is ``own``.
+    """
 
     groups: Round
     slopes: SlopeTape
+    own: tuple[int, ...] | None = None
+    exchange: Exchange | None = None
 
     @property
     def views(self) -> tuple[int, ...]:
-        return tuple(view for group in self.groups for view in group)
+        """The views whose latents are denoised, group after group."""
+        return views_of(self.groups) if self.own is None else self.own
 
 
 Denoise = Callable[[Tensor, NetworkCall], Tensor]
@@ -64,7 +76,14 @@ class Progress:
 
 
 def predict_together(
-    denoise: Denoise, latents: Tensor, schedule: list[Round], draws: Draws, views_per_pass: int | None = None
+    denoise: Denoise,
+    latents: Tensor,
+    schedule: list[Round],
+    draws: Draws,
+    views_per_pass: int | None = None,
+    team: Team = ALONE,
+    *,
+    divisible: bool = False,
 ) -> Tensor:
     """Average each view's predictions over the network calls it takes part in (paper, Eq. 6).
 
@@ -74,18 +93,50 @@ def predict_together(
         schedule: rounds of this step, from :meth:`cvd_core.sampling.pairs.Pairing.rounds`.
         draws: source of the slopes; one network call's worth per round.
         views_per_pass: memory limit; None runs every round in one call. Does not change the result.
+        team: the processes that share the work; all of them get the result.
+        divisible: see :func:`sample_together`.
+
+    Raises:
+        ValueError: more processes than groups, and the network is not divisible.
     """
     weights = view_weights(schedule, len(latents))
     total = torch.zeros_like(latents)
     for groups in schedule:
+        found = torch.zeros_like(latents)
         slopes = SlopeTape(draws.slopes)
-        for part in batches(groups, views_per_pass):
+        for call, firsts in _calls(groups, slopes, views_per_pass, team, divisible):
             slopes.rewind()
-            call = NetworkCall(part, slopes)
             prediction = denoise(latents[list(call.views)], call)
-            for position, view in enumerate(call.views):
-                total[view] += weights[view] * prediction[position].to(total)
+            for position, view in enumerate(call.views[:firsts]):
+                found[view] = weights[view] * prediction[position].to(total)
+        total += team.sum(found)  # of each view one process has the prediction, all others zero: the sum is exact
     return total
+
+
+def _calls(
+    groups: Round, slopes: SlopeTape, views_per_pass: int | None, team: Team, divisible: bool
+) -> Iterator[tuple[NetworkCall, int]]:
+    """The network calls that this process makes in a round, and for how many of their first views it answers.
+
+    Whole groups if there is one for each process: the calls are then those of a run in one process. Else views, whose
+    partners are within reach through an exchange.
+    """
+    if team.count <= len(groups):
+        own = team.own(groups)
+        answered = views_of(own[: team.firsts(len(groups))])
+        for part in batches(own, views_per_pass):
+            call = NetworkCall(part, slopes)
+            yield call, sum(view in answered for view in call.views)
+        return
+    if not divisible:
+        raise ValueError(
+            f"{team.count} processes for {len(groups)} groups of views that attend to each other, each of which this "
+            f"model denoises in one process; start at most {len(groups)}, or give each process runs of its own with "
+            "`jobs`"
+        )
+    views = views_of(groups)
+    exchange = Exchange(views, lambda own: team.gather(own, len(views)))
+    yield NetworkCall(groups, slopes, team.own(views), exchange), team.firsts(len(views))
 
 
 def sample_together(
@@ -97,6 +148,8 @@ def sample_together(
     pairing: Pairing = Pairing(),  # noqa: B008 - frozen
     recurrence: Recurrence = Recurrence(),  # noqa: B008 - frozen
     on_progress: Callable[[Progress], object] | None = None,
+    team: Team = ALONE,
+    divisible: bool = False,
 ) -> Tensor:
     """Sample all views: the paper's Algorithm 1 with any solver.
 
@@ -108,6 +161,9 @@ def sample_together(
         pairing: which views attend to each other in a step.
         recurrence: how many times each step is denoised.
         on_progress: called after every pass of every step; may raise to stop.
+        team: the processes that share the network calls; all of them must sample the same run, and get the result.
+        divisible: whether ``denoise`` heeds a call's ``own`` views and ``exchange``, so that the views of one group can
+            be spread over processes.
 
     Returns:
         ``(V, ...)`` denoised latents.
@@ -117,7 +173,9 @@ def sample_together(
         for repeat in range(1, repeats + 1):
             schedule = pairing.rounds(len(latents), draws)
             seen = solver.scale_input(step, latents)
-            prediction = predict_together(partial(denoise, step), seen, schedule, draws, pairing.views_per_pass)
+            prediction = predict_together(
+                partial(denoise, step), seen, schedule, draws, pairing.views_per_pass, team, divisible=divisible
+            )
             latents = solver.advance(step, latents, prediction, final=repeat == repeats)
             if on_progress is not None:
                 on_progress(Progress(step, solver.steps, repeat, repeats, latents))

@@ -75,6 +75,11 @@ class Pairing:
         return [part for groups in rounds for part in batches(groups, self.views_per_pass)]
 
 
+def views_of(groups: Round) -> tuple[int, ...]:
+    """All views of a round, group after group."""
+    return tuple(view for group in groups for view in group)
+
+
 def view_weights(schedule: Sequence[Round], views: int) -> list[float]:
     """Weight of each appearance of a view, 1 / appearances, so that they sum to 1 (paper, Theorem A.3)."""
     count = Counter(view for groups in schedule for group in groups for view in group)

@@ -19,8 +19,8 @@ from cvd_core.sampling.pairs import Pairing
 from cvd_core.sampling.recurrence import Recurrence
 from cvd_core.syncam.novel_view import VIDEO_GUIDANCE
 
-Sampler = Literal["ddim", "euler", "euler_ancestral", "dpmpp_2m", "dpmpp_2m_sde", "unipc"]
-"""Sampling methods; ``ddim`` (eta 0) is the paper's."""
+Sampler = Literal["ddim", "euler", "euler_ancestral", "dpmpp_2m", "dpmpp_2m_sde", "unipc", "lcm"]
+"""Sampling methods; ``ddim`` (eta 0) is the paper's, ``lcm`` is for models distilled to a few steps."""
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,8 @@ def cross_view_attention(
     Args:
         query: gives ``(F, N, B, C)`` of the view at a batch position; called once per view, so that only one view's
             queries are in memory.
-        key, value: ``(V, F, N, B, C)`` in batch order, N = h * w pixels, B branches.
+        key, value: ``(V', F, N, B, C)`` of all views within reach, at their ``context.positions``; N = h * w pixels,
+            B branches.
         size: ``(h, w)``.
 
     Yields:

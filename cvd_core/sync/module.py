@@ -38,7 +38,7 @@ class CrossViewAttention(nn.Module):
 
         A layer runs on all views at once: weights that a host casts or copies at each use are then moved once.
         """
-        keys, values = self.to_k(z), self.to_v(z)
+        keys, values = context.reached(self.to_k(z), self.to_v(z))
         attended = cross_view_attention(lambda position: self.to_q(z[position]), keys, values, context, size, HEADS)
         return self.to_out[0](torch.stack(list(attended)))
 

@@ -70,6 +70,7 @@ class Place:
 PLACES = {
     Kind.BASE: Place("base", "models/checkpoints"),
     Kind.MOTION: Place("motion", "models/animatediff_models"),
+    Kind.ANIMATELCM: Place("motion", "models/animatediff_models"),
     Kind.CAMERA: Place("camera", "models/animatediff_models"),
     Kind.SYNC: Place("sync", "models/cvd"),
     Kind.SYNCAM: Place("sync", "models/cvd"),
@@ -197,7 +198,6 @@ def where_it_belongs(kind: Kind) -> str:
         Kind.SD2: "CVD runs on Stable Diffusion 1.5 models",
         Kind.SDXL: "CVD runs on Stable Diffusion 1.5 models",
         Kind.PIA: _OTHER_MOTION,
-        Kind.ANIMATELCM: _OTHER_MOTION,
         Kind.ANIMATELCM_I2V: _OTHER_MOTION,
         Kind.HOTSHOTXL: _OTHER_MOTION,
         Kind.FANCYVIDEO: _OTHER_MOTION,
@@ -209,7 +209,7 @@ _OTHER_MOTION = "CVD was trained with AnimateDiff's v3 motion module; use v3_sd1
 _WHOLE = (Kind.BASE, Kind.DYNAMICRAFTER, Kind.CAMI2V, Kind.CAMERACTRL_I2V)
 """Bases in a single file."""
 _WITH_UNET = (Kind.BASE, Kind.UNET, Kind.SD2, Kind.SDXL)
-_WITHOUT_TEXT = (Kind.MOTION, Kind.MOTION_LORA, Kind.SYNC, Kind.CAMERA)
+_WITHOUT_TEXT = (Kind.MOTION, Kind.ANIMATELCM, Kind.MOTION_LORA, Kind.SYNC, Kind.CAMERA)
 _ORIGINAL = "model.diffusion_model."
 _WAN_KEY = "blocks.0.self_attn.norm_q.weight"
 _LORA_KEY = re.compile(r"lora[._](up|down|mid|A|B|linear_layer|magnitude_vector)\b|\.hada_|\.lokr_|\.dora_scale$")

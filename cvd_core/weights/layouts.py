@@ -6,6 +6,7 @@ import re
 
 from torch import Tensor
 
+from cvd_core.networks.temporal import sinusoids
 from cvd_core.weights.checkpoint import Checkpoint
 from cvd_core.weights.kinds import Kind, describe_keys, identify, require_kind
 
@@ -71,27 +72,43 @@ def is_syncam_key(key: str) -> bool:
     return re.search(r"^blocks\.\d+\.(?:modulation_mvs$|cam_encoder\.|projector\.|mvs_attn\.)", key) is not None
 
 
+COMPUTED_POSITIONS = 64
+"""Length of the position tables of AnimateLCM's motion modules. Its files leave them out: they are the sinusoids that
+AnimateDiff starts from and never trains."""
+
+
 def motion_tensors(checkpoint: Checkpoint) -> dict[str, Tensor]:
     """A motion module's tensors under AnimateDiff's own keys, from its own files or a diffusers MotionAdapter.
+
+    Position tables that a file leaves out are computed, with :data:`COMPUTED_POSITIONS`.
 
     Raises:
         ValueError: the file is something else, is for SDXL, or holds more than motion modules.
     """
     tensors = checkpoint.tensors
     info = identify(checkpoint)
-    require_kind(info, [Kind.MOTION], file=checkpoint.path.name, wanted=Kind.MOTION.value)
+    kinds = [Kind.MOTION, Kind.ANIMATELCM]
+    require_kind(info, kinds, file=checkpoint.path.name, wanted=Kind.MOTION.value)
     if info.variant == "for SDXL":
         raise ValueError(f"{checkpoint.path.name} is a motion module for SDXL; CVD runs on SD1.5 - use v3_sd15_mm.ckpt")
     _refuse_rest(checkpoint, {key for key in tensors if ".motion_modules." not in key}, "motion-module")
-    if any(".temporal_transformer." in key for key in tensors):
-        return tensors
     original: dict[str, Tensor] = {}
     for key, value in tensors.items():
-        name = _original_motion_key(key)
+        name = _name_of(key)
         original[name] = value
-        if name.endswith(".pe"):  # diffusers keeps one table per block, AnimateDiff one per attention
+        if name != key and name.endswith(".pe"):  # diffusers keeps one table per block, AnimateDiff one per attention
             original[name.replace(".attention_blocks.0.", ".attention_blocks.1.")] = value
+    if info.kind is Kind.ANIMATELCM:
+        for name, value in list(original.items()):
+            attention, found, _ = name.rpartition(".to_q.weight")
+            if found:
+                original[f"{attention}.pos_encoder.pe"] = sinusoids(COMPUTED_POSITIONS, value.shape[-1])
     return original
+
+
+def _name_of(key: str) -> str:
+    """AnimateDiff's own name of a motion module's tensor."""
+    return key if ".temporal_transformer." in key else _original_motion_key(key)
 
 
 def diffusers_motion_key(key: str) -> str:

@@ -130,7 +130,7 @@ def test_the_second_writer_is_refused_at_once(tmp_path: Path) -> None:
              "with one_writer(pathlib.Path(sys.argv[1])): pass", str(out)],
             cwd=ROOT, capture_output=True, text=True,
         )  # fmt: skip
-        assert "ValueError: another run is writing" in other.stderr
+        assert "FolderInUseError: another run is writing" in other.stderr
     assert names(out) == ["x.txt"]
     assert (out / "x.txt").read_text() == "first"
 

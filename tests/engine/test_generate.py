@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from cvd_core.cli import main
@@ -36,7 +37,7 @@ from cvd_core.sampling.pairs import Pairing
 from cvd_core.sampling.recurrence import Recurrence
 from cvd_core.sampling.settings import Settings, StartPicture
 from cvd_core.video.files import grid, read_video
-from cvd_core.weights import sha256
+from cvd_core.weights import motion_tensors, read_checkpoint, sha256
 from tests import formula
 from tests.engine.command import plan_of, request_of
 from tests.formula import ModelFiles
@@ -422,6 +423,34 @@ def test_camera_guidance_moves_away_from_what_has_no_camera(
     guided = first(guidance=3.0, camera_guidance=2.0, camera_guidance_schedule=schedule)
     torch.testing.assert_close(guided, with_text + weight * (plain - none), atol=1e-4, rtol=1e-4)
     assert torch.equal(first(guidance=3.0, camera_guidance=1.0, camera_guidance_schedule=schedule), with_text)
+
+
+def test_a_distilled_motion_module_and_its_sampler(paths: ModelPaths, models: ModelFiles, tmp_path: Path) -> None:
+    """AnimateLCM's files have no position tables; with guidance 1 there is one branch; recurrence and sync work."""
+    tensors = motion_tensors(read_checkpoint(models.motion))
+    bare = tmp_path / "AnimateLCM_sd15_t2v.safetensors"
+    save_file({key: value.clone() for key, value in tensors.items() if not key.endswith(".pe")}, bare)
+    pipeline = sd15.load(replace(paths, motion=bare))
+    assert pipeline.unet.motion_frames == 64
+    rows: list[int] = []
+    pipeline.unet.register_forward_pre_hook(lambda _, inputs: rows.append(len(inputs[0])))
+    few = {"sampler": "lcm", "steps": 2, "recurrence": Recurrence(2)}
+    found = generate(pipeline, 3, **few)
+    assert rows == [3, 3, 3]
+    assert found.float().std() > 10
+    with_tables = generate(sd15.load(paths), 3, **few)
+    assert (found.int() - with_tables.int()).abs().float().mean() < 0.05  # tables rounded in two ways
+    apart = generate(pipeline, 3, **few, sync_strength=0.0)
+    assert (found.int() - apart.int()).abs().float().mean() > 1
+
+
+@pytest.mark.parametrize(("words", "notes"), [(["--steps", 6, "--guidance", 1.5], 0), (["--steps", 25], 1)])
+def test_what_is_not_known_of_few_steps_is_said(words: list[object], notes: int) -> None:
+    words = ["--rig", "circle", "--prompt", "a", "--base", "x", "--motion", "y", "--sampler", "lcm", *words]
+    plan = plan_of(*words)
+    assert sum("`steps` 4 to 8" in hint for hint in plan.hints) == notes
+    assert not any("has not been measured" in hint for hint in plan.hints)
+    assert any("has not been measured" in hint for hint in plan_of(*words, "--sync", "z").hints)
 
 
 def test_cameras_matter_only_through_camera_control_and_the_mask(

@@ -23,6 +23,7 @@ from tests import formula
 FRAMES = 5
 RANK = 4
 MIDDLE = "mid_block.motion_modules.0."
+PE = ".transformer_blocks.0.attention_blocks.1.pos_encoder.pe"
 
 
 class EachFrame(nn.Module):
@@ -145,10 +146,26 @@ def test_a_diffusers_adapter_is_the_same(modules: MotionModules, state: dict[str
     assert all(torch.equal(found[key], value) for key, value in state.items())
 
 
-def test_files_of_another_kind_and_without_positions(state: dict[str, Tensor], tmp_path: Path) -> None:
-    bare = written({k: v for k, v in state.items() if not k.endswith(".pe")}, tmp_path / "lcm.safetensors")
-    with pytest.raises(ValueError, match=r"lcm\.safetensors .*AnimateLCM motion module"):
-        load_motion_modules(bare)
+@torch.no_grad()
+def test_position_tables_that_a_file_leaves_out_are_computed(
+    state: dict[str, Tensor], modules: MotionModules, tmp_path: Path
+) -> None:
+    """AnimateLCM's files: the module is the same as with AnimateDiff's own tables, in both layouts, up to 64 frames."""
+    bare = {k: v for k, v in state.items() if not k.endswith(".pe")}
+    diffusers = {diffusers_motion_key(key): value for key, value in bare.items()}
+    site = modules.sites[0]
+    x = formula.noise("motion/lcm", (FRAMES, site.channels, 2, 2))
+    for name, tensors in (("lcm", bare), ("lcm-diffusers", diffusers)):
+        found = load_motion_modules(written(tensors, tmp_path / f"{name}.safetensors"))
+        assert found.positions == 64
+        table = found.state_dict()["down_blocks.0.motion_modules.0.temporal_transformer" + PE]
+        torch.testing.assert_close(table, formula.sinusoids(64, site.channels), atol=1e-5, rtol=0)
+        torch.testing.assert_close(found.at(site)(x, FRAMES), modules.at(site)(x, FRAMES), atol=1e-5, rtol=1e-5)
+    half = written({k: v.half() for k, v in bare.items()}, tmp_path / "half.safetensors")
+    assert load_motion_modules(half, dtype=torch.float16).positions == 64
+
+
+def test_files_of_another_kind(state: dict[str, Tensor], tmp_path: Path) -> None:
     sync = written(formula.tensors(formula.key_list("reduced")["epi"]), tmp_path / "CVD.safetensors")
     with pytest.raises(ValueError, match="look like a CVD sync module"):
         load_motion_modules(sync)

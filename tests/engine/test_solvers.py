@@ -11,14 +11,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from cvd_core.engine.solvers import MOST_STEPS, SOLVERS, DiffusersSolver
+from cvd_core.engine.solvers import SOLVERS, DiffusersSolver, most_steps
 from cvd_core.sampling.collaborate import NetworkCall, sample_together
 from cvd_core.sampling.draws import SeededDraws
 from cvd_core.sampling.recurrence import Recurrence
 
 MEAN, STD = 0.8, 0.5
 ALPHA_BAR = torch.cumprod(1 - torch.linspace(0.00085, 0.012, 1000, dtype=torch.float64), 0)
-STOCHASTIC = {"euler_ancestral", "dpmpp_2m_sde"}
+STOCHASTIC = {"euler_ancestral", "dpmpp_2m_sde", "lcm"}
+OF_SCORES = [name for name in SOLVERS if name != "lcm"]
+"""Those that integrate a diffusion; the other one wants a model that jumps to its end."""
 
 
 def make(name: str, steps: int = 20, seed: int = 0) -> DiffusersSolver:
@@ -35,7 +37,7 @@ def exact_noise(solver: DiffusersSolver) -> Callable[[int, Tensor, NetworkCall],
     return predict
 
 
-@pytest.mark.parametrize("name", SOLVERS)
+@pytest.mark.parametrize("name", OF_SCORES)
 @pytest.mark.parametrize("times", [1, 3])
 def test_sampling_converges_to_the_data(name: str, times: int) -> None:
     """Wrong levels, a wrong input scale or a memory of renoised passes would shift the mean or the spread."""
@@ -49,13 +51,30 @@ def test_sampling_converges_to_the_data(name: str, times: int) -> None:
     assert float(found.std()) == pytest.approx(STD, rel=0.07)
 
 
-@pytest.mark.parametrize("name", SOLVERS)
+@pytest.mark.parametrize("name", OF_SCORES)
 def test_recurrence_does_not_inflate_the_spread(name: str) -> None:
     """The paper's six-view setting, R = 6 at 25 steps: few steps lose some variance, none may gain any."""
     solver, draws = make(name, 25), SeededDraws(1)
     start = draws.latents((2, 10_000)) * solver.initial_noise
     found = sample_together(exact_noise(solver), start, solver, draws, recurrence=Recurrence(6))
     assert 0.65 * STD < float(found.std()) < 1.02 * STD
+
+
+@pytest.mark.parametrize("times", [1, 3])
+@pytest.mark.parametrize("steps", [1, 2, 4, 8])
+def test_a_consistency_model_gives_the_data_after_any_number_of_steps(steps: int, times: int) -> None:
+    """With the exact consistency function of data N(MEAN, STD^2), alone and under recurrence."""
+    solver, draws = make("lcm", steps), SeededDraws(1)
+
+    def predict(step: int, x: Tensor, call: NetworkCall) -> Tensor:
+        alpha_bar = float(ALPHA_BAR[int(solver.timestep(step))])
+        a, s = math.sqrt(alpha_bar), math.sqrt(1 - alpha_bar)
+        x0 = MEAN + STD * (x - a * MEAN) / math.sqrt(alpha_bar * STD**2 + 1 - alpha_bar)
+        return (x - a * x0) / s
+
+    found = sample_together(predict, draws.latents((2, 20_000)), solver, draws, recurrence=Recurrence(times))
+    assert float(found.mean()) == pytest.approx(MEAN, abs=0.02)
+    assert float(found.std()) == pytest.approx(STD, rel=0.03)
 
 
 @pytest.mark.parametrize("name", SOLVERS)
@@ -183,15 +202,17 @@ def test_unknown_samplers_are_refused() -> None:
 
 
 @pytest.mark.parametrize("name", SOLVERS)
-@pytest.mark.parametrize("steps", [0, -1, MOST_STEPS + 2, 1000, 10**8])
-def test_impossible_step_counts_are_refused(name: str, steps: int) -> None:
-    with pytest.raises(ValueError, match=f"steps is {steps}; expected 1 to {MOST_STEPS}"):
+@pytest.mark.parametrize("steps", [0, -1, None, 1000, 10**8])
+def test_impossible_step_counts_are_refused(name: str, steps: int | None) -> None:
+    steps = most_steps(name) + 2 if steps is None else steps
+    with pytest.raises(ValueError, match=f"steps is {steps}; expected 1 to {most_steps(name)}"):
         make(name, steps)
 
 
 @pytest.mark.parametrize("name", SOLVERS)
-@pytest.mark.parametrize("steps", [1, 2, MOST_STEPS])
-def test_few_and_many_steps_run_through(name: str, steps: int) -> None:
+@pytest.mark.parametrize("steps", [1, 2, None])
+def test_few_and_many_steps_run_through(name: str, steps: int | None) -> None:
+    steps = steps or most_steps(name)
     solver, x = make(name, steps), torch.linspace(-2, 2, 5)[None]
     times = [float(solver.timestep(step)) for step in range(steps)]
     assert times == sorted(times, reverse=True)

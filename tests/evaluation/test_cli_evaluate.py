@@ -71,6 +71,8 @@ def test_a_run_s_folder(run_folder: Path, capsys: pytest.CaptureFixture[str]) ->
     assert objects[lines] < 0.3
     assert copied[lines] > 3 * objects[lines]
     assert copied[resting] > 5 * objects[resting]
+    assert objects["place, a copy 0 and the truth 1 (objects at rest)"] > 0.8
+    assert objects["places judged against a copy"] > 10
     assert by["Pictures that should be the same", "left - copy", "MSE, identical trajectories"] == 0
     assert by["Pictures that should be the same", "all", "MSE, common first frames"] < 1e-3
     assert values["facts"]["size"] == "3 views x 9 frames, 64 x 64 pixels"

@@ -13,6 +13,7 @@ from torch import Tensor
 from benchmarks import consistency, pareto
 from benchmarks.consistency import COPY, Measured, Task, Variant, held_out, mean, measure, ratio, videos_of
 from cvd_core.engine.solvers import DiffusersSolver
+from cvd_core.evaluation.truck_test import TYPICAL_DEPTH
 from cvd_core.sampling.collaborate import NetworkCall, sample_together
 from cvd_core.sampling.draws import SeededDraws
 from cvd_core.sampling.settings import Settings
@@ -40,6 +41,23 @@ def test_mirrored_views_are_told_from_copies() -> None:
     rows = [measure(*videos_of(Task(mirrored, scene, 0))) for scene in range(6)]
     assert np.nanmax([row["resting"] for row in rows]) < 1
     assert np.nanmean([row[COPY + "resting"] for row in rows]) > 3
+
+
+def test_on_its_scale_a_copy_is_0_and_renders_are_near_1() -> None:
+    for trajectories in ("own", "mirrored", "orbiting"):
+        variant = Variant(trajectories, None, SETTINGS, trajectories=trajectories)
+        rows = [measure(*videos_of(Task(variant, scene, 0))) for scene in range(6)]
+        assert np.nanmean([row["place"] for row in rows]) > 0.85
+        assert np.nanmax(np.abs([row[COPY + "place"] for row in rows])) < 1e-9
+
+
+def test_orbiting_cameras_look_at_the_middle_from_both_sides() -> None:
+    _, cameras, _ = videos_of(Task(Variant("orbiting", None, SETTINGS, trajectories="orbiting"), 0, 0))
+    middle = torch.tensor([0.0, 0.0, TYPICAL_DEPTH, 1.0], dtype=torch.float64)
+    for view in range(2):
+        seen = cameras.w2c[view, -1] @ middle
+        assert float(seen[0]) == pytest.approx(0, abs=1e-9)
+    assert float((cameras.centers[0, -1] + cameras.centers[1, -1]).norm()) == pytest.approx(0, abs=1e-9)
 
 
 def test_more_views_keep_the_scene_and_the_first_trajectories() -> None:

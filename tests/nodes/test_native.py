@@ -223,6 +223,33 @@ def test_the_noise_schedule(host: Host) -> None:
     assert not torch.allclose(own, evolved, rtol=0.1)
 
 
+def test_a_distilled_models_timesteps_are_kept(host: Host) -> None:
+    """ModelSamplingDiscrete "lcm" in front: the same 50 timesteps, at the noise that AnimateDiff has there."""
+    from comfy_extras.nodes_model_advanced import ModelSamplingDiscrete
+
+    scene = Scene(host, size=64, views=1, native=True)
+    (distilled,) = ModelSamplingDiscrete().patch(scene.base, "lcm", False)
+    before = distilled.get_model_object("model_sampling")
+    after = small.native(host, distilled, *scene.own_motion, scene.rays).get_model_object("model_sampling")
+    linear = scene.with_motion().get_model_object("model_sampling").sigmas
+    expected = torch.arange(19, 1000, 20)
+    assert torch.equal(before.timestep(before.sigmas), expected)
+    assert torch.equal(after.timestep(after.sigmas), expected)
+    assert torch.equal(after.sigmas, linear[expected])
+
+
+def test_position_tables_that_a_file_leaves_out(host: Host, tmp_path: Path) -> None:
+    """AnimateLCM's files, through the loader of the pack: as with AnimateDiff's tables, for up to 64 frames."""
+    state = formula.tensors(formula.key_list("reduced")["mm"])
+    path = tmp_path / "lcm.safetensors"
+    save_file({key: value.clone() for key, value in state.items() if not key.endswith(".pe")}, path)
+    motion = host.pack("nodes.host.native").load_motion(path)
+    assert motion.model.positions == 64
+    scene = Scene(host, size=64, views=1, native=True, cfg=1.0)
+    found = scene.plain_batch(small.native(host, scene.base, motion, small.native_camera(host), scene.rays))
+    assert relative(found, scene.plain_batch(scene.with_motion())) < 1e-5
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("path", GOLDENS, ids=lambda path: path.stem)
 def test_goldens(host: Host, path: Path) -> None:

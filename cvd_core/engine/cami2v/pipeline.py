@@ -63,7 +63,7 @@ class PicturePipeline:
         Raises:
             ValueError: another number of frames, no picture, or prompts that do not match the views.
         """
-        start = require_picture(settings)
+        start, team = require_picture(settings), self.placement.team
         unet, predicts = self.model.networks.unet, self.model.networks.predicts
         picture = fit_picture(read_still(start.image)[None], settings.width, settings.height)
         draws = SeededDraws(settings.seed)
@@ -92,7 +92,13 @@ class PicturePipeline:
                 pairing=settings.pairing,
                 recurrence=settings.recurrence,
                 on_progress=on_progress,
+                team=team,
+                divisible=True,  # no view sees another
             )
+        return team.spread(self.decode, latents)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """``(V, C, F, h, w)`` latents -> ``(V, F, 8h, 8w, 3)`` uint8 RGB on the CPU."""
         vae = self.model.vae
         scale = vae.config["scaling_factor"]
         with self.placement.working(vae):

@@ -28,6 +28,9 @@ from cvd_core.sync.checkpoint import load_sync_modules
 from cvd_core.weights import motion_tensors, read_checkpoint
 
 FRAMES: int | None = None
+MOST_LCM_GUIDANCE = 2.5
+MANY_LCM_STEPS = 12
+"""Beyond these, consistency models give worse pictures: guidance is part of what they were distilled from."""
 _SAME_POSE = 1e-4
 _MOTION_MISSING = (
     "is missing; give the AnimateDiff motion module v3_sd15_mm.ckpt, or leave out all files for the small model of the "
@@ -120,6 +123,17 @@ def hints(paths: ModelPaths, cameras: Cameras, settings: Settings) -> list[str]:
         found.append("no `camera`: the videos will not follow the camera paths")
     if paths.sync is None and cameras.views > 1:
         found.append("no `sync`: the views will not see each other; the videos are independent")
+    if settings.sampler == "lcm":
+        if settings.guidance > MOST_LCM_GUIDANCE or settings.steps > MANY_LCM_STEPS:
+            found.append(
+                "`sampler` lcm is for models distilled to a few steps, an AnimateLCM motion module or an LCM LoRA; it "
+                f"wants `steps` 4 to 8 and `guidance` 1 to 2, not {settings.steps} and {settings.guidance:g}"
+            )
+        if paths.sync is not None:
+            found.append(
+                "the sync modules were trained with motion modules that take many steps; how well views agree with "
+                "distilled ones has not been measured"
+            )
     if paths.sync is not None and cameras.views == 1:
         found.append("a single view: the sync modules have no other view to look at")
     return found

@@ -19,6 +19,7 @@ from cvd_core.networks.sd15 import LATENT_STRIDE
 from cvd_core.sampling.collaborate import NetworkCall, Progress, sample_together
 from cvd_core.sampling.draws import Draws
 from cvd_core.sampling.settings import Settings
+from cvd_core.sampling.team import ALONE, Team
 from cvd_core.sync.bias import EpipolarBias
 from cvd_core.sync.cache import BiasCache
 from cvd_core.sync.context import SyncContext, groups_to_partners
@@ -32,6 +33,7 @@ def denoise(
     settings: Settings,
     draws: Draws,
     on_progress: Callable[[Progress], object] | None = None,
+    team: Team = ALONE,
 ) -> Tensor:
     """Sample the latents of all views.
 
@@ -42,6 +44,7 @@ def denoise(
         settings: the run (its prompts are not used here).
         draws: every random number.
         on_progress: called after every pass of every step.
+        team: the processes that share the network calls.
 
     Returns:
         ``(V, C, F, H/8, W/8)`` float32 on the network's device.
@@ -75,6 +78,7 @@ def denoise(
             branches=branches,
             strength=settings.sync_strength_at(solver.progress(step)),
             cache=cache,
+            exchange=call.exchange,
         )
         rows = repeat(x, "v c f h w -> (v b) c f h w", b=branches)
         t = solver.timestep(step)
@@ -103,4 +107,6 @@ def denoise(
         pairing=settings.pairing,
         recurrence=settings.recurrence,
         on_progress=on_progress,
+        team=team,
+        divisible=True,
     )

@@ -60,8 +60,9 @@ class CollaborativePipeline:
             text = encode_branches(lambda texts: encode_prompts(self.base, texts), settings, cameras.views)
         prepared = prepare_cameras(cameras, settings.width, settings.height)
         with self.placement.working(self.unet):
-            latents = denoise(self.unet, prepared, text, settings, SeededDraws(settings.seed), on_progress)
-        return self.decode(latents)
+            draws, team = SeededDraws(settings.seed), self.placement.team
+            latents = denoise(self.unet, prepared, text, settings, draws, on_progress, team)
+        return team.spread(self.decode, latents)
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:

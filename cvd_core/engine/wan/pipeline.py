@@ -92,10 +92,11 @@ class SynCamPipeline:
                 pairing=settings.pairing,
                 recurrence=settings.recurrence,
                 on_progress=on_progress,
+                team=self.placement.team,
             )
         if given is not None:  # free of what the steps rounded
             latents = with_reference(latents, given.clean, range(cameras.views))
-        return self.decode(latents)
+        return self.placement.team.spread(self.decode, latents)
 
     def encode_given(self, settings: Settings, frames: int) -> GivenLatent | None:
         """The video that is the first view, if there is one.
