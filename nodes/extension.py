@@ -5,6 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import ComfyExtension, io
 
 from .camera_exchange import EXCHANGE_NODES
+from .camera_guidance import CAMERA_GUIDANCE_NODES
 from .cameras import CAMERA_NODES
 from .cami2v import CAMI2V_NODES
 from .conditioning import CONDITIONING_NODES
@@ -29,6 +30,7 @@ class CVDExtension(ComfyExtension):
             *CONDITIONING_NODES,
             *MINI_NODES,
             *MOTION_NODES,
+            *CAMERA_GUIDANCE_NODES,
             *SYNC_NODES,
             *SAMPLING_NODES,
             *SYNCAM_NODES,

@@ -79,15 +79,27 @@ def load_picture_to_video(
         wanted = "what CamI2V trained on DynamiCrafter"
         require_kind(identify(read_checkpoint(path)), _TRAINED, file=str(path), wanted=wanted)
         state = _over(_state(base), state, str(path), str(base))
-    layout, predicts = _layout(state, str(path), head_width)
+    return networks_of(state, file=str(path), dtype=dtype, ops=ops, head_width=head_width)
+
+
+def networks_of(
+    state: Mapping[str, Tensor],
+    *,
+    file: str,
+    dtype: torch.dtype | None = None,
+    ops: Any = nn,
+    head_width: int = 64,
+) -> PictureToVideo:
+    """The networks of tensors under the released names; see :func:`load_picture_to_video`."""
+    layout, predicts = _layout(state, file, head_width)
     with torch.device("meta"):
-        unet, resampler = DynamiCrafterUNet(layout, ops), _resampler(state, str(path), ops)
+        unet, resampler = DynamiCrafterUNet(layout, ops), _resampler(state, file, ops)
         camera = None if layout.camera == "none" else CameraBranch(layout.widths, ops)
     parts: list[tuple[nn.Module, str, str]] = [(unet, _UNET, "UNet"), (resampler, _PICTURE, "picture")]
     if camera is not None:
         parts.append((camera.pose_encoder, _POSES, "pose encoder"))
     for module, prefix, what in parts:
-        load_exact(module, _under(state, prefix), file=str(path), what=what, dtype=dtype)
+        load_exact(module, _under(state, prefix), file=file, what=what, dtype=dtype)
         module.eval().requires_grad_(False)
     return PictureToVideo(unet, resampler, camera, predicts)
 

@@ -11,6 +11,9 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+MOST_CUT = 16
+"""How much of a picture may be cropped away, as a factor; scaled to cover, a strip would take any amount of memory."""
+
 
 def read_still(path: str | os.PathLike[str]) -> Tensor:
     """A picture as people see it: turned as its EXIF orientation says, transparency over white.
@@ -42,8 +45,17 @@ def fit_picture(picture: Tensor, width: int, height: int) -> Tensor:
 
     Returns:
         ``(N, 3, height, width)``.
+
+    Raises:
+        ValueError: a strip, of which less than a sixteenth would be left.
     """
     source_height, source_width = picture.shape[-2:]
+    kept = (source_width * height) / (source_height * width)
+    if not 1 / MOST_CUT <= kept <= MOST_CUT:
+        raise ValueError(
+            f"the picture has {source_width}x{source_height} pixels, so {width}x{height} would show less than a "
+            f"{MOST_CUT}th of it; crop it first"
+        )
     scale = max(width / source_width, height / source_height)
     size = (max(height, round(source_height * scale)), max(width, round(source_width * scale)))
     if size != (source_height, source_width):

@@ -29,6 +29,8 @@ _WINDOW = f"{KEY} window"
 """Option of a network call: the frames it sees."""
 _RUN = f"{KEY} run"
 """Option that a collaborative run sets: it says itself whose cameras its calls need."""
+_NO_CAMERAS = f"{KEY} without cameras"
+"""Option of a network call in which the videos do not follow their cameras."""
 Frames = tuple[int, ...]
 Wrappers = dict[str, list[Callable[..., Any]]]
 
@@ -170,6 +172,8 @@ class NativeMotion:
         """Options with which the motion modules know the clips and cameras of a network call."""
         check_whole(like, self.rays)
         clip = self.rays.cameras.frames if frames is None else len(frames)
+        if transformer_options.get(_NO_CAMERAS):
+            return {**transformer_options, KEY: MotionCall(clip, None, [], self.camera_strength)}
         features = self._camera_features(tuple(views), frames, like)
         return {**transformer_options, KEY: MotionCall(clip, self.merges, features, self.camera_strength)}
 
@@ -246,6 +250,11 @@ class NativeMotion:
                 rearrange(level, "1 c f h w -> (h w) f c").to(like.dtype) for level in self.encoder(rays[None])
             ]
         return self._features[key]
+
+
+def without_cameras(model_options: dict[str, Any]) -> dict[str, Any]:
+    """Options of network calls in which no video follows its camera."""
+    return _with_option(model_options, _NO_CAMERAS, True)
 
 
 def _with_option(model_options: dict[str, Any], name: str, value: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from cvd_core.cami2v.camera import CameraBranch, relative_path
-from cvd_core.cami2v.checkpoint import load_picture_to_video
+from cvd_core.cami2v.checkpoint import load_picture_to_video, networks_of
 from cvd_core.cami2v.ddim import DDIM, NoiseSchedule, ddim_timesteps
 from cvd_core.cami2v.epipolar import REGISTERS, EpipolarAttention, EpipolarLines
 from cvd_core.cami2v.guidance import camera_weight, guide_text_and_camera
@@ -52,7 +52,15 @@ def test_keys_are_the_released_ones() -> None:
         with torch.device("meta"):
             parts["model.diffusion_model."] = DynamiCrafterUNet(Layout(learned_scale=learned))
         found = {prefix + k: list(v.shape) for prefix, m in parts.items() for k, v in m.state_dict().items()}
-        assert found == {key: shape for key, shape in keys["keys_256"].items() if key not in absent}
+        expected = {key: shape for key, shape in keys["keys_256"].items() if key not in absent}
+        assert found == expected
+        state = {key: torch.empty(shape, device="meta") for key, shape in expected.items()}
+        loaded = networks_of(state, file="cami2v.pt")
+        assert loaded.label == f"CamI2V {256 if learned else 512}"
+        assert loaded.unet.layout == Layout(learned_scale=learned)
+        del state["model.diffusion_model.output_blocks.11.1.norm.bias"]
+        with pytest.raises(ValueError, match=r"missing 1: output_blocks.11.1.norm.bias"):
+            networks_of(state, file="cami2v.pt")
 
 
 def test_masks_are_where_pixels_are_near_their_lines() -> None:
@@ -262,7 +270,7 @@ def test_clip_pixels_are_kornias(size: tuple[int, int]) -> None:
     torch.testing.assert_close(clip_pixels(picture), expected, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("size", [(64, 64), (100, 60), (60, 100), (7, 300), (129, 128)])
+@pytest.mark.parametrize("size", [(64, 64), (100, 60), (60, 100), (40, 300), (129, 128)])
 def test_pictures_cover_the_video(size: tuple[int, int]) -> None:
     """The centre stays the centre, nothing is squeezed, and a picture of the right size is not touched."""
     rows, columns = (torch.arange(n, dtype=torch.float32) + 0.5 - n / 2 for n in size)
@@ -277,7 +285,13 @@ def test_pictures_cover_the_video(size: tuple[int, int]) -> None:
     assert slopes == pytest.approx([step, step], rel=0.02)
     centre = found[0, :2, 31:33, 63:65].mean((1, 2))
     assert centre.abs().max() <= 0.51 * step  # half a pixel where an odd number of them is cut off
-    assert fit_picture(found, 128, 64) is found or torch.equal(fit_picture(found, 128, 64), found)
+    assert torch.equal(fit_picture(found, 128, 64), found)
+
+
+@pytest.mark.parametrize("size", [(1, 100_000), (100_000, 1), (4, 200)])
+def test_strips_are_refused(size: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match=f"has {size[1]}x{size[0]} pixels, so 64x64 would show less than a 16th"):
+        fit_picture(torch.zeros(1, 3, *size), 64, 64)
 
 
 def save(path: Path, layout: Layout, *, camera_only: bool = False, wrap: str = "") -> None:

@@ -37,6 +37,7 @@ ONE_MEANING = {
     "assemble": "a method: from model files to a pipeline",
     "attention": "an attention of a network",
     "blocks": "blocks of a network",
+    "camera_guidance": "guidance of the camera apart from the text",
     "cameras": "cameras, in the layer's own terms",
     "checkpoint": "reading a kind of checkpoint",
     "convert": "checkpoints to safetensors",

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
 import cvd_core
+from benchmarks import camera_table
 from cvd_core.cami2v.camera import CameraBranch
 from cvd_core.cami2v.network import Camera, DynamiCrafterUNet, Layout
 from cvd_core.cami2v.resampler import Resampler
@@ -345,6 +346,29 @@ def test_inspect(folder: Path, capsys: pytest.CaptureFixture[str], name: str, ex
     assert "nothing here" not in printed
     for part in expected:
         assert part in printed
+
+
+def test_a_table_of_pictures_and_paths(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Paths are resampled; a run that is there is not made again. Noise has no path: nothing is measured."""
+    cvd_core.write_cameras(rig(frames=20), tmp_path / "path.txt", width=64, height=64)
+    (tmp_path / "list.csv").write_text(f"poses,prompt,image\npath.txt,a red ball,{folder / 'picture.png'}\n")
+    words = ["camera_table", tmp_path / "list.csv", "--out", tmp_path / "out", "--base", folder / "256_cami2v.ckpt"]
+    words += ["--config", CONFIG, "--width", 64, "--height", 64, "--steps", 1, "--trials", 0]
+    monkeypatch.setattr("sys.argv", [str(word) for word in words])
+    made = []
+    for _ in range(2):
+        camera_table.main()
+        assert "RotErr nan" in capsys.readouterr().out
+        made.append((tmp_path / "out" / "0" / "run.json").stat().st_mtime_ns)
+    assert made[0] == made[1]
+    table = (tmp_path / "out" / "table.csv").read_text().splitlines()
+    assert table[0].startswith("row,poses,prompt,image,RotErr,TransErr,CamMC")
+    assert len(table) == 3
+    (tmp_path / "list.csv").write_text("pose,prompt\n1,2\n")
+    with pytest.raises(ValueError, match=r"holds pose, prompt; expected rows with poses, prompt"):
+        camera_table.main()
 
 
 def test_converted_files_are_the_same_model(folder: Path, tmp_path: Path, pipe: Pipeline) -> None:

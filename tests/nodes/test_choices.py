@@ -16,6 +16,7 @@ COMBOS = [
     ("CVD_ApplySynCam", "pair_strategy"),
     ("CVD_CamI2VGuider", "camera_cfg_schedule"),
     ("CVD_CamI2VSampler", "spacing"),
+    ("CVD_CameraGuidance", "schedule"),
     ("CVD_CamerasFromPoses", "matrix"),
     ("CVD_CollaborativeGuider", "pair_strategy"),
     ("CVD_CollaborativeKSampler", "pair_strategy"),

@@ -17,7 +17,7 @@ from cvd_core.fields import FieldError
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.sampling.pairs import Pairing
 from cvd_core.sampling.settings import Settings
-from cvd_core.video.stills import read_still
+from cvd_core.video.stills import fit_picture, read_still
 from cvd_core.weights import Kind
 
 FRAMES: int | None = MODEL_FRAMES
@@ -59,7 +59,7 @@ def check(paths: ModelPaths, cameras: Cameras, settings: Settings) -> None:
             )
     refuse_given(settings, "DynamiCrafter")
     require_frames(cameras.frames)
-    read_still(require_picture(settings).image)
+    fit_picture(read_still(require_picture(settings).image)[None], settings.width, settings.height)
 
 
 def load(

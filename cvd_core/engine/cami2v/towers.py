@@ -11,6 +11,7 @@ from accelerate import init_empty_weights
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPVisionConfig, CLIPVisionModel
 
+from cvd_core.engine.model_folder import reason
 from cvd_core.weights import load_exact
 
 TEXT_HEAD, PICTURE_HEAD = 64, 80
@@ -129,8 +130,11 @@ def _renamed(state: Mapping[str, Tensor], roots: Mapping[str, str], layers: int)
 def _filled(
     kind: Any, config: Any, state: Mapping[str, Tensor], what: str, file: str, dtype: torch.dtype | None
 ) -> Any:
-    with init_empty_weights():
-        network = kind(config)
+    try:
+        with init_empty_weights():
+            network = kind(config)
+    except ValueError as error:  # sizes that no such network has
+        raise ValueError(f"the {what} in {file} has impossible sizes ({reason(error)}); get the file again") from error
     # transformers moved the networks out of `text_model.` and `vision_model.` in 5.6
     first = next(iter(network.state_dict()))
     prefix = next((p for p in ("text_model.", "vision_model.") if first.startswith(p)), "")
