@@ -1,24 +1,23 @@
-"""CamI2V's epipolar attention: memory of masks made frame by frame against one mask of all frames, and time.
+"""CamI2V's epipolar attention on a processor: peak memory and, with ``--time``, seconds, by how masks are handled.
 
-Memory is that of one attention in half precision, queries, keys and values included, counted by arithmetic as
-``benchmarks.memory`` does. With ``--time``, also seconds per call on the processor in float32, masked against
-unmasked, taking turns.
+in tiles: what the network does, tokens that are masked out are passed over; frame by frame: a mask for the queries of
+one frame at a time; one mask: of all frames, as the released code makes it; no mask: every token looks at every other,
+which is another result. Float32, one video of 16 frames, each number from a fresh process; times take turns.
 
     python -m benchmarks.epipolar_masks
-    python -m benchmarks.epipolar_masks --time --repeats 5
+    python -m benchmarks.epipolar_masks --time --repeats 3
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
 from torch import Tensor
 
-from benchmarks.harness import arguments, interleaved, machine, print_table, write_report
-from benchmarks.memory import META, peak_bytes
+from benchmarks.harness import arguments, interleaved, machine, peak_memory, print_table, write_report
 from cvd_core.cami2v.camera import relative_path
 from cvd_core.cami2v.epipolar import EpipolarAttention, EpipolarLines
 from cvd_core.cami2v.network import FRAMES, Layout
@@ -26,90 +25,67 @@ from cvd_core.geometry.rigs import make_rig
 from cvd_core.sampling.draws import SeededDraws
 
 MEGABYTE = 1e6
-SIZES = ((256, 256), (512, 320))
+CASES = ((256, 256, 8), (256, 256, 16), (512, 320, 16), (512, 320, 32))
+"""Picture size and picture pixels per token; the 512 model has no mask at 8."""
+KINDS = ("in tiles", "frame by frame", "one mask", "no mask")
 
 
 @dataclass(frozen=True)
 class WholeMask(EpipolarLines):
-    """The mask of all frames at once, as the released code makes it."""
+    """The mask of all frames at once."""
 
     def masks(self, tokens: tuple[int, int], device: torch.device) -> Iterator[Tensor] | None:
         found = super().masks(tokens, device)
         return None if found is None else iter([torch.cat(list(found), 1)])
 
 
-@dataclass(frozen=True)
-class NoMask(EpipolarLines):
-    """Every token looks at every other."""
+class Prepared:
+    """An attention on random numbers; call it to evaluate it.
 
-    def masks(self, tokens: tuple[int, int], device: torch.device) -> Iterator[Tensor] | None:
-        return None
+    Args:
+        kind: of :data:`KINDS`.
+        width, height: of the picture.
+        step: picture pixels per token.
+    """
 
+    def __init__(self, kind: str, width: int, height: int, step: int) -> None:
+        widths = Layout().widths
+        channels = widths[min(step.bit_length() - 4, len(widths) - 1)]
+        rig = relative_path(make_rig("stereo", 1, FRAMES, baseline=1.0, aspect=width / height))
+        noise = SeededDraws(0).lines((1, FRAMES, FRAMES, 3))
+        lines = EpipolarLines.of(rig, width, height, noise, attention="sparse" if kind == "in tiles" else "dense")
+        if kind == "no mask":
+            lines = replace(lines, smallest_step=height + 1)
+        if kind == "one mask":
+            lines = WholeMask(lines.fundamental, height, width, attention="dense")
+        self.lines = lines
+        self.size = (height // step, width // step)
+        self.attention = EpipolarAttention(channels, Layout().head_width).requires_grad_(False)
+        x = torch.randn(1, FRAMES, self.size[0] * self.size[1], channels, generator=torch.Generator().manual_seed(0))
+        self.x = x.flatten(1, 2)[:, None] if kind == "one mask" else x  # as many parts of queries as masks
 
-KINDS = {"frame by frame": EpipolarLines, "one mask": WholeMask, "no mask": NoMask}
-
-
-class OneCall(EpipolarAttention):
-    """The attention with all queries in as many parts as there are masks."""
-
-    def forward(self, x: Tensor, lines: EpipolarLines, tokens: tuple[int, int]) -> Tensor:
-        if isinstance(lines, WholeMask):
-            x = x.flatten(1, 2)[:, None]
-        return super().forward(x, lines, tokens)
-
-
-def memory(kind: type[EpipolarLines], width: int, height: int, step: int, channels: int) -> int:
-    """Peak bytes of an attention on maps of ``step`` picture pixels per token."""
-    size = (height // step, width // step)
-    with META:
-        attention = OneCall(channels, Layout().head_width).half()
-        x = torch.empty(1, FRAMES, size[0] * size[1], channels, dtype=torch.half)
-        lines = kind(torch.empty(1, FRAMES, FRAMES, 3, 3, dtype=torch.double), height, width)
-    return peak_bytes(lambda: attention(x, lines, size))
-
-
-def calls(width: int, height: int, step: int, channels: int) -> dict[str, partial[Tensor]]:
-    """The same attention on real numbers, with each kind of mask."""
-    size = (height // step, width // step)
-    rig = relative_path(make_rig("stereo", 1, FRAMES, baseline=1.0, aspect=width / height))
-    lines = EpipolarLines.of(rig, width, height, SeededDraws(0).lines((1, FRAMES, FRAMES, 3)))
-    attention = OneCall(channels, Layout().head_width).requires_grad_(False)
-    x = torch.randn(1, FRAMES, size[0] * size[1], channels, generator=torch.Generator().manual_seed(0))
-    return {
-        name: partial(attention, x, kind(lines.fundamental, height, width), size)
-        for name, kind in KINDS.items()
-        if name != "one mask"
-    }
+    def __call__(self) -> Tensor:
+        out: Tensor = self.attention(self.x, self.lines, self.size)
+        return out
 
 
 def main() -> None:
     parser = arguments((__doc__ or "").split("\n")[0], repeats=3)
-    parser.add_argument("--time", action="store_true", help="also time masked against unmasked attention")
+    parser.add_argument("--time", action="store_true", help="also time the attentions, the first call left out")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     about = machine()
     rows = []
-    for width, height in SIZES:
-        for step, channels in zip((8, 16, 32, 64), (*Layout().widths[:3], Layout().widths[2]), strict=True):
-            row: dict[str, object] = {"size": f"{width}x{height}", "step": step, "tokens": width * height // step**2}
-            row |= {name: memory(kind, width, height, step, channels) / MEGABYTE for name, kind in KINDS.items()}
-            if options.time:
-                taken = interleaved(calls(width, height, step, channels), options.repeats)
-                row |= {f"{name}, s": min(seconds) for name, seconds in taken.items()}
-            rows.append(row)
-    heads = list(rows[0])
-    shown = [
-        [
-            f"{v:.0f}"
-            if isinstance(v, float) and not k.endswith("s")
-            else f"{v:.2g}"
-            if isinstance(v, float)
-            else str(v)
-            for k, v in row.items()
-        ]
-        for row in rows
-    ]
-    print_table([[f"{h}, MB" if h in KINDS else h for h in heads], *shown])
+    for width, height, step in CASES:
+        row: dict[str, object] = {"size": f"{width}x{height}", "step": step, "tokens": width * height // step**2}
+        for kind in KINDS:
+            row[f"{kind}, MB"] = round(peak_memory(Prepared, kind, width, height, step) / MEGABYTE)
+        if options.time:
+            calls = {kind: partial(Prepared(kind, width, height, step)) for kind in KINDS}
+            taken = interleaved(calls, options.repeats + 1)
+            row |= {f"{kind}, s": round(min(seconds[1:]), 2) for kind, seconds in taken.items()}
+        rows.append(row)
+    print_table([list(rows[0]), *([str(value) for value in row.values()] for row in rows)])
     write_report(options.json, "epipolar_masks", about, rows)
 
 
