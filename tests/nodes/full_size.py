@@ -33,6 +33,10 @@ CAMI2V = "checkpoints/256_cami2v.pt"
 CAMI2V_512 = "checkpoints/512_cami2v_100k.pt"
 _TEXT_LAYERS, _TEXT_WIDTH, _VISION_LAYERS, _VISION_WIDTH = 24, 1024, 32, 1280
 """Of OpenCLIP ViT-H/14."""
+WAN = "diffusion_models/wan2.1_t2v_1.3B_fp16.safetensors"
+WAN_TEXT = "text_encoders/umt5_xxl_fp8_e4m3fn_scaled.safetensors"
+WAN_VAE = "vae/wan_2.1_vae.safetensors"
+SYNCAM = "cvd/step20000.ckpt"
 
 
 def write_models(folder: Path, dtype: torch.dtype = torch.float16) -> None:

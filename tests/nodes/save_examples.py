@@ -33,7 +33,7 @@ PICTURE = "example.png"
 _FOLDER = ROOT / "example_workflows"
 SCREENSHOTS = {"4 Four views on a circle with a style": "workflow.png"}
 _OWN = "CVD_"
-_TAKE_CAMERAS = ("CVD_PluckerEmbed", "CVD_ApplyCamI2V")
+_TAKE_CAMERAS = ("CVD_PluckerEmbed", "CVD_ApplyCamI2V", "CVD_ApplySynCam")
 _PERSPECTIVE = (12, 56, 880, 724)
 """The largest panel of the picture of paths, without its title."""
 _SETTINGS = {
@@ -112,10 +112,8 @@ def _prepare(base: Path) -> None:
     settings = base / "user" / "default" / "comfy.settings.json"
     settings.parent.mkdir(parents=True)
     settings.write_text(json.dumps(_SETTINGS))
-    models = (
-        getattr(full_size, name)
-        for name in ("BASE", "DREAMBOOTH", "MOTION", "CAMERA", "ADAPTER", "STYLE", "SYNC", "CAMI2V", "CAMI2V_512")
-    )
+    files = ("BASE", "DREAMBOOTH", "MOTION", "CAMERA", "ADAPTER", "STYLE", "SYNC", "CAMI2V", "CAMI2V_512")
+    models = (getattr(full_size, name) for name in (*files, "WAN", "WAN_TEXT", "WAN_VAE", "SYNCAM"))
     for name in [*(f"models/{model}" for model in models), *(f"input/{file}" for file in (*CLIPS, PICTURE))]:
         (base / name).parent.mkdir(parents=True, exist_ok=True)
         (base / name).touch()

@@ -40,7 +40,7 @@ const SD15 = 'v1-5-pruned-emaonly-fp16.safetensors';
  * Where files can be had, by name. CVD.ckpt and style checkpoints are not here: their authors' pages give no address of
  * the file itself.
  *
- * @type {Record<string, [string, string]>}
+ * @type {Record<string, [repository: string, directory: string, folder?: string]>}
  */
 const PUBLISHED = {
   [SD15]: ['Comfy-Org/stable-diffusion-v1-5-archive', 'checkpoints'],
@@ -49,6 +49,18 @@ const PUBLISHED = {
   'CameraCtrl_pruned.safetensors': ['Kosinkadink/CameraCtrl', 'animatediff_models'],
   '256_cami2v.pt': ['MuteApo/CamI2V', 'checkpoints'],
   '512_cami2v_100k.pt': ['MuteApo/CamI2V', 'checkpoints'],
+  'wan2.1_t2v_1.3B_fp16.safetensors': [
+    'Comfy-Org/Wan_2.1_ComfyUI_repackaged',
+    'diffusion_models',
+    'split_files/diffusion_models/',
+  ],
+  'umt5_xxl_fp8_e4m3fn_scaled.safetensors': [
+    'Comfy-Org/Wan_2.1_ComfyUI_repackaged',
+    'text_encoders',
+    'split_files/text_encoders/',
+  ],
+  'wan_2.1_vae.safetensors': ['Comfy-Org/Wan_2.1_ComfyUI_repackaged', 'vae', 'split_files/vae/'],
+  'step20000.ckpt': ['KwaiVGI/SynCamMaster-Wan2.1', 'cvd'],
 };
 
 /** What the host offers to download for a node that loads `names`. @param {string[]} names @returns {Model[]} */
@@ -56,8 +68,8 @@ const published = (...names) =>
   names
     .filter((name) => name in PUBLISHED)
     .map((name) => {
-      const [repository, directory] = PUBLISHED[name];
-      return { name, url: `https://huggingface.co/${repository}/resolve/main/${name}`, directory };
+      const [repository, directory, folder = ''] = PUBLISHED[name];
+      return { name, url: `https://huggingface.co/${repository}/resolve/main/${folder}${name}`, directory };
     });
 
 /** Everything from the checkpoint to the motion module; a style adds a checkpoint and a LoRA of its own. */
@@ -327,6 +339,108 @@ const FOUR_WAYS = {
     { name: 'back', moves: [{ name: 'dolly', amount: -1 }] },
   ],
 };
+
+const WAN_NEGATIVE =
+  '色调艳丽，过曝，静态，细节模糊不清，字幕，风格，作品，画作，画面，静止，整体发灰，最差质量，低质量，JPEG压缩残留，丑陋的，残缺的，多余的手指，画得不好的手部，画得不好的脸部，畸形的，毁容的，形态畸形的肢体，手指融合，静止不动的画面，杂乱的背景，三条腿，背景人很多，倒着走';
+const WAN_SIZE = { width: 832, height: 480 };
+const WAN_FRAMES = 81;
+
+/**
+ * SynCamMaster on Wan 2.1, as released but for the number of views.
+ *
+ * @param {string} about
+ * @param {string} positive
+ * @param {{views: number, layout: string, pairs?: NodeOf['widgets']}} options
+ * @returns {Column[]}
+ */
+function synCamMaster(about, positive, { views, layout, pairs = {} }) {
+  return [
+    {
+      title: 'Models',
+      color: GREY,
+      nodes: {
+        note: note(`${about}
+
+| file | ComfyUI/models/ |
+|---|---|
+| wan2.1_t2v_1.3B_fp16.safetensors (2.8 GB) | diffusion_models |
+| umt5_xxl_fp8_e4m3fn_scaled.safetensors (6.7 GB) | text_encoders |
+| wan_2.1_vae.safetensors | vae |
+| step20000.ckpt of SynCamMaster (2.8 GB, holds a Wan that is ignored) | cvd |`),
+        wan: {
+          type: 'UNETLoader',
+          widgets: { unet_name: 'wan2.1_t2v_1.3B_fp16.safetensors', weight_dtype: 'default' },
+          models: published('wan2.1_t2v_1.3B_fp16.safetensors'),
+        },
+        clip: {
+          type: 'CLIPLoader',
+          widgets: { clip_name: 'umt5_xxl_fp8_e4m3fn_scaled.safetensors', type: 'wan', device: 'default' },
+          models: published('umt5_xxl_fp8_e4m3fn_scaled.safetensors'),
+        },
+        vae: {
+          type: 'VAELoader',
+          widgets: { vae_name: 'wan_2.1_vae.safetensors' },
+          models: published('wan_2.1_vae.safetensors'),
+        },
+        syncam: {
+          type: 'CVD_SynCamLoader',
+          widgets: { module_name: 'step20000.ckpt' },
+          models: published('step20000.ckpt'),
+        },
+      },
+    },
+    {
+      title: 'Cameras',
+      color: BLUE,
+      nodes: {
+        cameras: { type: 'CVD_SynCamCameras', widgets: { preset: 'az', views, frames: WAN_FRAMES, amount: 0 } },
+      },
+    },
+    {
+      title: 'Model and prompts',
+      color: GREEN,
+      nodes: {
+        shift: { type: 'ModelSamplingSD3', widgets: { shift: 5 }, inputs: { model: ['wan', 'MODEL'] } },
+        synced: {
+          type: 'CVD_ApplySynCam',
+          widgets: pairs,
+          inputs: { model: ['shift', 'MODEL'], syncam: ['syncam', 'syncam'], cameras: ['cameras', 'cameras'] },
+        },
+        ...prompts(positive, WAN_NEGATIVE, ['clip', 'CLIP']),
+      },
+    },
+    {
+      title: 'Sampling',
+      color: VIOLET,
+      nodes: {
+        latent: { type: 'CVD_EmptyMultiViewVideoLatent', widgets: { views, frames: WAN_FRAMES, ...WAN_SIZE } },
+        sampler: {
+          type: 'KSampler',
+          widgets: { seed: 1, steps: 50, cfg: 5, sampler_name: 'euler', scheduler: 'simple', denoise: 1 },
+          inputs: {
+            model: ['synced', 'synced model'],
+            positive: ['positive', 'CONDITIONING'],
+            negative: ['negative', 'CONDITIONING'],
+            latent_image: ['latent', 'latent'],
+          },
+        },
+      },
+    },
+    {
+      title: 'Videos',
+      color: BROWN,
+      nodes: {
+        decode: { type: 'VAEDecode', inputs: { samples: ['sampler', 'LATENT'], vae: ['vae', 'VAE'] } },
+        combine: {
+          type: 'CVD_MultiViewVideoCombine',
+          size: [400, 720],
+          widgets: { views, layout, fps: 15 },
+          inputs: { images: ['decode', 'IMAGE'] },
+        },
+      },
+    },
+  ];
+}
 
 /** @type {Example[]} */
 export const EXAMPLES = [
@@ -729,5 +843,25 @@ The camera of a recorded video moves through your picture. Copy \`example_workfl
         widgets: { files: 'path_a.txt', frames: FRAMES },
       },
     }),
+    name: '11 Two views with SynCamMaster',
+    id: '5b0c4f0e-6d3a-4a87-9a53-0d4f5d0a0011',
+    columns: synCamMaster(
+      `## One moving scene from two fixed cameras, on Wan 2.1
+
+SynCamMaster's released setting: two cameras 30 degrees apart around a subject three metres away, 832x480, 81 frames. By arithmetic a card of 12 GB does.`,
+      'a chef in a white jacket tosses vegetables in a pan on a kitchen island, steam rises, warm light',
+      { views: 2, layout: 'row' },
+    ),
+  },
+  {
+    name: '12 Four views with SynCamMaster',
+    id: '5b0c4f0e-6d3a-4a87-9a53-0d4f5d0a0012',
+    columns: synCamMaster(
+      `## Four fixed cameras around a subject, on Wan 2.1
+
+The released modules know two views at a time: here every step pairs the four anew (partition), two at a time in the memory of two. Experimental: pair_strategy joint has all four attend to each other at once, which they were not trained for.`,
+      'a golden retriever shakes water off its fur on a sunny lawn, drops fly, slow motion',
+      { views: 4, layout: 'grid', pairs: { pair_strategy: 'partition', views_per_pass: 2 } },
+    ),
   },
 ];
