@@ -1,13 +1,16 @@
-"""What repeats or starts a run: records of runs, and configurations of trainings, damaged in their values and bytes."""
+"""What repeats or starts a run: records, files of jobs, configurations of trainings, damaged in values and bytes."""
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
 
 import numpy as np
 import yaml
 
+from cvd_core.cli.generate import request
+from cvd_core.cli.job_file import read_jobs
 from cvd_core.runs.record import RunRecord
 from cvd_core.training.config import PACKAGED, load_config
 from tests.engine.records import record
@@ -41,4 +44,16 @@ def _config(rng: np.random.Generator, folder: Path) -> None:
     load_config(file)
 
 
-TARGETS = (Target("run-record", _record), Target("training-config", _config))
+def _jobs(rng: np.random.Generator, folder: Path) -> None:
+    job = {"out": "a", "rig": "circle", "views": 4, "prompt": ["a", "b"], "rig-distance": 0.5, "offload": True}
+    lines = [json.dumps(damaged_value(rng, job) if rng.random() < 0.8 else job) for _ in range(2)]
+    content = "\n".join(lines).encode("utf-8", "replace")
+    if rng.random() < 0.3:
+        content = damaged_bytes(rng, content)
+    (folder / "jobs.jsonl").write_bytes(content)
+    common = argparse.Namespace(jobs=folder / "jobs.jsonl", out=folder, repeat=None)
+    for _, options in read_jobs(common):
+        request(options)
+
+
+TARGETS = (Target("run-record", _record), Target("training-config", _config), Target("jobs", _jobs))
