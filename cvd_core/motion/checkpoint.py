@@ -48,8 +48,8 @@ def load_motion_modules(
     info = identify_tensors(state)
     if info.frames is None:
         raise ValueError(
-            f"{checkpoint.path.name} has no position tables (pos_encoder.pe); use a motion module of AnimateDiff v1 to "
-            "v3 or a fine-tune of one"
+            f"{checkpoint.path.name} holds no attentions of motion modules; it is incomplete - get it again, or use "
+            "v3_sd15_mm.ckpt, which CVD was trained with"
         )
     widths, layers = unet_layout(info, file=checkpoint.path.name, groups=groups)
     middle = any(key.startswith("mid_block.") for key in state)

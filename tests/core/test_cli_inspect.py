@@ -77,7 +77,7 @@ def test_inspect_says_what_does_not_fit(tmp_path: Path, capsys: pytest.CaptureFi
         "down_blocks.0.motion_modules.0.a_lora.up.weight": "nothing here. This project does not use this kind",
         "controlnet_cond_embedding.conv_in.weight": "nothing here. This project does not use this kind",
         "fc.weight": "first keys  fc.weight",
-        motion: "nothing here. CVD was trained with AnimateDiff's v3",
+        motion: "nothing here. x.safetensors holds no attentions of motion modules",
         motion.replace("proj_in.weight", "attention_blocks.0.pos_encoder.pe"): "nothing here. ",
         "down_blocks.0.epi_modules.0.epi_transformer.proj_in.weight": "nothing here. ",
         "base_model.model.a.to_q.lora_A.weight": "adapter_config.json",
