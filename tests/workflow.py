@@ -63,7 +63,7 @@ def to_prompt(workflow: Json, nodes: Json) -> Json:
 
 
 def _widget_values(node: Json, described: Json) -> Json:
-    """Values by input name, from a dict or from the values in order, where a seed is followed by its successor."""
+    """Values by input name, from a dict or in order, where seeds and uploads are followed by what belongs to them."""
     saved = node.get("widgets_values", [])
     if isinstance(saved, dict):
         return {name: value for name, value in saved.items() if name not in _VIEW_ONLY}
@@ -74,6 +74,8 @@ def _widget_values(node: Json, described: Json) -> Json:
             if is_widget(io_type, options):
                 values[name] = next(remaining)
                 if options.get("control_after_generate") or name in ("seed", "noise_seed"):
+                    next(remaining)
+                if options.get("image_upload"):  # the button beside the list
                     next(remaining)
     except StopIteration:
         raise ValueError(
