@@ -16,9 +16,9 @@ from cvd_core.geometry.cameras import Cameras
 from cvd_core.networks.sd15 import LATENT_CHANNELS, LATENT_STRIDE
 
 from .host.camera_guider import CameraGuidance, CameraGuider
-from .host.camera_path import PathSettings, apply_camera_path
 from .host.ddim_sampler import ddim_sampler, ddim_sigmas
 from .host.dynamicrafter import load_model, load_other_models
+from .host.path_features import PathSettings, apply_camera_path
 from .host.picture_encoding import encode_picture
 from .inputs import check_choices, verdict
 from .model_files import ModelFile, ModelFileNode, file_names

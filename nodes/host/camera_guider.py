@@ -11,9 +11,9 @@ import comfy.samplers
 from cvd_core.cami2v.guidance import RESCALE, Schedule, camera_weight, guide_text_and_camera
 from cvd_core.cami2v.network import FRAMES
 
-from .camera_path import NO_CAMERA, camera_path_of
 from .dynamicrafter import VideoNetwork
 from .names import named
+from .path_features import NO_CAMERA, camera_path_of
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -60,7 +60,7 @@ def small_model(host: Host, config: str = "256", camera: str = "epipolar") -> An
 
 def with_cameras(host: Host, model: Any, case: Case, meta: dict[str, Any]) -> Any:
     """The MODEL with the recorded cameras and random lines."""
-    paths = host.pack("nodes.host.camera_path")
+    paths = host.pack("nodes.host.path_features")
     height, width = (cami2v.STRIDE * side for side in meta["latent"][3:])
     cameras = cami2v.recorded_cameras(case.tensor("w2c"), case.tensor("K"), width, height)
     settings = paths.PathSettings(cameras, meta["cond_frame_index"], meta.get("trace_scale_factor", 1.0))

@@ -332,7 +332,7 @@ def test_cancelling(host: Host) -> None:
 
     with pytest.raises(comfy.model_management.InterruptProcessingException):
         run(callback=cancel)
-    path = host.pack("nodes.host.camera_path").camera_path_of(run.model)
+    path = host.pack("nodes.host.path_features").camera_path_of(run.model)
     assert not path._features
     assert torch.equal(run(camera_cfg=2.0), full)
 
