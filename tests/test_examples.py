@@ -48,7 +48,7 @@ def _wrong_value(value: Any, io_type: Any, options: Json) -> list[str]:
 
 
 def test_the_promised_examples_are_there() -> None:
-    assert len(EXAMPLES) == 10
+    assert len(EXAMPLES) == 12
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
