@@ -38,7 +38,6 @@ ONE_MEANING = {
     "attention": "an attention of a network",
     "blocks": "blocks of a network",
     "camera_guidance": "guidance of the camera apart from the text",
-    "camera_path": "a camera path: a file format, and what a model is told of one",
     "cameras": "cameras, in the layer's own terms",
     "checkpoint": "reading a kind of checkpoint",
     "convert": "checkpoints to safetensors",
