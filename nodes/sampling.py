@@ -8,7 +8,6 @@ import comfy.model_management
 import comfy.sample
 import comfy.samplers
 import comfy.utils
-import latent_preview
 import torch
 from comfy_api.latest import io
 
@@ -18,6 +17,7 @@ from cvd_core.sampling.pairs import Pairing, Strategy
 from cvd_core.sampling.recurrence import Recurrence
 
 from .host.guider import CollaborativeGuider
+from .host.mosaic import mosaic_callback
 from .host.recurrence import recurrent_sampler
 from .inputs import check_choices, side_input, verdict
 from .sampling_inputs import cfg_input, model_inputs, pairing_inputs, recurrence_inputs, views_per_pass_input
@@ -180,7 +180,7 @@ class CollaborativeKSampler(io.ComfyNode):
             sampler,
             sigmas,
             denoise_mask=latent_image.get("noise_mask"),
-            callback=latent_preview.prepare_callback(model, len(sigmas) - 1),
+            callback=mosaic_callback(model, len(sigmas) - 1, guider.views),
             disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
             seed=seed,
         )

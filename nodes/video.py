@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import folder_paths
 import torch
@@ -14,18 +15,25 @@ from comfy_api.latest import InputImpl, Types, io, ui
 from einops import rearrange
 from torch import Tensor
 
-from cvd_core.video.files import frame_rate, grid
+from cvd_core.video.clip import Clip, as_bytes, to_bytes
+from cvd_core.video.files import frame_rate
 from cvd_core.video.formats import BEST, VIDEO_FORMATS, write_animation
-from cvd_core.video.timing import PLAY_MODES, PlayMode, play_order, view_switch
+from cvd_core.video.labelled import LabelledViews, stacked
+from cvd_core.video.side_by_side import GridLayout
+from cvd_core.video.sound import Sound
+from cvd_core.video.timing import PLAY_MODES, PlayMode, play_order
 
 from .files import save_place
 from .inputs import check_choices, verdict
-from .previews.pictures import label_views
+from .previews.pictures import plate
 from .schema import node_schema
 
-APART, SWITCH = "one file per view", "view switch"
-LAYOUTS = ["grid", "row", "column", APART, SWITCH]
+APART, BULLET_TIME = "one file per view", "bullet time"
+LAYOUTS = ["grid", "row", "column", APART, BULLET_TIME]
+RENAMED = {"view switch": BULLET_TIME}
+"""Choices of workflows that were saved before they had their present names."""
 NAMES = "auto"
+GAP = 4
 
 
 class SplitViews(io.ComfyNode):
@@ -64,7 +72,7 @@ class MultiViewVideoCombine(io.ComfyNode):
             search_aliases=["save video", "grid video", "bullet time", "side by side", "gif", "webp"],
             essentials_category="Video Tools",
             description="Shows all views in step: side by side, in separate files, or one after the other while time "
-            "stands still (bullet time). Saves mp4, webm, gif or webp with the workflow inside.",
+            "stands still (bullet time). Saves mp4, webm or webp with the workflow inside, or gif.",
             is_output_node=True,
             inputs=[
                 _images(),
@@ -74,8 +82,8 @@ class MultiViewVideoCombine(io.ComfyNode):
                     options=LAYOUTS,
                     default="grid",
                     tooltip="How the views are arranged. grid: about as many rows as columns; row, column: in one "
-                    "line; one file per view: separate videos; view switch: one view at a time, which plays up to "
-                    "switch_frame; there time stops while the picture cuts through all views, and the last plays on.",
+                    "line; one file per view: separate videos; bullet time: one view at a time, which plays up to "
+                    "switch_frame; there time stops while the picture goes through all views, and the last plays on.",
                 ),
                 io.String.Input(
                     "view_order",
@@ -108,14 +116,14 @@ class MultiViewVideoCombine(io.ComfyNode):
                     default=-1,
                     min=-1,
                     max=100000,
-                    tooltip="For view switch: the frame at which time stops, counting from 0; -1 is the middle one.",
+                    tooltip="For bullet time: the frame at which time stops, counting from 0; -1 is the middle one.",
                 ),
                 io.Int.Input(
                     "switch_hold",
                     default=2,
                     min=1,
                     max=1000,
-                    tooltip="For view switch: how many pictures each view is shown for while time stands still; higher "
+                    tooltip="For bullet time: how many pictures each view is shown for while time stands still; higher "
                     "is slower.",
                 ),
                 io.Float.Input(
@@ -151,6 +159,29 @@ class MultiViewVideoCombine(io.ComfyNode):
                     default=True,
                     tooltip="On: saves to ComfyUI's output folder. Off: only for viewing, saves to the temp folder.",
                 ),
+                io.Int.Input(
+                    "gap",
+                    default=GAP,
+                    min=0,
+                    max=64,
+                    step=2,
+                    optional=True,
+                    tooltip="For grid, row and column: black pixels between the views.",
+                ),
+                io.Int.Input(
+                    "in_betweens",
+                    default=0,
+                    min=0,
+                    max=64,
+                    optional=True,
+                    tooltip="For bullet time: pictures made between neighbouring views by optical flow, for a smoother "
+                    "flight. What only one of the two views sees looks torn: best with views close to each other.",
+                ),
+                io.Audio.Input(
+                    "audio",
+                    optional=True,
+                    tooltip="Sound that goes with the videos, from their start; mp4 and webm only.",
+                ),
             ],
             outputs=[
                 io.Video.Output(
@@ -172,7 +203,7 @@ class MultiViewVideoCombine(io.ComfyNode):
     def validate_inputs(
         cls, layout: str | None = None, mode: str | None = None, format: str | None = None
     ) -> bool | str:
-        return verdict(check_choices, cls, layout=layout, mode=mode, format=format)
+        return verdict(check_choices, cls, layout=RENAMED.get(layout or "", layout), mode=mode, format=format)
 
     @classmethod
     def execute(
@@ -191,35 +222,52 @@ class MultiViewVideoCombine(io.ComfyNode):
         quality: int,
         filename_prefix: str,
         save: bool,
+        gap: int = GAP,
+        in_betweens: int = 0,
+        audio: Mapping[str, Any] | None = None,
     ) -> io.NodeOutput:
+        layout = RENAMED.get(layout, layout)
         check_choices(cls, layout=layout, mode=mode, format=format)
         rate = frame_rate(fps)
         videos = _per_view(images, views)
+        height, width = videos.shape[2:4]
+        shown = LabelledViews(videos, [plate(words, width, height) for words in _words(labels, views)])
         order = _order(view_order, views)
-        videos = label_views(videos, _words(labels, views))[order]
-        if layout == SWITCH:
-            at = videos.shape[1] // 2 if switch_frame < 0 else switch_frame
-            shown = view_switch(len(order), videos.shape[1], at, switch_hold)
-            videos = torch.stack([videos[view, frame] for view, frame in shown])[None]
-        videos = videos[:, play_order(videos.shape[1], cast(PlayMode, mode), repeats)]
-        together = grid(videos, {"row": len(videos), "column": 1}.get(layout))
-        clips = list(videos) if layout == APART else [together]
+        if layout == BULLET_TIME:
+            at = shown.frames // 2 if switch_frame < 0 else switch_frame
+            pictures = list(shown.bullet_time(order, at, switch_hold, in_betweens))
+            play = play_order(len(pictures), cast(PlayMode, mode), repeats)
+            clips = [stacked((pictures[i] for i in play), len(play))]
+        else:
+            play = play_order(shown.frames, cast(PlayMode, mode), repeats)
+            apart = [shown.apart(view, play) for view in order] if layout == APART else []
+            columns = {"row": len(order), "column": 1}.get(layout)
+            clips = apart or [shown.together(order, play, columns, gap)]
 
         kind = io.FolderType.output if save else io.FolderType.temp
         root = folder_paths.get_output_directory() if save else folder_paths.get_temp_directory()
         height, width = clips[0].shape[1:3]
         folder, name, subfolder = save_place(filename_prefix, root, width, height)
         files = [f"{name}view{view}.{format}" for view in order] if layout == APART else [f"{name}.{format}"]
+        sound = None if audio is None else _sound(audio)
         for clip, file in zip(clips, files, strict=True):
-            write_animation(_bytes(clip), folder / file, float(rate), quality=quality, metadata=_metadata(cls))
+            path = folder / file
+            write_animation(as_bytes(clip), path, float(rate), quality=quality, metadata=_metadata(cls), sound=sound)
         results = [ui.SavedResult(file, subfolder, kind) for file in files]
         if format == "gif" or (len(files) > 1 and format != "webp"):
-            results.insert(0, _stand_in(together, rate))
+            results.insert(0, _stand_in(clips, rate, gap, sound))
+        components = [Types.VideoComponents(images=clip, audio=cast(Any, audio), frame_rate=rate) for clip in clips]
         return io.NodeOutput(
-            [InputImpl.VideoFromComponents(Types.VideoComponents(images=clip, frame_rate=rate)) for clip in clips],
-            clips,
-            ui=ui.PreviewVideo(results),
+            [InputImpl.VideoFromComponents(video) for video in components], clips, ui=ui.PreviewVideo(results)
         )
+
+
+def _sound(audio: Mapping[str, Any]) -> Sound:
+    """From ComfyUI's AUDIO: ``(B, C, T)`` and a sample rate."""
+    waveform = audio["waveform"]
+    if waveform.ndim != 3 or len(waveform) != 1:
+        raise ValueError(f"audio has shape {tuple(waveform.shape)}; expected one piece (1, channels, samples)")
+    return Sound(waveform[0], int(audio["sample_rate"]))
 
 
 def _images() -> io.Image.Input:
@@ -269,21 +317,24 @@ def _words(labels: str, views: int) -> list[str]:
     return words
 
 
-def _bytes(frames: Tensor) -> Tensor:
-    return (frames.clamp(0, 1) * 255).round().to("cpu", torch.uint8)
-
-
-def _stand_in(frames: Tensor, rate: Fraction) -> ui.SavedResult:
+def _stand_in(clips: Sequence[Tensor], rate: Fraction, gap: int, sound: Sound | None) -> ui.SavedResult:
     """A video in the temp folder for the node to play, since the front end plays one file and no gif.
 
     The last row or column is repeated where the encoder needs an even number.
     """
-    height, width = frames.shape[1:3]
-    frames = torch.cat([frames, frames[:, -1:]], 1) if height % 2 else frames
-    frames = torch.cat([frames, frames[:, :, -1:]], 2) if width % 2 else frames
+    height, width = clips[0].shape[1:3]
+    layout = GridLayout.of(clips[0].expand(len(clips), -1, -1, -1, -1), None, gap)
+
+    def picture(frame: int) -> Tensor:
+        whole = layout.paste((to_bytes(clip[frame]) for clip in clips), torch.zeros(*layout.size, 3, dtype=torch.uint8))
+        whole = torch.cat([whole, whole[-1:]]) if layout.size[0] % 2 else whole
+        return torch.cat([whole, whole[:, -1:]], 1) if layout.size[1] % 2 else whole
+
     root = Path(folder_paths.get_temp_directory())
     folder, name, subfolder = save_place("CVD_preview", str(root), width, height)
-    write_animation(_bytes(frames), folder / f"{name}.mp4", float(rate))
+    even = [side + side % 2 for side in layout.size]
+    clip = Clip(len(clips[0]), even[0], even[1], picture)
+    write_animation(clip, folder / f"{name}.mp4", float(rate), sound=sound)
     return ui.SavedResult(f"{name}.mp4", subfolder, io.FolderType.temp)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ from tests.workflow import EXAMPLES, ROOT, Json, inputs_of, is_widget, snapshot,
 
 NODES = snapshot()
 README = (ROOT / "README.md").read_text()
+ROOM = 85
+"""Pixels from the lower edge of a node to that of the next node's title: 70, and something to tell them apart."""
 
 
 def mistakes(prompt: Json) -> list[str]:
@@ -48,13 +52,44 @@ def _wrong_value(value: Any, io_type: Any, options: Json) -> list[str]:
 
 
 def test_the_promised_examples_are_there() -> None:
-    assert len(EXAMPLES) == 12
+    assert sorted(int(path.stem.split()[0]) for path in EXAMPLES) == [*range(1, 13)]
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 class TestExample:
     def test_wiring(self, path: Path) -> None:
         assert mistakes(to_prompt(json.loads(path.read_text()), NODES)) == []
+
+    def test_nodes_stand_apart(self, path: Path) -> None:
+        """Nodes 2.0 draws nodes up to 70 px taller than classic nodes, and titles stand above both."""
+        boxes = [(*node["pos"], *node["size"], node["type"]) for node in json.loads(path.read_text())["nodes"]]
+        near = [
+            (first[4], second[4])
+            for first, second in combinations(boxes, 2)
+            if first[0] < second[0] + second[2]
+            and second[0] < first[0] + first[2]
+            and first[1] < second[1] + second[3] + ROOM
+            and second[1] < first[1] + first[3] + ROOM
+        ]
+        assert near == []
+
+    def test_titles_of_groups_are_large(self, path: Path) -> None:
+        assert {group["font_size"] >= 36 for group in json.loads(path.read_text())["groups"]} == {True}
+
+    def test_names_are_numbered(self, path: Path) -> None:
+        assert re.fullmatch(r"\d+ [A-Z][\w -]+", path.stem)
+
+    def test_downloads_are_those_of_the_readme(self, path: Path) -> None:
+        """What the host offers to download is what the node loads, from a page and into a folder that README names."""
+        for node in json.loads(path.read_text())["nodes"]:
+            for model in node["properties"].get("models", []):
+                assert model["name"] in node["widgets_values"]
+                page, separator, file = model["url"].partition("/resolve/main/")
+                assert separator
+                assert file == model["name"]
+                assert f"({page})" in README
+                (row,) = (line for line in README.splitlines() if line.startswith("|") and model["name"] in line)
+                assert model["directory"] in row.split("|")[2]
 
     def test_thumbnail(self, path: Path) -> None:
         with Image.open(path.with_suffix(".jpg")) as picture:
@@ -65,6 +100,43 @@ class TestExample:
         values = [value for node in prompt.values() for value in node["inputs"].values()]
         files = [value for value in values if str(value).endswith((".ckpt", ".pt", ".safetensors"))]
         assert [file for file in files if file not in README] == []
+
+
+BLUEPRINTS = sorted((ROOT / "subgraphs").glob("*.json"))
+
+
+def test_there_is_a_blueprint() -> None:
+    assert BLUEPRINTS
+
+
+@pytest.mark.parametrize("path", BLUEPRINTS, ids=lambda path: path.stem)
+def test_blueprint(path: Path) -> None:
+    """One node, whose subgraph has known nodes, links of the right types, and the widgets that stand on its outside."""
+    saved = json.loads(path.read_text())
+    (outside,), (inside,) = saved["nodes"], saved["definitions"]["subgraphs"]
+    assert outside["type"] == inside["id"]
+    assert inside["name"] == path.stem
+    assert [(i["name"], i["type"]) for i in outside["inputs"]] == [(i["name"], i["type"]) for i in inside["inputs"]]
+    assert [o["type"] for o in outside["outputs"]] == [o["type"] for o in inside["outputs"]]
+    nodes = {node["id"]: node for node in inside["nodes"]}
+    described = {number: NODES[node["type"]] for number, node in nodes.items()}
+    for link in inside["links"]:
+        if link["origin_id"] in nodes:
+            assert described[link["origin_id"]]["output"][link["origin_slot"]] == link["type"]
+        if link["target_id"] in nodes:
+            name = nodes[link["target_id"]]["inputs"][link["target_slot"]]["name"]
+            wanted = {given: io_type for given, io_type, _, _ in inputs_of(described[link["target_id"]])}
+            assert wanted[name] == link["type"]
+    for number, node in nodes.items():
+        linked = {i["name"] for i in node["inputs"] if i["link"] is not None}
+        needed = {
+            given
+            for given, io_type, more, required in inputs_of(described[number])
+            if required and not is_widget(io_type, more)
+        }
+        assert needed <= linked, node["type"]
+    for number, widget in outside["properties"]["proxyWidgets"]:
+        assert widget in {given for given, *_ in inputs_of(described[int(number)])}
 
 
 def test_mistakes_are_found() -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
 from cvd_core.drawing.contact_sheet import GAP, contact_sheet, sheet_frames
-from cvd_core.video.files import grid
+from cvd_core.video.side_by_side import grid
 from cvd_core.video.timing import play_order
 
 if TYPE_CHECKING:

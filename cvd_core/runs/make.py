@@ -30,8 +30,9 @@ from cvd_core.runs.record import RecordedFile, RecordedModel, RunRecord, record_
 from cvd_core.runs.request import DEFAULT_FPS
 from cvd_core.sampling.collaborate import Progress
 from cvd_core.sampling.settings import Settings
-from cvd_core.video.files import grid, write_video
+from cvd_core.video.files import write_video
 from cvd_core.video.run_folder import CAMERAS, GRID, RECORD
+from cvd_core.video.side_by_side import grid_clip
 
 StrPath = str | os.PathLike[str]
 
@@ -257,7 +258,9 @@ class Run:
         seconds = dict(self.record.seconds)
         settings, cameras = self.record.settings, self.cameras
         with _timing(seconds, "write"):
-            for name, video in zip([*cameras.names, Path(GRID).stem], [*self.frames, grid(self.frames)], strict=True):
+            for name, video in zip(
+                [*cameras.names, Path(GRID).stem], [*self.frames, grid_clip(self.frames)], strict=True
+            ):
                 write_video(video, folder / f"{name}.mp4", self.record.fps)
         write_cameras(cameras, folder / CAMERAS, width=settings.width, height=settings.height)
         record = replace(self.record, seconds=seconds)

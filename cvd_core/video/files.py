@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping
 from fractions import Fraction
@@ -16,6 +15,8 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 from torch import Tensor
 
 from cvd_core.files import atomic_path
+from cvd_core.video.clip import Frames
+from cvd_core.video.sound import Sound, add_sound, encode_sound
 
 QUALITY = 16
 """x264's constant rate factor: visually lossless; 0 is lossless, 23 the encoder's own choice."""
@@ -37,12 +38,13 @@ def frame_rate(fps: float) -> Fraction:
 
 
 def write_video(
-    frames: Tensor,
+    frames: Frames,
     path: str | os.PathLike[str],
     fps: float = 8,
     *,
     crf: int = QUALITY,
     metadata: Mapping[str, str] | None = None,
+    sound: Sound | None = None,
 ) -> None:
     """Write an MP4 (H.264, 4:2:0, BT.709, limited range, tagged as such) of exactly these frames.
 
@@ -50,11 +52,12 @@ def write_video(
     programs pass over: every view starts at its first frame everywhere. An interruption leaves no file behind.
 
     Args:
-        frames: ``(F, H, W, 3)`` uint8 RGB, H and W even.
+        frames: ``(F, H, W, 3)`` uint8 RGB, H and W even; pictures of a :class:`Clip` are made one by one.
         path: ends in ``.mp4``; folders are made as needed.
         fps: frames per second.
         crf: x264's constant rate factor, 0 (lossless) to 51.
         metadata: texts to store in the file, by name.
+        sound: to go with it; cut off where the video ends.
 
     Raises:
         ValueError: other shapes or types, an odd height or width, an impossible frame rate, another extension, or a
@@ -71,19 +74,32 @@ def write_video(
         # one thread, for the encoder's decisions depend on how many there are; the conversion averages blocks of 2 x 2
         # pixels for one chroma sample, which lies in their centre
         options = {"crf": str(crf), "bf": "0", "threads": "1", "chroma_sample_location": "center"}
-        encode_yuv(container, "libx264", frames, rate, options)
+        encode_yuv(container, ("libx264", "aac"), frames, rate, options, sound)
 
 
-def encode_yuv(container: OutputContainer, codec: str, frames: Tensor, rate: Fraction, options: dict[str, str]) -> None:
-    """Encode ``(F, H, W, 3)`` uint8 RGB as a video stream of ``container``: 4:2:0, BT.709, limited range, tagged so."""
+def encode_yuv(
+    container: OutputContainer,
+    codecs: tuple[str, str],
+    frames: Frames,
+    rate: Fraction,
+    options: dict[str, str],
+    sound: Sound | None = None,
+) -> None:
+    """Encode ``(F, H, W, 3)`` uint8 RGB as a video stream of ``container``: 4:2:0, BT.709, limited range, tagged so.
+
+    Args:
+        codecs: of the video and of the sound.
+    """
+    codec, sound_codec = codecs
     stream = cast(av.VideoStream, container.add_stream(codec, rate=rate, options=options))
     stream.height, stream.width = frames.shape[1:3]
     stream.pix_fmt = "yuv420p"
     context = stream.codec_context
     context.colorspace, context.color_range = Colorspace.ITU709, ColorRange.MPEG
     context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
-    for index, image in enumerate(frames.cpu().contiguous()):
-        frame = av.VideoFrame.from_ndarray(image.numpy(), format="rgb24").reformat(
+    sound_stream = None if sound is None else add_sound(container, sound_codec, sound)
+    for index, image in enumerate(frames):
+        frame = av.VideoFrame.from_ndarray(image.cpu().contiguous().numpy(), format="rgb24").reformat(
             format="yuv420p",
             dst_colorspace=Colorspace.ITU709,
             src_color_range=ColorRange.JPEG,
@@ -93,6 +109,8 @@ def encode_yuv(container: OutputContainer, codec: str, frames: Tensor, rate: Fra
         frame.pts, frame.duration, frame.time_base = index, 1, 1 / rate
         container.mux(stream.encode(frame))
     container.mux(stream.encode())
+    if sound is not None and sound_stream is not None:
+        encode_sound(container, sound_stream, sound, float(len(frames) / rate))
 
 
 def read_video(path: str | os.PathLike[str]) -> tuple[Tensor, float]:
@@ -124,43 +142,16 @@ def read_video(path: str | os.PathLike[str]) -> tuple[Tensor, float]:
     return torch.stack(images), float(rate)
 
 
-def grid(videos: Tensor, columns: int | None = None) -> Tensor:
-    """All views in one picture, row by row, so that they play in step.
-
-    Args:
-        videos: ``(V, F, H, W, 3)``.
-        columns: pictures per row, 1 to V; by default as many as make the grid about as many pictures high as wide.
-
-    Returns:
-        ``(F, rows * H, columns * W, 3)``; cells without a view are black.
-
-    Raises:
-        ValueError: another shape, no views, or columns out of range.
-    """
-    if videos.ndim != 5 or videos.shape[-1] != 3 or 0 in videos.shape:
-        raise ValueError(f"videos have shape {tuple(videos.shape)}; expected (views, frames, height, width, 3)")
-    views, frames, height, width, _ = videos.shape
-    columns = math.ceil(math.sqrt(views)) if columns is None else columns
-    if not 1 <= columns <= views:
-        raise ValueError(f"the grid has {columns} columns for {views} views; expected 1 to {views}")
-    rows = math.ceil(views / columns)
-    canvas = videos.new_zeros(frames, rows * height, columns * width, 3)
-    for view, video in enumerate(videos):
-        top, left = view // columns * height, view % columns * width
-        canvas[:, top : top + height, left : left + width] = video
-    return canvas
-
-
-def check_frames(frames: Tensor) -> None:
+def check_frames(frames: Frames) -> None:
     """Raise ValueError unless ``frames`` is ``(F, H, W, 3)`` uint8 with at least one pixel."""
-    if frames.ndim != 4 or frames.shape[-1] != 3 or 0 in frames.shape or frames.dtype != torch.uint8:
+    if len(frames.shape) != 4 or frames.shape[-1] != 3 or 0 in frames.shape or frames.dtype != torch.uint8:
         raise ValueError(
             f"frames have shape {tuple(frames.shape)} and type {frames.dtype}; expected uint8 of shape "
             "(frames, height, width, 3)"
         )
 
 
-def check_even(frames: Tensor) -> None:
+def check_even(frames: Frames) -> None:
     """:func:`check_frames`, and an even height and width, which 4:2:0 video needs."""
     check_frames(frames)
     height, width = frames.shape[1:3]

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import av
 from PIL import Image
-from torch import Tensor
 
 from cvd_core.files import atomic_path
+from cvd_core.video.clip import Frames
 from cvd_core.video.files import check_even, check_frames, encode_yuv, frame_rate, write_video
+from cvd_core.video.sound import Sound
 
 Metadata = Mapping[str, str]
 
@@ -32,21 +33,24 @@ class VideoFormat:
     Attributes:
         name: what users call it; also the file extension.
         description: one line for menus and help.
-        write: ``(frames, path, rate, quality, metadata)``.
+        write: ``(frames, path, rate, quality, metadata, sound)``.
+        sounds: whether it can hold sound.
     """
 
     name: str
     description: str
-    write: Callable[[Tensor, Path, Fraction, int, Metadata], None]
+    write: Callable[[Frames, Path, Fraction, int, Metadata, Sound | None], None]
+    sounds: bool = False
 
 
 def write_animation(
-    frames: Tensor,
+    frames: Frames,
     path: str | os.PathLike[str],
     fps: float = 8,
     *,
     quality: int = BEST,
     metadata: Metadata | None = None,
+    sound: Sound | None = None,
 ) -> None:
     """Write exactly these frames as a file of the format that ``path`` ends in, a key of :data:`VIDEO_FORMATS`.
 
@@ -60,10 +64,11 @@ def write_animation(
         quality: 1 to 100, higher is better and larger; GIF knows none.
         metadata: texts to store in the file, by name. MP4 and WebM hold them as tags, WebP in EXIF as ``name:text``
             under Model, Make and the numbers before it (what ComfyUI reads), GIF as one comment of ``name:text`` lines.
+        sound: for MP4 and WebM; cut off where the video ends.
 
     Raises:
-        ValueError: another extension, other shapes or types, an odd side, an impossible frame rate, a quality out of
-            range, or a folder that cannot be written to.
+        ValueError: another extension, sound for a format without it, other shapes or types, an odd side, an impossible
+            frame rate, a quality out of range, or a folder that cannot be written to.
     """
     path = Path(path)
     known = VIDEO_FORMATS.get(path.suffix.lower().removeprefix("."))
@@ -71,20 +76,28 @@ def write_animation(
         raise ValueError(f"cannot write {path}: expected a name that ends in .{', .'.join(VIDEO_FORMATS)}")
     if not 1 <= quality <= 100:
         raise ValueError(f"quality is {quality}; expected 1 (smallest files) to 100 (best)")
+    if sound is not None and not known.sounds:
+        silent = " or ".join(name for name, other in VIDEO_FORMATS.items() if other.sounds)
+        raise ValueError(f"{known.name} files hold no sound; write {silent}, or leave the sound out")
     check_frames(frames)
-    known.write(frames, path, frame_rate(fps), quality, metadata or {})
+    known.write(frames, path, frame_rate(fps), quality, metadata or {}, sound)
 
 
-def _write_mp4(frames: Tensor, path: Path, rate: Fraction, quality: int, metadata: Metadata) -> None:
-    write_video(frames, path, float(rate), crf=min(51, _rate_factor(quality, best=8)), metadata=metadata)
+def _write_mp4(
+    frames: Frames, path: Path, rate: Fraction, quality: int, metadata: Metadata, sound: Sound | None
+) -> None:
+    crf = min(51, _rate_factor(quality, best=8))
+    write_video(frames, path, float(rate), crf=crf, metadata=metadata, sound=sound)
 
 
-def _write_webm(frames: Tensor, path: Path, rate: Fraction, quality: int, metadata: Metadata) -> None:
+def _write_webm(
+    frames: Frames, path: Path, rate: Fraction, quality: int, metadata: Metadata, sound: Sound | None
+) -> None:
     check_even(frames)
     options = {"crf": str(min(63, _rate_factor(quality, best=12))), "b": "0", "deadline": "good", "cpu-used": "3"}
     with atomic_path(path) as temporary, av.open(str(temporary), "w") as container:
         container.metadata.update(metadata)
-        encode_yuv(container, "libvpx-vp9", frames, rate, options)
+        encode_yuv(container, ("libvpx-vp9", "libopus"), frames, rate, options, sound)
 
 
 def _rate_factor(quality: int, best: int) -> int:
@@ -92,7 +105,9 @@ def _rate_factor(quality: int, best: int) -> int:
     return best + round((100 - quality) * 0.8)
 
 
-def _write_webp(frames: Tensor, path: Path, rate: Fraction, quality: int, metadata: Metadata) -> None:
+def _write_webp(
+    frames: Frames, path: Path, rate: Fraction, quality: int, metadata: Metadata, sound: Sound | None
+) -> None:
     with atomic_path(path) as temporary:
         with av.open(str(temporary), "w", format="webp", options={"loop": "0"}) as container:
             # not libwebp_anim, which merges frames that look alike
@@ -123,7 +138,9 @@ def _add_exif(path: Path, metadata: Metadata) -> None:
     path.write_bytes(data)
 
 
-def _write_gif(frames: Tensor, path: Path, rate: Fraction, quality: int, metadata: Metadata) -> None:
+def _write_gif(
+    frames: Frames, path: Path, rate: Fraction, quality: int, metadata: Metadata, sound: Sound | None
+) -> None:
     if rate > _FASTEST_GIF:
         raise ValueError(f"frame rate is {float(rate):g}; GIF plays at most {_FASTEST_GIF} frames per second")
     with atomic_path(path) as temporary:
@@ -132,7 +149,7 @@ def _write_gif(frames: Tensor, path: Path, rate: Fraction, quality: int, metadat
             stream.height, stream.width = frames.shape[1:3]
             stream.pix_fmt = "pal8"
             stream.codec_context.time_base = Fraction(1, 100)
-            durations = iter([frame.duration for frame in _timed(frames, rate, 100)])
+            durations = (_time(index + 1, rate, 100) - _time(index, rate, 100) for index in range(len(frames)))
             for frame in _one_palette(frames, rate):
                 for packet in stream.encode(frame):
                     packet.duration = next(durations)
@@ -142,7 +159,7 @@ def _write_gif(frames: Tensor, path: Path, rate: Fraction, quality: int, metadat
             _add_comment(temporary, "\n".join(f"{name}:{words}" for name, words in metadata.items()))
 
 
-def _one_palette(frames: Tensor, rate: Fraction) -> Iterator[av.VideoFrame]:
+def _one_palette(frames: Frames, rate: Fraction) -> Iterator[av.VideoFrame]:
     """The frames in 256 colours that are chosen once for all of them, so that still surfaces do not flicker."""
     graph = av.filter.Graph()
     height, width = frames.shape[1:3]
@@ -169,19 +186,24 @@ def _add_comment(path: Path, words: str) -> None:
     path.write_bytes(data[:-1] + b"\x21\xfe" + blocks + b"\0" + data[-1:])
 
 
-def _timed(frames: Tensor, rate: Fraction, ticks: int) -> Iterator[av.VideoFrame]:
+def _time(index: int, rate: Fraction, ticks: int) -> int:
+    """When a frame starts, in ``ticks`` per second."""
+    return round(index * ticks / rate)
+
+
+def _timed(frames: Frames, rate: Fraction, ticks: int) -> Iterator[av.VideoFrame]:
     """RGB frames with start and duration in ``ticks`` per second."""
-    for index, image in enumerate(frames.cpu().contiguous()):
-        frame = av.VideoFrame.from_ndarray(image.numpy(), format="rgb24")
-        frame.time_base, frame.pts = Fraction(1, ticks), round(index * ticks / rate)
-        frame.duration = round((index + 1) * ticks / rate) - frame.pts
+    for index, image in enumerate(frames):
+        frame = av.VideoFrame.from_ndarray(image.cpu().contiguous().numpy(), format="rgb24")
+        frame.time_base, frame.pts = Fraction(1, ticks), _time(index, rate, ticks)
+        frame.duration = _time(index + 1, rate, ticks) - frame.pts
         yield frame
 
 
 _ALL = (
-    VideoFormat("mp4", "H.264, plays everywhere", _write_mp4),
-    VideoFormat("webm", "VP9, smaller, plays in browsers", _write_webm),
-    VideoFormat("gif", "256 colours, loops", _write_gif),
+    VideoFormat("mp4", "H.264, plays everywhere", _write_mp4, sounds=True),
+    VideoFormat("webm", "VP9, smaller, plays in browsers", _write_webm, sounds=True),
+    VideoFormat("gif", "256 colours, loops; ComfyUI does not read the workflow in it", _write_gif),
     VideoFormat("webp", "animated picture, loops", _write_webp),
 )
 VIDEO_FORMATS: dict[str, VideoFormat] = {known.name: known for known in _ALL}

@@ -15,7 +15,7 @@ from cvd_core.geometry.plucker import camera_rays
 from cvd_core.networks.sd15 import LATENT_STRIDE
 
 from ..types import EpipolarSpec
-from .pictures import ACCENT, FINE, Point, label, panel_size, sheet, to_images, to_picture
+from .pictures import ACCENT, FINE, Point, columns_for, label, panel_size, readable, sheet, to_images, to_picture
 
 SIDE = 320
 """Longer side of a panel, in pixels."""
@@ -42,11 +42,13 @@ def draw_band(spec: EpipolarSpec, view: int, point: Point, images: Tensor | None
     x, y, _ = feature_pixels(spec.width, spec.height, w, h)[query].tolist()
     shown = ((x + 0.5) / spec.width * size[0] * FINE, (y + 0.5) / spec.height * size[1] * FINE)
 
+    text_size = readable(size[0], columns_for(spec.cameras.views))
+
     def picture_of(frame: int) -> Image.Image:
         backdrop = _room(spec.cameras, frame, *size) if images is None else _resize(images[:, frame], size)
         panels = []
         for v, name in enumerate(spec.cameras.names):
-            words = f"{name}  frame {frame}"
+            words = f"{name}  {frame}"
             if v == view:
                 picture = to_picture(backdrop[v])
                 _cross(picture, shown)
@@ -54,8 +56,8 @@ def draw_band(spec: EpipolarSpec, view: int, point: Point, images: Tensor | None
             else:
                 picture = to_picture(_overlay(backdrop[v], weights[v][frame]))
                 _draw_lines(picture, lines[v][frame], (spec.width, spec.height))
-                words += "  no baseline: random lines" if degenerate[v][frame] else ""
-            label(picture, words, color=ACCENT if v == view else "#ffffff")
+                words += "  no baseline" if degenerate[v][frame] else ""
+            label(picture, words, color=ACCENT if v == view else "#ffffff", size=text_size)
             panels.append(picture)
         return sheet(panels, footer=_footer(spec, w, h))
 
@@ -64,7 +66,10 @@ def draw_band(spec: EpipolarSpec, view: int, point: Point, images: Tensor | None
 
 def _footer(spec: EpipolarSpec, w: int, h: int) -> str:
     band = f"{spec.band} band, threshold {spec.threshold:g}{' px' if spec.band == 'hard' else ''}"
-    return f"Orange: how strongly the query may attend, exp(bias), on the {w} x {h} latent grid; {band}."
+    return (
+        f"Orange: how strongly the query may attend, exp(bias), on the {w} x {h} latent grid; {band}. No baseline: the "
+        "line is drawn at random; several are shown."
+    )
 
 
 def _weights(

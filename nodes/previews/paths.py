@@ -15,11 +15,11 @@ from torch import Tensor
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.geometry.frustum import all_points, frusta_frames, frustum_line
 
-from .pictures import ACCENT, BACKGROUND, FAINT, FINE, GAP, PANEL, TEXT_SIZE, text, to_images
+from .pictures import ACCENT, BACKGROUND, FAINT, FINE, GAP, PANEL, text, to_images
 
 Array = NDArray[np.float64]
 
-WIDTH, HEIGHT = 1120, 760
+WIDTH, HEIGHT, TEXT_SIZE = 1120, 760, 23
 GRID = "#333843"
 MOST_DOTS = 64
 """With more frames than this, a dot for each would hide the line."""
@@ -77,19 +77,19 @@ def draw_paths(cameras: Cameras, colors: Sequence[str]) -> Tensor:
         for view, color in enumerate(colors):
             panel.draw_view(cameras, view, color, depth)
         canvas.paste(panel.picture, box[:2])
-        text(ImageDraw.Draw(canvas), (box[0] + gap, box[1] + gap * 0.6), look.title, color=FAINT, size=TEXT_SIZE - 1)
+        text(ImageDraw.Draw(canvas), (box[0] + gap, box[1] + gap * 0.6), look.title, color=FAINT, size=TEXT_SIZE - 3)
 
     draw = ImageDraw.Draw(canvas)
     count = f"{cameras.views} view{'s' * (cameras.views > 1)} x {cameras.frames} frame{'s' * (cameras.frames > 1)}"
-    title = f"{count},  extent {cameras.extent():.3g} units,  grid {_step(points):g} units"
-    end = text(draw, (gap, gap * 0.7), title)
+    title = f"{count},  extent {cameras.extent():.3g},  grid {_step(points):g}"
+    end = text(draw, (gap, gap * 0.7), title, size=TEXT_SIZE)
     if not torch.allclose(cameras.c2w[:, 0], cameras.c2w[0, 0], rtol=0, atol=1e-4 * max(1.0, cameras.extent())):
-        note = "first poses differ: the networks see every path relative to its own first pose"
-        text(draw, (end + 4 * gap, gap * 0.7), note, color=ACCENT)
+        note = "first poses differ: CVD moves them together"
+        text(draw, (end + 3 * gap, gap * 0.7), note, color=ACCENT, size=TEXT_SIZE)
     x = float(gap)
     for name, color in zip(cameras.names, colors, strict=True):
         y = bottom + gap * 0.9
-        draw.rounded_rectangle((x, y + 6, x + 26, y + 22), 5, fill=color)
+        draw.rounded_rectangle((x, y + 16, x + 26, y + 40), 5, fill=color)
         x += 36 + text(draw, (x + 36, y), name, size=TEXT_SIZE) + 28
     return to_images([canvas])
 

@@ -20,7 +20,9 @@ Color = str | tuple[int, int, int]
 FINE = 2
 BACKGROUND, PANEL, TEXT, FAINT = "#16181d", "#20232a", "#e8eaed", "#9aa0a9"
 ACCENT = "#ffb000"
-GAP, TEXT_SIZE, SMALL = 8, 13, 12
+GAP, TEXT_SIZE = 8, 13
+_NODE_WIDTH, _READABLE = 400, 11
+"""How wide a node shows a picture, in screen pixels, and how high its text must be there."""
 
 
 @lru_cache
@@ -49,25 +51,22 @@ def label(picture: Image.Image, words: str, *, color: Color = TEXT, size: int = 
     draw.text((2 * pad, 1.5 * pad), words, fill=color, font=face)
 
 
-def label_views(videos: Tensor, words: Sequence[str]) -> Tensor:
-    """``(V, F, H, W, 3)`` videos with a text in each view's top left corner."""
-    if not words:
-        return videos
-    height, width = videos.shape[2:4]
-    plates = []
-    for text in words:
-        plate = Image.new("RGBA", (width * FINE, height * FINE))
-        label(plate, text, size=max(9, height // 20))
-        plates.append(torch.from_numpy(np.asarray(plate.reduce(FINE), np.float32) / 255))
-    overlay = torch.stack(plates)[:, None].to(videos)
-    opacity = overlay[..., 3:]
-    return videos * (1 - opacity) + overlay[..., :3] * opacity
+def plate(words: str, width: int, height: int) -> Tensor:
+    """``(H, W, 4)`` in 0..1: a text in the top left corner, to be laid over pictures of that size."""
+    drawn = Image.new("RGBA", (width * FINE, height * FINE))
+    label(drawn, words, size=max(9, height // 20))
+    return torch.from_numpy(np.asarray(drawn.reduce(FINE), np.float32) / 255)
 
 
 def panel_size(width: int, height: int, side: int) -> tuple[int, int]:
     """Size of a panel, in final pixels, of the shape ``width`` x ``height`` and with a longer side of ``side``."""
     scale = side / max(width, height)
     return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def readable(width: int, columns: int = 1) -> int:
+    """Size of text that can be read in a node that shows ``columns`` panels of ``width`` pixels side by side."""
+    return max(TEXT_SIZE, math.ceil(_READABLE * (columns * (width + GAP) + GAP) / _NODE_WIDTH))
 
 
 def sheet(panels: Sequence[Image.Image], *, footer: str = "", columns: int = 0) -> Image.Image:
@@ -77,7 +76,8 @@ def sheet(panels: Sequence[Image.Image], *, footer: str = "", columns: int = 0) 
     width, height = panels[0].size
     gap = GAP * FINE
     full = columns * (width + gap) + gap
-    lines, step = _wrap(footer, full - 2 * gap), round(SMALL * FINE * 1.6)
+    text_size = readable(width // FINE, columns)
+    lines, step = _wrap(footer, full - 2 * gap, text_size), round(text_size * FINE * 1.4)
     size = (full, rows * (height + gap) + gap + len(lines) * step)
     even = 2 * FINE  # video encoders want it
     canvas = Image.new("RGB", (math.ceil(size[0] / even) * even, math.ceil(size[1] / even) * even), BACKGROUND)
@@ -85,15 +85,15 @@ def sheet(panels: Sequence[Image.Image], *, footer: str = "", columns: int = 0) 
         canvas.paste(panel, (gap + i % columns * (width + gap), gap + i // columns * (height + gap)))
     draw = ImageDraw.Draw(canvas)
     for i, line in enumerate(lines, -len(lines)):
-        text(draw, (gap, canvas.height + i * step - gap // 2), line, color=FAINT, size=SMALL)
+        text(draw, (gap, canvas.height + i * step - gap // 2), line, color=FAINT, size=text_size)
     return canvas
 
 
-def _wrap(words: str, width: int) -> list[str]:
+def _wrap(words: str, width: int, size: int) -> list[str]:
     """``words`` on as many lines as it takes."""
     lines: list[str] = []
     for word in words.split():
-        if lines and font(SMALL * FINE).getlength(f"{lines[-1]} {word}") <= width:
+        if lines and font(size * FINE).getlength(f"{lines[-1]} {word}") <= width:
             lines[-1] += f" {word}"
         else:
             lines.append(word)

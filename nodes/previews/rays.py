@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from ..types import PluckerRays
-from .pictures import FINE, GAP, columns_for, hue, label, panel_size, sheet, to_images, to_picture
+from .pictures import FINE, GAP, columns_for, hue, label, panel_size, readable, sheet, to_images, to_picture
 
 SIDE = 240
 """Longer side of a panel, in pixels."""
@@ -28,17 +28,18 @@ def draw_rays(rays: PluckerRays) -> Tensor:
     sideways = max(float(directions[:, :, :2].norm(dim=2).max()), 1e-6)
     longest = float(moments.norm(dim=2).max())
     footer = (
-        f"Above: direction d, white = straight ahead of the first camera, a line every {GRATICULE:g} degrees. "
-        f"Below: moment o x d, black = 0, brightest = {longest:.2g} world units."
+        f"Above: direction d, white = ahead of the first camera, a line every {GRATICULE:g} degrees. "
+        f"Below: moment o x d, black = 0, brightest = {longest:.2g} units."
     )
     size = panel_size(rays.width, rays.height, SIDE)
     columns = rays.cameras.views if rays.cameras.views <= 4 else columns_for(rays.cameras.views)
+    text_size = readable(size[0], columns)
 
     def picture(frame: int) -> Image.Image:
         shown = interpolate(rays.embedding[:, frame], size=size[::-1], mode="bilinear", align_corners=False)
         views = shown.movedim(1, -1).contiguous()
         panels = [
-            _pair(_directions(view[..., 3:], sideways), _moments(view[..., :3], longest), f"{name}  frame {frame}")
+            _pair(_directions(view[..., 3:], sideways), _moments(view[..., :3], longest), f"{name}  {frame}", text_size)
             for name, view in zip(rays.cameras.names, views, strict=True)
         ]
         return sheet(panels, footer=footer, columns=columns)
@@ -71,10 +72,10 @@ def _moments(m: Tensor, longest: float) -> Tensor:
     return hue(torch.atan2(m[..., 1], m[..., 0]), torch.full_like(length, 0.75), length.sqrt())
 
 
-def _pair(above: Tensor, below: Tensor, words: str) -> Image.Image:
+def _pair(above: Tensor, below: Tensor, words: str, size: int) -> Image.Image:
     """The two pictures of a view, one above the other."""
     first, second = to_picture(above), to_picture(below)
-    label(first, words)
+    label(first, words, size=size)
     gap = FINE * GAP // 4
     panel = Image.new("RGB", (first.width, first.height + gap + second.height))
     panel.paste(first, (0, 0))

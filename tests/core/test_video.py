@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cvd_core.video.files import grid, read_video, write_video
+from cvd_core.video.files import read_video, write_video
+from cvd_core.video.side_by_side import grid, grid_clip
 
 SATURATED = [*itertools.product((0, 255), repeat=3), (200, 30, 90), (10, 180, 60), (128, 128, 128), (254, 1, 127)]
 
@@ -194,6 +195,19 @@ def test_grid_keeps_pictures_whole() -> None:
     assert torch.equal(picture[:, :8, 16:], videos[1])
     assert torch.equal(picture[:, 8:, :16], videos[2])
     assert not picture[:, 8:, 16:].any()
+
+
+@pytest.mark.parametrize(("columns", "gap"), [(None, 0), (None, 4), (1, 2), (3, 6)])
+def test_a_gap_is_black_and_a_clip_holds_the_same(columns: int | None, gap: int) -> None:
+    videos = torch.randint(1, 256, (3, 4, 8, 16, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    picture = grid(videos, columns, gap)
+    rows, across = {None: (2, 2), 1: (3, 1), 3: (1, 3)}[columns]
+    assert picture.shape == (4, rows * 8 + (rows - 1) * gap, across * 16 + (across - 1) * gap, 3)
+    assert int((picture > 0).all(-1).sum()) == 3 * 4 * 8 * 16
+    assert torch.equal(picture[:, -8:, :16], videos[rows * across - across])
+    clip = grid_clip(videos, columns, gap)
+    assert clip.shape == picture.shape
+    assert torch.equal(torch.stack(list(clip)), picture)
 
 
 @pytest.mark.parametrize("columns", [0, 4, -1])

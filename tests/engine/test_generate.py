@@ -36,7 +36,8 @@ from cvd_core.runs.record import RunRecord
 from cvd_core.sampling.pairs import Pairing
 from cvd_core.sampling.recurrence import Recurrence
 from cvd_core.sampling.settings import Settings, StartPicture
-from cvd_core.video.files import grid, read_video
+from cvd_core.video.files import read_video
+from cvd_core.video.side_by_side import grid
 from cvd_core.weights import motion_tensors, read_checkpoint, sha256
 from tests import formula
 from tests.engine.command import plan_of, request_of

@@ -18,8 +18,9 @@ from cvd_core.sampling.settings import Settings
 from cvd_core.scenes.paths import camera_paths
 from cvd_core.scenes.render import project
 from cvd_core.scenes.world import Scene, random_scene
-from cvd_core.video.files import grid, write_video
+from cvd_core.video.files import write_video
 from cvd_core.video.run_folder import CAMERAS, GRID, RECORD
+from cvd_core.video.side_by_side import grid
 
 
 def paths(amounts: Sequence[Sequence[float]], frames: int = 8) -> Cameras:

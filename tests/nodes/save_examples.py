@@ -2,7 +2,7 @@
 
     python -m tests.nodes.save_examples
 
-writes ``example_workflows/*.json``, their thumbnails, the pictures of graphs in ``docs`` and
+writes ``example_workflows/*.json``, their thumbnails, ``subgraphs/*.json``, the pictures of graphs in ``docs`` and
 ``tests/data/object_info.json``. It needs node, Chromium and ``npm --prefix tests/web ci``.
 """
 
@@ -30,11 +30,11 @@ from tests.workflow import EXAMPLES, ROOT, SNAPSHOT, Json, to_prompt
 CLIPS = ("left.mp4", "right.mp4")
 PICTURE = "example.png"
 """Which every ComfyUI has."""
-_FOLDER = ROOT / "example_workflows"
+_FOLDER, _BLUEPRINTS = ROOT / "example_workflows", ROOT / "subgraphs"
 SCREENSHOTS = {"4 Four views on a circle with a style": "workflow.png"}
 _OWN = "CVD_"
 _TAKE_CAMERAS = ("CVD_PluckerEmbed", "CVD_ApplyCamI2V", "CVD_ApplySynCam")
-_PERSPECTIVE = (12, 56, 880, 724)
+_PERSPECTIVE = (12, 84, 880, 708)
 """The largest panel of the picture of paths, without its title."""
 _SETTINGS = {
     "Comfy.TutorialCompleted": True,
@@ -66,6 +66,10 @@ def main() -> None:
             prompt = to_prompt(json.loads(path.read_text()), nodes)
             thumbnail = _result(server, prompt) if _needs_no_files(prompt) else _draw_cameras(prompt)
             thumbnail.save(_FOLDER / f"{path.stem}.jpg", quality=88)
+        for old in _BLUEPRINTS.glob("*.json"):
+            old.unlink()
+        for path in Path(work).glob("*.blueprint"):
+            shutil.copy(path, _BLUEPRINTS / f"{path.stem}.json")
         for name, picture in SCREENSHOTS.items():
             with Image.open(Path(work) / f"{name}.png") as shot:
                 shot.convert("RGB").quantize(128).save(ROOT / "docs" / picture, optimize=True)

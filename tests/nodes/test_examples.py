@@ -22,7 +22,7 @@ from tests.nodes.server_process import Server
 from tests.workflow import EXAMPLES, ROOT, Json, snapshot, to_prompt
 
 SIDE, FRAMES = 64, 8
-START, ENLARGED = "1 Start here", 256
+START, ENLARGED, GAP = "1 Start here", 256, 4
 SMALL = {
     "width": SIDE,
     "height": SIDE,
@@ -130,7 +130,7 @@ def test_start_here_needs_no_files() -> None:
         assert done["status"]["status_str"] == "success", done["status"]["messages"][-1]
         (combine,) = (number for number, node in prompt.items() if node["class_type"] == "CVD_MultiViewVideoCombine")
         entry = done["outputs"][combine]["images"][-1]
-        assert clip(fresh, entry) == (FRAMES, 2 * ENLARGED, 2 * ENLARGED)
+        assert clip(fresh, entry) == (FRAMES, 2 * ENLARGED + GAP, 2 * ENLARGED + GAP)
 
 
 @pytest.mark.slow
@@ -147,9 +147,10 @@ def test_it_runs_on_full_size_networks(server: Server, path: Path) -> None:
         return
     columns, rows = PANELS[path.stem.split()[1]]
     frames = cami2v.FRAMES if "CVD_ApplyCamI2V" in by_class else FRAMES
-    assert clip(server, by_class["CVD_MultiViewVideoCombine"]["images"][-1]) == (frames, columns * SIDE, rows * SIDE)
+    size = (frames, columns * (SIDE + GAP) - GAP, rows * (SIDE + GAP) - GAP)
+    assert clip(server, by_class["CVD_MultiViewVideoCombine"]["images"][-1]) == size
     if "VHS_VideoCombine" in by_class:
-        assert clip(server, by_class["VHS_VideoCombine"]["gifs"][0]) == (FRAMES, columns * SIDE, rows * SIDE)
+        assert clip(server, by_class["VHS_VideoCombine"]["gifs"][0]) == size
 
 
 def clip(server: Server, entry: dict[str, Any]) -> tuple[int, int, int]:

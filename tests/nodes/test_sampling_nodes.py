@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any
 
 import comfy.samplers
+import comfy.utils
 import comfy_extras.nodes_custom_sampler as custom
 import pytest
 import torch
@@ -60,6 +61,22 @@ def test_empty_latent(host: Host) -> None:
     assert not latent["samples"].any()
     with pytest.raises(ValueError, match="width is 100 pixels; expected a multiple of 8"):
         host.call("CVD_EmptyMultiViewLatent", views=1, frames=1, width=100, height=64)
+
+
+def test_the_preview_shows_all_views(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three views of 8 x 8 latents, one latent pixel apart, in a grid of two columns."""
+    from comfy.cli_args import LatentPreviewMethod, args
+
+    shown = []
+    monkeypatch.setattr(args, "preview_method", LatentPreviewMethod.Latent2RGB)
+    monkeypatch.setattr(comfy.utils, "PROGRESS_BAR_HOOK", lambda *given, **_: shown.append(given[2]))
+    ksampler(Scene(host, views=3, frames=3, size=64), steps=2)
+    pictures = [preview[1] for preview in shown if preview]
+    assert [picture.size for picture in pictures] == [(17, 17)] * 2
+    pixels = torch.tensor(list(pictures[-1].convert("RGB").getdata())).view(17, 17, 3)
+    assert len({tuple(pixels[y, 8].tolist()) for y in range(17)}) == 1, "a gap between the columns"
+    assert not torch.equal(pixels[:8, :8], pixels[:8, 9:])
+    assert not torch.equal(pixels[:8, :8], pixels[9:, :8])
 
 
 def test_noise_of_a_view_does_not_depend_on_the_others(host: Host) -> None:

@@ -37,7 +37,7 @@ def combine(**inputs: Any) -> dict[str, Any]:
         "labels": "",
     }
     defaults |= {"mode": "normal", "repeats": 2, "switch_frame": -1, "switch_hold": 2, "fps": 12.5, "format": "mp4"}
-    defaults |= {"quality": 90, "filename_prefix": "video/test", "save": True}
+    defaults |= {"quality": 90, "filename_prefix": "video/test", "save": True, "gap": 0}
     return {"class_type": "CVD_MultiViewVideoCombine", "inputs": defaults | inputs}
 
 
@@ -78,7 +78,7 @@ def test_all_formats_hold_all_frames_side_by_side(host: Host, format: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("layout", "size"), [("grid", (2, 2)), ("row", (1, 3)), ("column", (3, 1)), ("view switch", (1, 1))]
+    ("layout", "size"), [("grid", (2, 2)), ("row", (1, 3)), ("column", (3, 1)), ("bullet time", (1, 1))]
 )
 def test_layouts(host: Host, layout: str, size: tuple[int, int]) -> None:
     done, _ = run(host, layout=layout)
@@ -112,8 +112,10 @@ def test_modes(host: Host, inputs: dict[str, Any], expected: list[int]) -> None:
     assert frames_of(paths[0])[0][:, 5, 5].tolist() == pytest.approx([grey(0, f) for f in expected], abs=3)
 
 
-def test_view_switch_in_the_wanted_order(host: Host) -> None:
-    _, paths = run(host, layout="view switch", switch_frame=2, switch_hold=1, view_order="1, 2, 0")
+@pytest.mark.parametrize("layout", ["bullet time", "view switch"])
+def test_bullet_time_in_the_wanted_order(host: Host, layout: str) -> None:
+    """Under its earlier name too, which saved workflows have."""
+    _, paths = run(host, layout=layout, switch_frame=2, switch_hold=1, view_order="1, 2, 0")
     shown = [(1, 0), (1, 1), (1, 2), (2, 2), (0, 2), (0, 3), (0, 4), (0, 5)]
     assert frames_of(paths[0])[0][:, 5, 5].tolist() == pytest.approx([grey(v, f) for v, f in shown], abs=3)
 
@@ -126,6 +128,46 @@ def test_labels_stand_in_their_own_view_through_all_frames(host: Host) -> None:
     assert changed[:, 0].sum() > changed[:, 2].sum() > 0
     assert not changed[:, 1].any()
     assert not changed[32:].any()
+
+
+def test_views_stand_apart(host: Host) -> None:
+    done, _ = run(host, layout="row", gap=6)
+    frames = done.outputs["c"][1]
+    assert frames.shape[1:3] == (HEIGHT, VIEWS * WIDTH + (VIEWS - 1) * 6)
+    assert not frames[:, :, WIDTH : WIDTH + 6].any()
+
+
+def test_pictures_between_the_views(host: Host) -> None:
+    batch = torch.rand(VIEWS * FRAMES, 64, 64, 3)
+    done, _ = run(host, batch, layout="bullet time", switch_frame=1, switch_hold=1, in_betweens=2)
+    assert not done.error
+    assert len(done.outputs["c"][1]) == FRAMES - 1 + VIEWS + 2 * (VIEWS - 1)
+
+
+def test_sound_goes_with_the_videos(host: Host) -> None:
+    sound = {"waveform": torch.rand(1, 2, 8000) - 0.5, "sample_rate": 8000}
+    prompt = {
+        "images": host.provide("IMAGE", images()),
+        "sound": host.provide("AUDIO", sound),
+        "c": combine(audio=["sound", 0]),
+    }
+    done = host.run(prompt, outputs=["c"])
+    assert not done.error
+    (entry,) = done.ui["c"]["images"]
+    with av.open(str(host.base / "output" / entry["subfolder"] / entry["filename"])) as container:
+        seconds = sum(frame.samples for frame in container.decode(audio=0)) / 8000
+    assert seconds == pytest.approx(FRAMES / 12.5, abs=0.15)
+    (video,) = done.outputs["c"][0]
+    assert video.get_components().audio is sound
+    prompt["c"] = combine(audio=["sound", 0], format="gif")
+    assert "gif files hold no sound" in host.run(prompt, outputs=["c"]).error
+
+
+def test_views_that_stay_as_they_are_are_not_copied(host: Host) -> None:
+    batch = images()
+    inputs = combine(layout="one file per view")["inputs"] | {"images": batch}
+    _, frames = host.call("CVD_MultiViewVideoCombine", **inputs)
+    assert [clip.data_ptr() for clip in frames] == [view.data_ptr() for view in batch.split(FRAMES)]
 
 
 @pytest.mark.parametrize("format", ["mp4", "webm"])
@@ -208,7 +250,7 @@ def test_transparency_is_dropped(host: Host) -> None:
         ({"view_order": "0 0"}, "expected different numbers"),
         ({"view_order": "left"}, "expected view numbers"),
         ({"labels": "a,b"}, "labels holds 2 texts for 3 views"),
-        ({"layout": "view switch", "switch_frame": 6}, "switched at frame 6 of 6"),
+        ({"layout": "bullet time", "switch_frame": 6}, "time stops at frame 6 of 6"),
         ({"format": "gif", "fps": 60.0}, "GIF plays at most 50 frames per second"),
         ({"filename_prefix": "../x"}, "leads out of"),
         ({"filename_prefix": ""}, "filename_prefix is ''; use a name or subfolder/name"),

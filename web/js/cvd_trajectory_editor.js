@@ -6,8 +6,10 @@
  */
 
 import { app } from '../../../scripts/app.js';
+import { chain } from './chain.js';
 import { h } from './editor/dom.js';
 import { TrajectoryEditor } from './editor/editor.js';
+import { useLanguage } from './editor/language.js';
 import { findPicture } from './editor/linked_picture.js';
 
 /**
@@ -25,22 +27,6 @@ const LEAST_WIDTH = 400;
 const LEAST_HEIGHT = 640;
 /** @type {(keyof Settings)[]} */
 const SETTINGS = ['views', 'frames', 'width', 'height'];
-
-/**
- * Call `after` whenever the method that `owner` has under `name` was called.
- *
- * @param {any} owner
- * @param {string} name
- * @param {() => void} after
- */
-function chain(owner, name, after) {
-  const before = owner[name];
-  owner[name] = function called(/** @type {any[]} */ ...given) {
-    const result = before?.apply(this, given);
-    after();
-    return result;
-  };
-}
 
 /** Whether Nodes 2.0 shows elements of extensions: up to 1.28 it does not (1.30 does). */
 function showsElements() {
@@ -199,6 +185,9 @@ class EditorInNode {
 
 app.registerExtension({
   name: 'cvd.TrajectoryEditor',
+  init() {
+    return useLanguage(app.extensionManager?.setting?.get?.('Comfy.Locale'));
+  },
   nodeCreated(/** @type {any} */ node) {
     if (node.comfyClass !== NODE) return;
     const text = node.widgets?.find((/** @type {Widget} */ widget) => widget.name === 'trajectory');

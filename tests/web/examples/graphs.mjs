@@ -10,6 +10,8 @@
  * }} NodeOf
  * @typedef {{title: string, color: string, nodes: Record<string, NodeOf>}} Column
  * @typedef {{name: string, id: string, columns: Column[]}} Example
+ * @typedef {{name: string, source: string, inside: string[], shown: Link[]}} Blueprint  a part of an example as a
+ *   subgraph: its nodes, and the widgets that stand on its outside
  */
 
 const SIZE = { width: 256, height: 256 };
@@ -865,3 +867,22 @@ The released modules know two views at a time: here every step pairs the four an
     ),
   },
 ];
+
+/** The standard chain from models, cameras and prompts to pictures. @type {Blueprint} */
+export const BLUEPRINT = {
+  name: 'Synchronised views (CVD)',
+  source: '3 Two views from pose files',
+  inside: ['plucker', 'epipolar', 'moving', 'synced', 'positive', 'negative', 'latent', 'sampler', 'decode'],
+  shown: [
+    ['positive', 'text'],
+    ['negative', 'text'],
+    ['latent', 'views'],
+    ['latent', 'frames'],
+    ['sampler', 'seed'],
+    ['sampler', 'steps'],
+    ['sampler', 'cfg'],
+    ['sampler', 'pair_strategy'],
+    ['sampler', 'recurrence'],
+    ['synced', 'strength'],
+  ],
+};

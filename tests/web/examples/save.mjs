@@ -2,13 +2,13 @@
  * Has the real front end build, lay out and save the example workflows: `node save.mjs URL FOLDER`.
  *
  * For each one it writes FOLDER/Name.json (the workflow), FOLDER/Name.prompt.json (what the front end would queue) and
- * FOLDER/Name.png (a picture of the graph). `python -m tests.nodes.save_examples` starts the server and checks them.
+ * FOLDER/Name.png (a picture of the graph), and for the subgraph FOLDER/Name.blueprint. `python -m tests.nodes.save_examples` starts the server and checks them.
  */
 
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
-import { EXAMPLES } from './graphs.mjs';
+import { BLUEPRINT, EXAMPLES } from './graphs.mjs';
 
 const WINDOW = { width: 2400, height: 1350 };
 /** Room between nodes, for Nodes 2.0 draws them taller than their saved size; size of the groups' titles. */
@@ -95,6 +95,34 @@ function showAll() {
   return { x: room.left, y: room.top, width: Math.floor(width * scale), height: Math.floor(height * scale) };
 }
 
+/** @type {(example: import('./graphs.mjs').Example) => [import('./graphs.mjs').Example, typeof LAYOUT]} */
+const parameters = (example) => [example, LAYOUT];
+
+/**
+ * Runs in the page, on the graph that `build` made: puts nodes into a subgraph and returns that alone, as ComfyUI reads
+ * blueprints.
+ */
+function enclose(
+  /** @type {[import('./graphs.mjs').Example, import('./graphs.mjs').Blueprint]} */ [example, { name, inside, shown }],
+) {
+  const { app } = window;
+  const names = example.columns.flatMap((column) => Object.keys(column.nodes));
+  /** @type {Record<string, any>} */
+  const nodes = Object.fromEntries(names.map((of, i) => [of, app.graph.nodes[i]]));
+  for (const group of [...app.graph.groups]) app.graph.remove(group);
+  const { subgraph, node } = app.graph.convertToSubgraph(new Set(inside.map((of) => nodes[of])));
+  subgraph.name = name;
+  node.title = name;
+  node.properties.proxyWidgets = shown.map(([of, widget]) => [String(nodes[of].id), widget]);
+  const saved = app.graph.serialize();
+  saved.nodes = saved.nodes.filter((/** @type {any} */ of) => of.id === node.id);
+  saved.links = [];
+  const [only] = saved.nodes;
+  for (const input of only.inputs) input.link = null;
+  for (const output of only.outputs) output.links = [];
+  return saved;
+}
+
 async function main(/** @type {any} */ url, /** @type {any} */ folder) {
   const browser = await chromium.launch({
     executablePath: process.env.CHROMIUM_PATH ?? '/usr/bin/chromium',
@@ -110,7 +138,7 @@ async function main(/** @type {any} */ url, /** @type {any} */ folder) {
       { timeout: 120_000 },
     );
     for (const example of EXAMPLES) {
-      const workflow = await page.evaluate(build, /** @type {const} */ ([example, LAYOUT]));
+      const workflow = await page.evaluate(build, parameters(example));
       // What is saved is what a user gets who opens it: load it, and ask that graph.
       await page.evaluate((graph) => window.app.loadGraphData(graph), workflow);
       const prompt = await page.evaluate(async () => (await window.app.graphToPrompt()).output);
@@ -120,6 +148,13 @@ async function main(/** @type {any} */ url, /** @type {any} */ folder) {
       await page.waitForTimeout(500); // the canvas draws on its own frames
       await page.screenshot({ path: join(folder, `${example.name}.png`), clip });
     }
+    const source = EXAMPLES.find((example) => example.name === BLUEPRINT.source);
+    if (!source) throw new Error(`there is no example ${BLUEPRINT.source}`);
+    await page.evaluate(build, parameters(source));
+    /** @type {[import('./graphs.mjs').Example, import('./graphs.mjs').Blueprint]} */
+    const enclosed = [source, BLUEPRINT];
+    const blueprint = await page.evaluate(enclose, enclosed);
+    writeFileSync(join(folder, `${BLUEPRINT.name}.blueprint`), `${JSON.stringify(blueprint, null, 1)}\n`);
   } finally {
     await browser.close();
   }

@@ -1,6 +1,9 @@
 /**
- * Small helpers around the DOM. Data from files and texts only ever becomes text nodes and attribute values.
+ * Small helpers around the DOM. Data from files and texts only ever becomes text nodes and attribute values. Strings are
+ * words of the editor, shown in the host's language; what users have named is given as a text node.
  */
+
+import { t } from './language.js';
 
 /**
  * An element with properties, listeners (`onclick` and the like) and children.
@@ -14,6 +17,10 @@ export function h(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
     if (value === undefined || value === null || value === false) continue;
+    if (name === 'title' || name === 'aria-label') {
+      element.setAttribute(name, t(value));
+      continue;
+    }
     if (name === 'class') element.className = value;
     else if (name.startsWith('on')) element.addEventListener(name.slice(2), value);
     else if (name in element) /** @type {any} */ (element)[name] = value;
@@ -31,7 +38,8 @@ export function h(tag, properties = {}, ...children) {
  */
 export function fill(element, ...children) {
   const kept = children.flat().filter((child) => child !== null && child !== undefined && child !== false);
-  element.replaceChildren(.../** @type {(Node | string)[]} */ (kept));
+  const shown = /** @type {(Node | string)[]} */ (kept);
+  element.replaceChildren(...shown.map((child) => (typeof child === 'string' ? t(child) : child)));
 }
 
 /** Strokes on a 16 x 16 field. */
@@ -77,7 +85,7 @@ export function icon(name) {
 /**
  * A button with an icon, a text or both.
  *
- * @param {{icon?: keyof typeof ICONS, text?: string, title: string, class?: string, run: (event: Event) => void}} of
+ * @param {{icon?: keyof typeof ICONS, text?: string | Text, title: string, class?: string, run: (event: Event) => void}} of
  * @returns {HTMLButtonElement}
  */
 export function button({ icon: name, text, title, class: more = '', run }) {

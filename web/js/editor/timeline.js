@@ -3,6 +3,7 @@
  */
 
 import { button, fill, follow, h, icon, keyboardSink, placeOn } from './dom.js';
+import { t } from './language.js';
 import * as commands from './session/commands.js';
 import { Surface } from './surface.js';
 
@@ -59,7 +60,7 @@ export class Timeline {
     this.playing = on;
     this.#started = 0;
     fill(this.button, icon(on ? 'pause' : 'play'));
-    this.button.title = on ? 'Stop (Space)' : 'Play (Space)';
+    this.button.title = t(on ? 'Stop (Space)' : 'Play (Space)');
     this.play(on);
   }
 
@@ -251,7 +252,7 @@ export class Timeline {
     });
     canvas.addEventListener('pointermove', (event) => {
       const key = this.#keyAt(...placeOn(event, canvas));
-      canvas.title = key === null ? 'Drag to scrub' : `Keyframe ${key + 1}: drag to change when the camera is here`;
+      canvas.title = key === null ? t('Drag to scrub') : `Keyframe ${key + 1}: drag to change when the camera is here`;
       if (key === this.#hover) return;
       this.#hover = key;
       session.redraw();

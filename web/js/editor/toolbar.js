@@ -3,6 +3,7 @@
  */
 
 import { button, fill, h, icon } from './dom.js';
+import { t } from './language.js';
 import { DEFAULT_TEXT, parse } from '../trajectory/document.js';
 import { applyRig } from '../trajectory/edit.js';
 import { MOVES, RIGS } from '../trajectory/presets.js';
@@ -103,18 +104,20 @@ export class Toolbar {
     this.redo.disabled = !session.history.canRedo;
     press(this.lock, session.locked);
     const broken = !session.locked && session.firstPosesDiffer;
-    const title = session.locked
-      ? 'All views start from one pose, as CVD needs it: moving one start moves all. Press to free them.'
-      : broken
-        ? 'The views start from different poses; CVD needs one. Press to give all views the start of the first.'
-        : 'Starts can be moved one by one. Press to keep one common start.';
+    const title = t(
+      session.locked
+        ? 'All views start from one pose, as CVD needs it: moving one start moves all. Press to free them.'
+        : broken
+          ? 'The views start from different poses; CVD needs one. Press to give all views the start of the first.'
+          : 'Starts can be moved one by one. Press to keep one common start.',
+    );
     if (this.lock.title !== title) {
       this.lock.title = title;
       this.lock.setAttribute('aria-label', title);
       this.lock.classList.toggle('cvd-warn', broken);
       fill(this.lock, icon(session.locked ? 'lock' : 'unlock'));
     }
-    const fills = fillsWindow ? 'Back into the node (Shift+F)' : 'Fill the window (Shift+F)';
+    const fills = t(fillsWindow ? 'Back into the node (Shift+F)' : 'Fill the window (Shift+F)');
     if (this.window.title !== fills) {
       this.window.title = fills;
       fill(this.window, icon(fillsWindow ? 'shrink' : 'expand'), h('span', {}, fillsWindow ? 'Close' : 'Open'));
@@ -174,7 +177,7 @@ export class Toolbar {
       this.chips,
       ...views.map((view, v) => {
         const chip = button({
-          text: view.name,
+          text: document.createTextNode(view.name),
           title: `View ${v + 1}: ${view.name}`,
           class: 'cvd-chip',
           run: () => session.select(v, session.selection.key),

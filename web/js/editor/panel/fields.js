@@ -3,6 +3,7 @@
  */
 
 import { follow, h, written } from '../dom.js';
+import { t } from '../language.js';
 
 /**
  * @typedef {{
@@ -72,7 +73,7 @@ export function numberField(options) {
   });
   const name = h(
     'span',
-    { class: axis === undefined ? '' : `cvd-axis${axis}`, title: `${title} (drag to change)` },
+    { class: axis === undefined ? '' : `cvd-axis${axis}`, title: t(title) + t(' (drag to change)') },
     label,
   );
   if (!options.disabled) {

@@ -3,6 +3,7 @@
  */
 
 import { fill, h } from '../dom.js';
+import { t } from '../language.js';
 import { checksSheet } from './sheet_checks.js';
 import { jsonSheet } from './sheet_json.js';
 import { shapeSheet } from './sheet_shape.js';
@@ -78,7 +79,7 @@ export class Panel {
     for (const [name, tab] of Object.entries(this.tabs)) tab.setAttribute('aria-selected', String(name === this.open));
     const form = session.form;
     const shape = form === 'rig' ? 'Rig' : form === 'moves' ? 'Moves' : 'Keyframe';
-    if (this.tabs.shape.textContent !== shape) fill(this.tabs.shape, shape);
+    if (this.tabs.shape.textContent !== t(shape)) fill(this.tabs.shape, shape);
     const problems = session.checks;
     const bad = problems.some((check) => check.severity === 'error');
     const label = `Checks ${problems.length} ${bad}`;

@@ -3,6 +3,7 @@
  */
 
 import { button, h, keyboardSink } from '../dom.js';
+import { t } from '../language.js';
 import { extentPoints, markSize } from './extent.js';
 import { Ground } from './ground.js';
 import { handlesOf } from './handles.js';
@@ -93,7 +94,7 @@ export class Pane {
     this.hover = null;
     this.fitted = false;
     this.moved = false;
-    this.keys.setAttribute('aria-label', PANE_KINDS.find(([value]) => value === kind)?.[2] ?? '');
+    this.keys.setAttribute('aria-label', t(PANE_KINDS.find(([value]) => value === kind)?.[2] ?? ''));
     this.session.redraw();
   }
 

@@ -3,6 +3,7 @@
  */
 
 import { follow, placeOn } from '../dom.js';
+import { t } from '../language.js';
 import * as commands from '../session/commands.js';
 import { drawMarquee, drawStroke, dragHandle, moveCamera, pinch } from './gestures.js';
 import { describeHandle } from './handle_drag.js';
@@ -64,7 +65,7 @@ export function attachPointer(pane, signal) {
     if (handle === pane.hover) return;
     pane.hover = handle;
     canvas.style.cursor = handle ? 'grab' : session.tool === 'draw' && pane.projection ? 'crosshair' : 'default';
-    canvas.title = handle ? describeHandle(session, handle) : '';
+    canvas.title = handle ? t(describeHandle(session, handle)) : '';
     session.redraw();
   });
   canvas.addEventListener('pointerleave', () => {
