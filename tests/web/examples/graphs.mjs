@@ -260,7 +260,11 @@ const pictureToVideo = ({ file, size, prompt, text, cameras }) => [
     color: GREY,
     nodes: {
       note: note(`${text}\n\n${PICTURE_MODELS.replace('FILE', file)}`),
-      load: { type: 'CVD_LoadDynamiCrafter', widgets: { checkpoint_name: file, base_name: 'none' }, models: published(file) },
+      load: {
+        type: 'CVD_LoadDynamiCrafter',
+        widgets: { checkpoint_name: file, base_name: 'none' },
+        models: published(file),
+      },
       picture: { type: 'LoadImage', widgets: { image: 'example.png' } },
     },
   },
@@ -820,7 +824,18 @@ Choose a picture, say in the prompt what it shows, and draw the path in Camera T
           frames: FRAMES,
           ...WIDE,
           trajectory: JSON.stringify(
-            { version: 2, views: [{ name: 'orbit', moves: [{ name: 'orbit', amount: 25 }, { name: 'dolly', amount: 0.3 }] }] },
+            {
+              version: 2,
+              views: [
+                {
+                  name: 'orbit',
+                  moves: [
+                    { name: 'orbit', amount: 25 },
+                    { name: 'dolly', amount: 0.3 },
+                  ],
+                },
+              ],
+            },
             null,
             1,
           ),

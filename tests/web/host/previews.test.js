@@ -64,7 +64,7 @@ describe.skipIf(skipped).each([
     expect(front.errors).toEqual([]);
   });
 
-  test('rays and bands are shown where nothing uses them', async () => {
+  test('rays and bands are shown where nothing uses them, and again after a reload', async () => {
     const size = { width: 64, height: 64 };
     await front.build(
       { views: 2, frames: 3 },
@@ -95,6 +95,12 @@ describe.skipIf(skipped).each([
       });
     };
     expect((await front.run()).error).toBe('');
+    await front.page.waitForFunction(shown, null, { timeout: 20_000 });
+
+    const saved = await front.page.evaluate(() => JSON.parse(JSON.stringify(window.app.graph.serialize())));
+    await front.page.reload();
+    await front.ready();
+    await front.page.evaluate((graph) => window.app.loadGraphData(graph), saved);
     await front.page.waitForFunction(shown, null, { timeout: 20_000 });
     expect(front.errors).toEqual([]);
   });
