@@ -8,6 +8,7 @@ from typing import Any
 import comfy.samplers
 import comfy.utils
 import comfy_extras.nodes_custom_sampler as custom
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -73,7 +74,7 @@ def test_the_preview_shows_all_views(host: Host, monkeypatch: pytest.MonkeyPatch
     ksampler(Scene(host, views=3, frames=3, size=64), steps=2)
     pictures = [preview[1] for preview in shown if preview]
     assert [picture.size for picture in pictures] == [(17, 17)] * 2
-    pixels = torch.tensor(list(pictures[-1].convert("RGB").getdata())).view(17, 17, 3)
+    pixels = torch.from_numpy(np.array(pictures[-1].convert("RGB")))
     assert len({tuple(pixels[y, 8].tolist()) for y in range(17)}) == 1, "a gap between the columns"
     assert not torch.equal(pixels[:8, :8], pixels[:8, 9:])
     assert not torch.equal(pixels[:8, :8], pixels[9:, :8])

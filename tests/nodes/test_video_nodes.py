@@ -145,7 +145,7 @@ def test_pictures_between_the_views(host: Host) -> None:
 
 
 def test_sound_goes_with_the_videos(host: Host) -> None:
-    sound = {"waveform": torch.rand(1, 2, 8000) - 0.5, "sample_rate": 8000}
+    sound = {"waveform": torch.rand(1, 2, 44100) - 0.5, "sample_rate": 44100}
     prompt = {
         "images": host.provide("IMAGE", images()),
         "sound": host.provide("AUDIO", sound),
@@ -155,8 +155,8 @@ def test_sound_goes_with_the_videos(host: Host) -> None:
     assert not done.error
     (entry,) = done.ui["c"]["images"]
     with av.open(str(host.base / "output" / entry["subfolder"] / entry["filename"])) as container:
-        seconds = sum(frame.samples for frame in container.decode(audio=0)) / 8000
-    assert seconds == pytest.approx(FRAMES / 12.5, abs=0.15)
+        seconds = sum(frame.samples for frame in container.decode(audio=0)) / 44100
+    assert seconds == pytest.approx(FRAMES / 12.5, abs=0.05)
     (video,) = done.outputs["c"][0]
     assert video.get_components().audio is sound
     prompt["c"] = combine(audio=["sound", 0], format="gif")
