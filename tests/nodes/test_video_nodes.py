@@ -157,7 +157,7 @@ def test_sound_goes_with_the_videos(host: Host) -> None:
     with av.open(str(host.base / "output" / entry["subfolder"] / entry["filename"])) as container:
         seconds = sum(frame.samples for frame in container.decode(audio=0)) / 44100
     assert seconds == pytest.approx(FRAMES / 12.5, abs=0.05)
-    (video,) = done.outputs["c"][0]
+    video, _ = done.outputs["c"]
     assert video.get_components().audio is sound
     prompt["c"] = combine(audio=["sound", 0], format="gif")
     assert "gif files hold no sound" in host.run(prompt, outputs=["c"]).error

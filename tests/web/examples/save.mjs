@@ -120,7 +120,9 @@ function enclose(
   const [only] = saved.nodes;
   for (const input of only.inputs) input.link = null;
   for (const output of only.outputs) output.links = [];
-  return saved;
+  const plain = (/** @type {string} */ _, /** @type {any} */ value) =>
+    ArrayBuffer.isView(value) ? [.../** @type {any} */ (value)] : value;
+  return JSON.parse(JSON.stringify(saved, plain));
 }
 
 async function main(/** @type {any} */ url, /** @type {any} */ folder) {
