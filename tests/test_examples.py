@@ -86,10 +86,10 @@ class TestExample:
                 assert model["name"] in node["widgets_values"]
                 page, separator, file = model["url"].partition("/resolve/main/")
                 assert separator
-                assert file == model["name"]
+                assert file.split("/")[-1] == model["name"]
                 assert f"({page})" in README
-                (row,) = (line for line in README.splitlines() if line.startswith("|") and model["name"] in line)
-                assert model["directory"] in row.split("|")[2]
+                rows = [line for line in README.splitlines() if line.startswith("|") and model["name"] in line]
+                assert any(model["directory"] in row.split("|")[2] for row in rows)
 
     def test_thumbnail(self, path: Path) -> None:
         with Image.open(path.with_suffix(".jpg")) as picture:
