@@ -74,10 +74,9 @@ def test_all_views_of_a_clip_are_partners_along_their_true_lines(trainer: Sd15Tr
                 assert torch.equal(found.fundamental, expected.fundamental)
 
 
+@pytest.mark.parametrize("trainer", ["deformed"], indirect=True)
 def test_deformed_copies_map_to_each_other(trainer: Sd15Trainer) -> None:
     """A point of the video, followed into one copy, lies in another where the map between the copies says."""
-    if trainer.config.data.moving != "deformed":
-        pytest.skip("rendered views have cameras")
     stage = new_stage(trainer)
     batch = stage.batch(step_of(stage, 3, static=False), range(2))
     bias = stage.bias(batch)
