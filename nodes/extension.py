@@ -13,6 +13,7 @@ from .export_scene import EXPORT_NODES
 from .mini import MINI_NODES
 from .motion import MOTION_NODES
 from .novel_view import NOVEL_VIEW_NODES
+from .picture_to_video import PICTURE_NODES
 from .sampling import SAMPLING_NODES
 from .sync import SYNC_NODES
 from .syncam import SYNCAM_NODES
@@ -26,6 +27,7 @@ class CVDExtension(ComfyExtension):
         return [
             *CAMERA_NODES,
             *EXCHANGE_NODES,
+            *PICTURE_NODES,
             *CAMI2V_NODES,
             *CONDITIONING_NODES,
             *MINI_NODES,
