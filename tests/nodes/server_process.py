@@ -87,6 +87,12 @@ class Server:
             return False
         return True
 
+    @property
+    def peak_memory(self) -> int:
+        """Bytes that the server's process held at most."""
+        status = Path(f"/proc/{self._process.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) << 10 for line in status if line.startswith("VmHWM:"))
+
     def get(self, path: str) -> Any:
         """Parsed JSON of a GET request."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=30) as answer:

@@ -135,7 +135,11 @@ def test_start_here_needs_no_files() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("path", [path for path in EXAMPLES if path.stem != START], ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [path for path in EXAMPLES if path.stem != START and "SynCamMaster" not in path.stem],  # test_full_size_wan.py
+    ids=lambda path: path.stem,
+)
 def test_it_runs_on_full_size_networks(server: Server, path: Path) -> None:
     prompt = shrunk(to_prompt(json.loads(path.read_text()), snapshot()))
     done = server.execute(prompt, patience=1500)
