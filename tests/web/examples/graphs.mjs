@@ -860,6 +860,8 @@ The camera of a recorded video moves through your picture. Copy \`example_workfl
         widgets: { files: 'path_a.txt', frames: FRAMES },
       },
     }),
+  },
+  {
     name: '11 Two views with SynCamMaster',
     id: '5b0c4f0e-6d3a-4a87-9a53-0d4f5d0a0011',
     columns: synCamMaster(
