@@ -26,7 +26,7 @@ COMMANDS = {
     "generate": "make videos of one scene, one along each camera path",
     "cameras": "convert, describe and draw camera files",
     "evaluate": "measure whether videos follow their cameras and agree",
-    "export": "turn a run into a dataset for reconstruction, or its cameras into a 3D scene",
+    "export": "write a run as a dataset for others, cameras as a 3D scene",
     "train": "train networks, all stages of a configuration",
     "inspect": "say what a model file is and where it goes",
     "convert": "turn a checkpoint into a safetensors file",
