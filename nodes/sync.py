@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 from comfy_api.latest import io
 
+from cvd_core.networks.tiles import AttentionKind
+
 from .host.injection import SyncSettings, apply_sync, load_sync
+from .inputs import check_choices, verdict
 from .model_files import ModelFile, ModelFileNode, register_folder
 from .schema import node_schema
 from .types import EpipolarSpec, EpipolarType, SyncType
@@ -92,20 +95,41 @@ class ApplySync(io.ComfyNode):
                     step=0.001,
                     tooltip="Fraction of the noise schedule at which the sync modules stop; 1 is its clean end.",
                 ),
+                io.Combo.Input(
+                    "attention",
+                    options=list(get_args(AttentionKind)),
+                    default="auto",
+                    optional=True,
+                    tooltip="sparse passes over pixels outside the epipolar band, dense computes all; the same videos "
+                    "within rounding. auto: sparse on a CPU where maps are large, dense elsewhere.",
+                ),
             ],
             outputs=[io.Model.Output(display_name="synced model", tooltip="For Collaborative KSampler or Guider.")],
         )
 
     @classmethod
+    def validate_inputs(cls, attention: str | None = None) -> bool | str:
+        return verdict(check_choices, cls, attention=attention)
+
+    @classmethod
     def execute(
-        cls, model: Any, sync: Any, epipolar: EpipolarSpec, strength: float, start_percent: float, end_percent: float
+        cls,
+        model: Any,
+        sync: Any,
+        epipolar: EpipolarSpec,
+        strength: float,
+        start_percent: float,
+        end_percent: float,
+        attention: AttentionKind = "auto",
     ) -> io.NodeOutput:
+        check_choices(cls, attention=attention)
         if start_percent > end_percent:
             raise ValueError(
                 f"start_percent is {start_percent} and end_percent {end_percent}, so the sync modules would never be "
                 "active; set the start before the end"
             )
-        return io.NodeOutput(apply_sync(model, sync, SyncSettings(epipolar, strength, start_percent, end_percent)))
+        settings = SyncSettings(epipolar, strength, start_percent, end_percent, attention)
+        return io.NodeOutput(apply_sync(model, sync, settings))
 
 
 SYNC_NODES: list[type[io.ComfyNode]] = [SyncModuleLoader, ApplySync]

@@ -15,6 +15,7 @@ from cvd_core.cami2v.network import FRAMES
 from cvd_core.cami2v.transformers import CameraFeatures
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.geometry.plucker import plucker_embedding
+from cvd_core.networks.tiles import AttentionKind
 
 SMALLEST_STEPS: dict[Predicts, int] = {"noise": 0, "velocity": 16}
 """The 512 model was trained without mask on its finest maps, of 8 picture pixels per token."""
@@ -63,6 +64,7 @@ class CameraBranch(nn.Module):
         noise: Tensor | None,
         *,
         smallest_step: int = 0,
+        attention: AttentionKind = "auto",
         strength: float = 1.0,
         like: Tensor | None = None,
     ) -> CameraFeatures:
@@ -72,12 +74,12 @@ class CameraBranch(nn.Module):
             cameras: V paths from :func:`relative_path`, pixels square at ``width`` x ``height``.
             width, height: of the pictures, multiples of 64.
             noise: see :meth:`EpipolarLines.of`; None: Plücker features alone.
-            smallest_step: see :class:`EpipolarLines`.
+            smallest_step, attention: see :class:`EpipolarLines`.
             strength: factor on what the camera adds.
             like: whose device and dtype the rays take; None: those of the encoder's weights, which a host may keep
                 elsewhere until they are used.
         """
         rays = plucker_embedding(cameras, width, height)
         rays = rays.to(self.pose_encoder.encoder_conv_in.weight if like is None else like)
-        lines = None if noise is None else EpipolarLines.of(cameras, width, height, noise, smallest_step)
+        lines = None if noise is None else EpipolarLines.of(cameras, width, height, noise, smallest_step, attention)
         return CameraFeatures(self.pose_encoder(rays), lines, strength)

@@ -20,6 +20,7 @@ from cvd_core.geometry.epipolar import Mask
 from cvd_core.geometry.interpolation import EASINGS
 from cvd_core.geometry.rigs import RIGS
 from cvd_core.networks.sizes import SIDE_STEP, SMALLEST_SIDE
+from cvd_core.networks.tiles import AttentionKind
 from cvd_core.runs import mini
 from cvd_core.runs.request import DEFAULT_FPS, DEFAULT_FRAMES, DEFAULT_VIEWS, RIG_PARAMETERS, Request
 from cvd_core.sampling.pairs import STRATEGIES, Pairing
@@ -492,6 +493,12 @@ def _add_machine(group: argparse._ArgumentGroup) -> None:
         "--dtype",
         choices=("auto", "float32", "float16", "bfloat16"),
         help="what the networks compute in; auto: float16 on a GPU, float32 on the CPU (default: auto)",
+    )
+    group.add_argument(
+        "--attention",
+        choices=get_args(AttentionKind),
+        help="attention along epipolar lines: sparse passes over pixels that are masked out, dense computes all; the "
+        "same result within rounding. auto: sparse on a CPU where maps are large (default: auto)",
     )
     group.add_argument(
         "--offload",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, get_args
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -57,17 +57,6 @@ class TilePlan:
     def nbytes(queries: int, keys: int) -> int:
         """Memory of a plan."""
         return 8 * queries + -(-queries // tile_length(queries)) * keys
-
-
-def check_attention(kind: str) -> AttentionKind:
-    """The kind of a name.
-
-    Raises:
-        ValueError: there is none.
-    """
-    if kind not in get_args(AttentionKind):
-        raise ValueError(f"attention is {kind!r}; expected one of {', '.join(get_args(AttentionKind))}")
-    return kind  # type: ignore[return-value]  # get_args is not understood
 
 
 def passes_over_masked(kind: AttentionKind, queries: int, keys: int, device: torch.device) -> bool:

@@ -128,6 +128,7 @@ def _without_effect(request: Request, paths: ModelPaths, settings: Settings) -> 
             f"`{name}` without `sync`": name in asked and paths.sync is None
             for name in ("sync_strength", "sync_start", "sync_end")
         },
+        "`attention` with `band` none": "attention" in asked and settings.band == "none",
         "`camera_guidance_schedule` with `camera_guidance` 1": "camera_guidance_schedule" in asked
         and settings.camera_guidance == 1,
         "`negative_prompts` with `guidance` 1": "negative_prompts" in asked and settings.guidance == 1,

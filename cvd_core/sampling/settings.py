@@ -15,6 +15,7 @@ from cvd_core.cami2v.network import FRAMES
 from cvd_core.fields import FieldError, check_fields
 from cvd_core.geometry.epipolar import Mask
 from cvd_core.networks.sizes import check_size
+from cvd_core.networks.tiles import AttentionKind
 from cvd_core.sampling.pairs import Pairing
 from cvd_core.sampling.recurrence import Recurrence
 from cvd_core.syncam.novel_view import VIDEO_GUIDANCE
@@ -104,6 +105,8 @@ class Settings:
         camera_guidance_schedule: constant, or falling to 0 over the steps as a cosine does.
         band, threshold: the epipolar mask, see :class:`cvd_core.sync.bias.EpipolarBias`; band "none": no mask, for sync
             modules that were trained without.
+        attention: whether attention along epipolar lines passes over pixels that are masked out, which takes less time
+            and memory on large maps, or computes the whole matrix; the same result within rounding.
         picture: what the videos start from, where a model starts from one.
         given: a video that is the first view, where a model can make views of one.
 
@@ -129,6 +132,7 @@ class Settings:
     camera_guidance_schedule: Schedule = "constant"
     band: Mask = "soft"
     threshold: Annotated[float, Gt(0)] = 3.0
+    attention: AttentionKind = "auto"
     picture: StartPicture | None = None
     given: GivenView | None = None
 

@@ -10,8 +10,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
+from cvd_core.fields import FieldError
+from cvd_core.networks.flex import why_no_flex
 from cvd_core.networks.tiles import attend_in_tiles, passes_over_masked
 from cvd_core.sync.context import SyncContext
+from cvd_core.sync.flex import AttentionBlocks
 from cvd_core.sync.masks import AttentionMasks
 from cvd_core.sync.tiles import AttentionTiles
 
@@ -63,6 +66,10 @@ def _attention(context: SyncContext, size: tuple[int, int], like: Tensor) -> _At
     pixels, partners = size[0] * size[1], len(context.partners[context.views[0]])
     angles = context.bias.draw_slopes(context.slopes, len(context.views))
     if passes_over_masked(context.attention, pixels, pixels * partners, like.device):
+        if like.device.type == "cuda":
+            if why := why_no_flex(like.device):
+                raise FieldError("attention", f"is sparse, but this Python has {why}; choose auto or dense")
+            return partial(_in_blocks, AttentionBlocks(context.bias, context.cache, angles, size, like.device))
         return partial(_in_tiles, AttentionTiles(context.bias, context.cache, angles, size, like.device))
     return partial(_dense, AttentionMasks(context.bias, context.cache, angles, size, like.dtype, like.device))
 
@@ -79,6 +86,24 @@ def _in_tiles(
 ) -> Tensor:
     planned = tiles.of_view(position, view, partners)
     return torch.stack([attend_in_tiles(q[f], k[f], v[f], heads, plan, mask) for f, (mask, plan) in enumerate(planned)])
+
+
+def _in_blocks(
+    blocks: AttentionBlocks,
+    position: int,
+    view: int,
+    partners: Sequence[int],
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    heads: int,
+    *,
+    compiled: bool = True,
+) -> Tensor:
+    out = torch.empty_like(q)
+    planned = blocks.of_view(position, view, partners)
+    _split_heads(out, heads).copy_(planned.attend(*(_split_heads(x, heads) for x in (q, k, v)), compiled=compiled))
+    return out
 
 
 def _dense(

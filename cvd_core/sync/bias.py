@@ -16,6 +16,7 @@ from torch import Tensor
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.geometry.epipolar import (
     EPSILON,
+    HARD_BIAS,
     Band,
     PairGeometry,
     epipolar_lines,
@@ -225,6 +226,12 @@ class EpipolarBias:
         if self.band == "soft":
             return soft_bias(lines.lines, keys, lines.tau)
         return hard_bias(lines.lines, keys, self._half_width(size))
+
+    def edges(self, tau: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """Slope and width of the bias for half-widths ``tau``: what :meth:`of_lines` makes of them, as numbers."""
+        if self.band == "soft":
+            return 3 / (tau + EPSILON), tau
+        return torch.full_like(tau, -HARD_BIAS), torch.full_like(tau, self._half_width(size))
 
     def reach(self, lines: Lines, size: tuple[int, int]) -> Tensor:
         """``(F, Q)``: keys further than this many pixels from a query's line change nothing (:data:`RELEVANT`)."""

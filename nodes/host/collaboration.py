@@ -138,6 +138,7 @@ class CollaborativeCalls:
             layout="branch view",
             strength=self.sync.strength,
             cache=self._cache,
+            attention=self.sync.attention,
         )
 
     def _window_bias(self, frames: Frames) -> EpipolarBias:

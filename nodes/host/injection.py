@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import comfy.ops
 from comfy.patcher_extension import PatcherInjection
 
+from cvd_core.networks.tiles import AttentionKind
 from cvd_core.sync.checkpoint import load_sync_modules
 from cvd_core.sync.context import SyncContext
 from cvd_core.sync.module import SyncModule
@@ -33,12 +34,14 @@ class SyncSettings:
         epipolar: cameras and band of the attention mask.
         strength: factor on what the modules add; 1 as trained.
         start, end: fractions of the noise schedule, 0 its noisy end, between which they are active.
+        attention: see :class:`cvd_core.sync.context.SyncContext`.
     """
 
     epipolar: EpipolarSpec
     strength: float
     start: float
     end: float
+    attention: AttentionKind = "auto"
 
 
 def load_sync(path: str | os.PathLike[str]) -> Any:

@@ -44,6 +44,7 @@ ONE_MEANING = {
     "denoise": "sampling the latents of all views with the base's network",
     "epipolar": "epipolar geometry",
     "files": "reading and writing files",
+    "flex": "attention along lines by FlexAttention",
     "folder": "reading a folder of files",
     "guidance": "classifier-free guidance",
     "injection": "modules put into a network",

@@ -10,17 +10,18 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
 
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.geometry.epipolar import Band, epipolar_lines, feature_pixels, nearest_key
 from cvd_core.geometry.pencils import line_angles, pencil_basis, pixel_angles, raster_in_tiles
 from cvd_core.geometry.rigs import RIGS, make_rig
-from cvd_core.networks import tiles
 from cvd_core.networks.tiles import AttentionKind, TileMask, TilePlan, passes_over_masked, plan_tiles, tile_length
 from cvd_core.sync.attention import cross_view_attention
 from cvd_core.sync.bias import RELEVANT, EpipolarBias
 from cvd_core.sync.cache import BiasCache
 from cvd_core.sync.context import Partners, SyncContext, groups_to_partners
+from cvd_core.sync.flex import AttentionBlocks
 from cvd_core.sync.tiles import AttentionTiles
 from tests.core.strategies import random_rig, seeds
 
@@ -191,8 +192,6 @@ def test_the_automatic_choice() -> None:
     assert not passes_over_masked("auto", 64 * 64, 64 * 64, gpu)
     assert not passes_over_masked("dense", 64 * 64, 64 * 64, CPU)
     assert passes_over_masked("sparse", 16, 16, CPU)
-    with pytest.raises(ValueError, match="'flash'; expected one of auto, dense, sparse"):
-        tiles.check_attention("flash")
 
 
 # Orders along a pencil
@@ -239,3 +238,48 @@ def test_a_line_has_a_key_as_near_as_said(seed: int) -> None:
 
 def test_raster_in_tiles() -> None:
     assert raster_in_tiles((3, 4), (2, 2)).tolist() == [0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 10, 11]
+
+
+# FlexAttention, the counterpart on graphics cards: uncompiled, it masks what the compiled kernel skips
+
+
+@pytest.mark.parametrize("band", ["soft", "hard"])
+@pytest.mark.parametrize("cameras", [make_rig("circle", 3, 2), towards(3, 2), turning(3, 2)])
+@pytest.mark.parametrize("partners", [(1,), (1, 2)])
+def test_blocks_of_flex_attention(cameras: Cameras, band: Band, partners: tuple[int, ...]) -> None:
+    """24x20 pixels are no multiple of a block."""
+    size, angles = (24, 20), torch.full((3, 2), 0.3 * math.pi, dtype=torch.float64)
+    bias = EpipolarBias.from_cameras(cameras, 320, 384, band=band)
+    planned = AttentionBlocks(bias, None, angles, size, CPU).of_view(0, 0, partners)
+    mask = bias.rows(0, partners, slice(0, 2), slice(0, 480), size, angles[0], dtype=torch.float32, device=CPU)
+    generator = torch.Generator().manual_seed(0)
+    keys = 480 * len(partners)
+    q, k, v = (torch.randn(2, HEADS, n, 8, generator=generator) for n in (480, keys, keys))
+    with torch.no_grad():
+        found = planned.attend(q, k, v, compiled=False)
+    expected = scaled_dot_product_attention(q, k, v, mask[:, None])
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)  # far from all keys the bias takes bits of the score
+
+
+@pytest.mark.parametrize(("cameras", "most"), [(make_rig("circle", 2, 2), 0.5), (towards(2, 2), 0.7)])
+def test_blocks_are_passed_over_at_512_pixels(cameras: Cameras, most: float) -> None:
+    """Where the epipole is inside the picture, rectangles of the map are chosen."""
+    bias = EpipolarBias.from_cameras(cameras, 512, 512)
+    cache = BiasCache()
+    blocks = AttentionBlocks(bias, cache, torch.full((2, 2), 0.3, dtype=torch.float64), (64, 64), CPU)
+    planned = blocks.of_view(0, 0, (1,))
+    assert float(planned.kept.double().mean()) < most
+    assert 0 < cache.size < 1 << 20
+    assert blocks.of_view(0, 0, (1,)).queries[1].equal(planned.queries[1])
+
+
+@pytest.mark.slow
+def test_flex_attention_compiled() -> None:
+    """The kernel that skips, through the compiler for CPUs: over a minute."""
+    size, angles = (16, 24), torch.full((2, 2), 0.3, dtype=torch.float64)
+    bias = EpipolarBias.from_cameras(make_rig("circle", 2, 2), 384, 256)
+    planned = AttentionBlocks(bias, None, angles, size, CPU).of_view(0, 0, (1,))
+    q, k, v = (torch.randn(2, HEADS, 384, 16, generator=torch.Generator().manual_seed(i)) for i in range(3))
+    with torch.no_grad():
+        found, expected = (planned.attend(q, k, v, compiled=kind) for kind in (True, False))
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)

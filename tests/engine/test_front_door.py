@@ -189,6 +189,7 @@ def test_settings_of_version_1_are_read() -> None:
         "sync_end": 1.0,
         "camera_guidance": 1.0,
         "camera_guidance_schedule": "constant",
+        "attention": "auto",
         "picture": None,
         "given": None,
     }
@@ -212,6 +213,7 @@ WRONG: dict[str, list[Any]] = {
     "camera_strength": [math.nan, "1"],
     "camera_guidance": [-1, math.nan, "2", None],
     "camera_guidance_schedule": ["linear", None],
+    "attention": ["flash", None],
     "picture": ["a.png", 3, {}],
     "given": ["a.mp4", 3, {}],
     "band": ["wide", None],

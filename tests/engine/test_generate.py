@@ -181,7 +181,7 @@ def test_every_setting_has_its_option() -> None:
     words += ["--recurrence", 3, "--recurrence-range", 0.25, 0.5, "--views-per-pass", 1, "--sync-strength", 0.5]
     words += ["--sync-start", 0.125, "--sync-end", 0.75]
     words += ["--camera-strength", 0.25, "--band", "hard", "--threshold", 5, "--camera-guidance", 1.5]
-    words += ["--camera-guidance-schedule", "cosine"]
+    words += ["--camera-guidance-schedule", "cosine", "--attention", "sparse"]
     picture = ["--image", "a.png", "--reference-frame", 3, "--path-scale", 2, "--frame-rate", 8, "--eta", 0.5]
     words += [*picture, "--shared-noise"]
     expected = Settings(
@@ -201,6 +201,7 @@ def test_every_setting_has_its_option() -> None:
         camera_strength=0.25,
         camera_guidance=1.5,
         camera_guidance_schedule="cosine",
+        attention="sparse",
         band="hard",
         threshold=5.0,
         picture=StartPicture(Path("a.png"), 3, 2.0, 8.0, 0.5, True),

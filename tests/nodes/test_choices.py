@@ -14,6 +14,7 @@ FILES = ("base_name", "camera_name", "checkpoint_name", "lora_name", "module_nam
 COMBOS = [
     ("CVD_ApplyMotion", "beta_schedule"),
     ("CVD_ApplySynCam", "pair_strategy"),
+    ("CVD_ApplySync", "attention"),
     ("CVD_CamI2VGuider", "camera_cfg_schedule"),
     ("CVD_CamI2VSampler", "spacing"),
     ("CVD_CameraGuidance", "schedule"),

@@ -154,6 +154,7 @@ class PicturePipeline:
                 settings.height,
                 lines[view : view + 1] if epipolar else None,
                 smallest_step=SMALLEST_STEPS[networks.predicts],
+                attention=settings.attention,
                 strength=settings.camera_strength,
             )
             for view in range(cameras.views)

@@ -79,6 +79,7 @@ def denoise(
             strength=settings.sync_strength_at(solver.progress(step)),
             cache=cache,
             exchange=call.exchange,
+            attention=settings.attention,
         )
         rows = repeat(x, "v c f h w -> (v b) c f h w", b=branches)
         t = solver.timestep(step)

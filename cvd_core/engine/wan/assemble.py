@@ -54,6 +54,8 @@ def check(paths: ModelPaths, cameras: Cameras, settings: Settings) -> None:
     refuse_picture(settings, "Wan 2.1 text-to-video")
     if settings.camera_guidance != 1:
         raise FieldError("camera_guidance", "goes with CameraCtrl and CamI2V; leave it out with Wan 2.1")
+    if settings.attention != "auto":
+        raise FieldError("attention", "goes with epipolar lines, of CVD and CamI2V; leave it out with Wan 2.1")
     if settings.sampler != "euler":
         raise FieldError("sampler", f"is {settings.sampler!r}; Wan 2.1 is a rectified flow, expected 'euler'")
     for name in ("width", "height"):
