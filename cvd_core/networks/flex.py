@@ -52,10 +52,10 @@ class LineAttention:
         lines = self.lines.transpose(1, 2)[frames, self.queries].transpose(1, 2).contiguous()
         count = len(self.pixels)
         positions, maps = self.pixels[self.keys % count], self.keys // count
-        ordered = (_take(x, order) for x, order in ((q, self.queries), (k, self.keys), (v, self.keys)))
+        q, k, v = _take(q, self.queries), _take(k, self.keys), _take(v, self.keys)
         run = _compiled() if compiled else _attend
-        bias = (lines, positions[..., :2].contiguous(), maps, self.slope, self.width, self.hard)
-        found = run(*ordered, *bias, self.kept)
+        positions = positions[..., :2].contiguous()
+        found = run(q, k, v, lines, positions, maps, self.slope, self.width, self.hard, self.kept)
         out = torch.empty_like(found)
         return out.scatter_(2, self.queries[:, None, :, None].expand_as(found), found)
 

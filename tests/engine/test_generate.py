@@ -35,7 +35,7 @@ from cvd_core.runs import make as render
 from cvd_core.runs.record import RunRecord
 from cvd_core.sampling.pairs import Pairing
 from cvd_core.sampling.recurrence import Recurrence
-from cvd_core.sampling.settings import Settings, StartPicture
+from cvd_core.sampling.settings import GivenView, Settings, StartPicture
 from cvd_core.video.files import read_video
 from cvd_core.video.side_by_side import grid
 from cvd_core.weights import motion_tensors, read_checkpoint, sha256
@@ -183,7 +183,7 @@ def test_every_setting_has_its_option() -> None:
     words += ["--camera-strength", 0.25, "--band", "hard", "--threshold", 5, "--camera-guidance", 1.5]
     words += ["--camera-guidance-schedule", "cosine", "--attention", "sparse"]
     picture = ["--image", "a.png", "--reference-frame", 3, "--path-scale", 2, "--frame-rate", 8, "--eta", 0.5]
-    words += [*picture, "--shared-noise"]
+    words += [*picture, "--shared-noise", "--reference", "b.mp4", "--video-guidance", 2]
     expected = Settings(
         ("a", "b"),
         ("c",),
@@ -205,6 +205,7 @@ def test_every_setting_has_its_option() -> None:
         band="hard",
         threshold=5.0,
         picture=StartPicture(Path("a.png"), 3, 2.0, 8.0, 0.5, True),
+        given=GivenView(Path("b.mp4"), 2.0),
     )
     unchanged = [f.name for f in fields(Settings) if getattr(expected, f.name) == getattr(Settings(("x",)), f.name)]
     assert unchanged == []
