@@ -102,6 +102,7 @@ function models({ checkpoint = SD15, style = '', evolved = false } = {}) {
   if (evolved) {
     nodes.motion = {
       type: 'ADE_LoadAnimateDiffModelWithCameraCtrl',
+      size: [380, 200],
       widgets: { model_name: 'v3_sd15_mm.ckpt', camera_ctrl: 'CameraCtrl_pruned.safetensors' },
       models: published('v3_sd15_mm.ckpt', 'CameraCtrl_pruned.safetensors'),
     };
@@ -576,7 +577,7 @@ ${MODEL_LIST}`),
         nodes: {
           cameras: {
             type: 'CVD_LoadCameraPoses',
-            size: [380, 200],
+            size: [380, 340],
             widgets: { files: 'path_a.txt\npath_b.txt', frames: FRAMES },
           },
           ...conditioning(),
@@ -856,7 +857,7 @@ Choose a picture, say in the prompt what it shows, and draw the path in Camera T
 The camera of a recorded video moves through your picture. Copy \`example_workflows/poses/path_a.txt\` of this pack into ComfyUI's \`input\` folder, or name a pose file of your own (RealEstate10K, COLMAP, nerfstudio, numpy ...). It is resampled to 16 frames; trace_scale of Apply CamI2V Cameras fits its size to the picture.`,
       cameras: {
         type: 'CVD_LoadCameraPoses',
-        size: [380, 200],
+        size: [380, 340],
         widgets: { files: 'path_a.txt', frames: FRAMES },
       },
     }),
