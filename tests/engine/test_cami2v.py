@@ -206,6 +206,21 @@ def test_a_run_and_its_parts(folder: Path, pipe: Pipeline, plain: cvd_core.Run) 
     assert "will not follow the camera paths" in " ".join(alone.hints(rig(), without.record.settings))
 
 
+def test_half_precision_and_offloading(folder: Path, plain: cvd_core.Run) -> None:
+    """Offloaded, every network is moved for its work alone; in bfloat16 the videos stay what they are, roughly."""
+    half = cvd_core.load_pipeline(
+        folder / "256_cami2v.ckpt", config=CONFIG, device="cpu", dtype="bfloat16", offload=True
+    )
+    networks = half.networks
+    for name in ("denoiser", "model.picture_encoder", "model.text_encoder", "model.vae", "model.networks.resampler"):
+        assert {p.dtype for p in attrgetter(name)(networks).parameters()} == {torch.bfloat16}, name
+    found = half(rig(), "a red ball", picture=start(folder), progress=False, **SIZE)
+    assert (found.frames.float() - plain.frames.float()).abs().mean() < 8
+    whole = cvd_core.load_pipeline(folder / "256_cami2v.ckpt", config=CONFIG, device="cpu", offload=True)
+    again = whole(rig(), "a red ball", picture=start(folder), progress=False, **SIZE)
+    assert torch.equal(again.frames, plain.frames)
+
+
 @pytest.mark.parametrize(
     "values",
     [{"reference_frame": 9}, {"path_scale": 3.0}, {"frame_rate": 8.0}, {"eta": 0.0}],
