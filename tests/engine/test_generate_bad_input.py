@@ -18,7 +18,7 @@ from cvd_core.engine.model_paths import ModelPaths
 from cvd_core.geometry.formats import read_cameras, write_cameras
 from cvd_core.geometry.rigs import make_rig
 from cvd_core.geometry.trajectories import resample
-from cvd_core.runs.record import RunRecord, record_models
+from cvd_core.runs.record import VERSION, RunRecord, record_models
 from cvd_core.sampling.settings import Settings
 from tests.formula import ModelFiles
 
@@ -297,7 +297,10 @@ def test_files_that_are_not_read_may_come_and_go(record: Path) -> None:
         (lambda text: text[: len(text) // 2], "it is not valid JSON"),
         (lambda text: "[1, 2]", 'not the record of a run, which has "format": "cvd run"'),
         (lambda text: '{"frames": []}', "not the record of a run"),
-        (lambda text: edited(text, version=3), "its format has version 3, this program reads 2"),
+        (
+            lambda text: edited(text, version=VERSION + 1),
+            f"its format has version {VERSION + 1}, this program reads {VERSION}",
+        ),
         (lambda text: edited(text, settings={"prompts": ["a"], "hue": 3}), "'hue'"),
         (lambda text: edited(text, settings={}), "prompts"),
         (lambda text: edited(text, settings={"prompts": ["a"], "steps": "25"}), "steps is '25'"),

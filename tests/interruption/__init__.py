@@ -101,7 +101,10 @@ class Campaign:
         code, said = finish(*launch(again.words, out.parent / "log"))
         assert code == 0, f"the next run: exit code {code}: {said}"
         assert_untouched(out)
-        work.check(again.out, self.reference, None, complete=True, killed=False)
+        try:
+            work.check(again.out, self.reference, None, complete=True, killed=False)
+        except AssertionError as problem:
+            raise AssertionError(f"the next run: {problem}") from problem
 
 
 def launch(words: list[str], log: Path) -> tuple[int, Path]:
