@@ -90,7 +90,7 @@ def in_team(count: int, store: Path, work: Callable[[Team], Any]) -> list[Any]:
     return [torch.load(store / f"{rank}.pt", weights_only=True) for rank in range(count)]
 
 
-@pytest.fixture(scope="module", params=[2, 3])
+@pytest.fixture(scope="module", params=[2, pytest.param(3, marks=pytest.mark.slow)])
 def teams(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[int, list[Any]]:
     """All cases in so many processes."""
     count = request.param
@@ -182,6 +182,7 @@ def launch(*words: object) -> list[str]:
     return [*launcher, "-m", "cvd_core.cli", "generate", *RUN, *map(str, words)]
 
 
+@pytest.mark.slow
 def test_torchrun_makes_one_run(tmp_path: Path) -> None:
     command = launch("--steps", 2, "--out", tmp_path / "two")
     done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=240)
@@ -199,6 +200,7 @@ def test_torchrun_makes_one_run(tmp_path: Path) -> None:
         assert torch.equal(read_video(path)[0], read_video(tmp_path / "two" / path.name)[0])
 
 
+@pytest.mark.slow
 def test_a_dying_process_ends_the_run_with_a_line(tmp_path: Path) -> None:
     process = subprocess.Popen(
         launch("--steps", 400, "--out", tmp_path / "out"),

@@ -297,6 +297,7 @@ def test_the_stage_continues_bit_equal(config: TrainConfig, tmp_path: Path) -> N
         assert torch.equal(value, other), key
 
 
+@pytest.mark.slow
 @HEAVY
 def test_a_killed_training_goes_on_and_its_export_generates(config: TrainConfig, tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"

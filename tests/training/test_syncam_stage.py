@@ -373,6 +373,7 @@ def test_the_stage_continues_bit_equal(config: TrainConfig, tmp_path: Path) -> N
     assert {"loss"} <= set((tmp_path / "whole" / "metrics.csv").read_text().splitlines()[0].split(","))
 
 
+@pytest.mark.slow
 def test_a_killed_training_goes_on_as_if_nothing_had_happened(config: TrainConfig, tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     values = yaml.safe_load(yaml.safe_dump(plain(asdict(config))))
