@@ -14,7 +14,7 @@ from cvd_core.geometry.cameras import Cameras
 from .host.camera_guider import CameraGuidance, CameraGuider
 from .host.ddim_sampler import ddim_sampler, ddim_sigmas
 from .host.path_features import PathSettings, apply_camera_path
-from .inputs import check_choices, verdict
+from .inputs import check_choices, check_range, guidance_input, strength_inputs, verdict
 from .picture_to_video import CATEGORY
 from .schema import node_schema
 from .types import CamerasType
@@ -57,29 +57,10 @@ class ApplyCamI2V(io.ComfyNode):
                     tooltip="Factor on how far the camera moves; turns stay as they are. The models learned paths of "
                     "about one unit.",
                 ),
-                io.Float.Input(
-                    "strength",
-                    default=1.0,
-                    min=0.0,
-                    max=2.0,
-                    step=0.05,
-                    tooltip="Factor on what the camera adds. 1 is as trained, 0 is DynamiCrafter.",
-                ),
-                io.Float.Input(
-                    "start_percent",
-                    default=0.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.001,
-                    tooltip="Fraction of the noise schedule at which the camera starts; 0 is its noisy beginning.",
-                ),
-                io.Float.Input(
-                    "end_percent",
-                    default=1.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.001,
-                    tooltip="Fraction of the noise schedule at which the camera stops; 1 is its clean end.",
+                *strength_inputs(
+                    "the camera",
+                    "Factor on what the camera adds. 1 is as trained, 0 is DynamiCrafter.",
+                    plural=False,
                 ),
                 io.Int.Input(
                     "line_seed",
@@ -105,6 +86,7 @@ class ApplyCamI2V(io.ComfyNode):
         end_percent: float,
         line_seed: int,
     ) -> io.NodeOutput:
+        check_range(start_percent, end_percent, "the cameras would never be seen")
         settings = PathSettings(cameras, reference_frame, trace_scale, strength, start_percent, end_percent, line_seed)
         return io.NodeOutput(apply_camera_path(model, settings))
 
@@ -125,23 +107,15 @@ class CamI2VGuider(io.ComfyNode):
                 io.Model.Input("model", tooltip="From Load CamI2V / DynamiCrafter or Apply CamI2V Cameras."),
                 io.Conditioning.Input("positive", tooltip="From Picture To Video Conditioning."),
                 io.Conditioning.Input("negative", tooltip="From Picture To Video Conditioning."),
-                io.Float.Input(
+                guidance_input(
                     "cfg",
-                    default=7.5,
-                    min=0.0,
-                    max=100.0,
-                    step=0.1,
-                    round=0.01,
-                    tooltip="Guidance towards text and picture; 1 turns it off. Published: 7.5; released demo: 5.5.",
+                    7.5,
+                    "Guidance towards text and picture; 1 turns it off. Published: 7.5; released demo: 5.5.",
                 ),
-                io.Float.Input(
+                guidance_input(
                     "camera_cfg",
-                    default=1.0,
-                    min=0.0,
-                    max=100.0,
-                    step=0.1,
-                    round=0.01,
-                    tooltip="Guidance towards the camera: above 1 follows it more strictly, and costs one more network "
+                    1.0,
+                    "Guidance towards the camera: above 1 follows it more strictly, and costs one more network "
                     "call per step. 1, as published, turns it off.",
                 ),
                 io.Combo.Input(

@@ -26,6 +26,50 @@ def side_input(name: str, default: int = 256, more: str = "") -> io.Int.Input:
     )
 
 
+def strength_inputs(what: str, tooltip: str, *, plural: bool = True) -> list[io.Input]:
+    """How much of what a node attaches is used, and in which part of the noise schedule.
+
+    Args:
+        what: is attached.
+        tooltip: of the strength.
+        plural: whether that is several.
+    """
+    verbs = ("start", "stop") if plural else ("starts", "stops")
+    ends = (
+        ("start_percent", 0.0, verbs[0], "0 is its noisy beginning"),
+        ("end_percent", 1.0, verbs[1], "1 is its clean end"),
+    )
+    return [
+        io.Float.Input("strength", default=1.0, min=0.0, max=2.0, step=0.05, tooltip=tooltip),
+        *(
+            io.Float.Input(
+                name,
+                default=default,
+                min=0.0,
+                max=1.0,
+                step=0.001,
+                tooltip=f"Fraction of the noise schedule at which {what} {verb}; {where}.",
+            )
+            for name, default, verb, where in ends
+        ),
+    ]
+
+
+def check_range(start: float, end: float, never: str) -> None:
+    """Refuse a part of the noise schedule that is none.
+
+    Args:
+        never: what would not happen: "the cameras would never be seen".
+    """
+    if start > end:
+        raise ValueError(f"start_percent is {start} and end_percent {end}, so {never}; set the start before the end")
+
+
+def guidance_input(name: str, default: float, tooltip: str) -> io.Float.Input:
+    """A guidance scale."""
+    return io.Float.Input(name, default=default, min=0.0, max=100.0, step=0.1, round=0.01, tooltip=tooltip)
+
+
 def check_choices(node: type[io.ComfyNode], **chosen: str | None) -> None:
     """Refuse values that a node's combos do not offer; hosts such as 0.3.64 accept anything for a V3 combo.
 

@@ -12,6 +12,7 @@ from cvd_core.syncam.cameras import latent_frames
 from cvd_core.syncam.novel_view import TEXT_GUIDANCE, UNTRAINED, VIDEO_GUIDANCE
 
 from .host.novel_view import NovelViewGuider
+from .inputs import guidance_input
 from .schema import node_schema
 from .syncam import CATEGORY, CHANNELS, SIDE
 
@@ -87,23 +88,15 @@ class NovelViewGuiderNode(io.ComfyNode):
                 io.Model.Input("model", tooltip="From Apply SynCamMaster; its first camera is the given video's own."),
                 io.Conditioning.Input("positive", tooltip="What the given video shows."),
                 io.Conditioning.Input("negative", tooltip="What the videos should not show."),
-                io.Float.Input(
+                guidance_input(
                     "cfg_video",
-                    default=VIDEO_GUIDANCE,
-                    min=0.0,
-                    max=100.0,
-                    step=0.1,
-                    round=0.01,
-                    tooltip="Guidance towards the given video. In the paper 1.8.",
+                    VIDEO_GUIDANCE,
+                    "Guidance towards the given video. In the paper 1.8.",
                 ),
-                io.Float.Input(
+                guidance_input(
                     "cfg_text",
-                    default=TEXT_GUIDANCE,
-                    min=0.0,
-                    max=100.0,
-                    step=0.1,
-                    round=0.01,
-                    tooltip="Guidance towards the prompt. In the paper 7.5.",
+                    TEXT_GUIDANCE,
+                    "Guidance towards the prompt. In the paper 7.5.",
                 ),
             ],
             outputs=[

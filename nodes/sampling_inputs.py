@@ -6,6 +6,7 @@ from comfy_api.latest import io
 
 from cvd_core.sampling.pairs import STRATEGIES
 
+from .inputs import guidance_input
 from .types import PluckerType
 
 
@@ -32,14 +33,10 @@ def model_inputs() -> list[io.Input]:
 
 def cfg_input() -> io.Input:
     """Guidance."""
-    return io.Float.Input(
+    return guidance_input(
         "cfg",
-        default=8.5,
-        min=0.0,
-        max=100.0,
-        step=0.1,
-        round=0.01,
-        tooltip="Guidance scale: higher follows the prompt more closely, 1 turns guidance off. Published: 8.5 for "
+        8.5,
+        "Guidance scale: higher follows the prompt more closely, 1 turns guidance off. Published: 8.5 for "
         "two views, 14 for more.",
     )
 

@@ -9,7 +9,7 @@ from comfy_api.latest import io
 from cvd_core.networks.tiles import AttentionKind
 
 from .host.injection import SyncSettings, apply_sync, load_sync
-from .inputs import check_choices, verdict
+from .inputs import check_choices, check_range, strength_inputs, verdict
 from .model_files import ModelFile, ModelFileNode, register_folder
 from .schema import node_schema
 from .types import EpipolarSpec, EpipolarType, SyncType
@@ -70,30 +70,10 @@ class ApplySync(io.ComfyNode):
                     tooltip="Where in the other views each pixel may attend to, from Epipolar Mask; made from the same "
                     "cameras and size as the Plücker embedding.",
                 ),
-                io.Float.Input(
-                    "strength",
-                    default=1.0,
-                    min=0.0,
-                    max=2.0,
-                    step=0.05,
-                    tooltip="Factor on what the sync modules add. 1 is as trained, 0 disconnects the views, above 1 "
+                *strength_inputs(
+                    "the sync modules",
+                    "Factor on what the sync modules add. 1 is as trained, 0 disconnects the views, above 1 "
                     "exaggerates.",
-                ),
-                io.Float.Input(
-                    "start_percent",
-                    default=0.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.001,
-                    tooltip="Fraction of the noise schedule at which the sync modules start; 0 is its noisy beginning.",
-                ),
-                io.Float.Input(
-                    "end_percent",
-                    default=1.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.001,
-                    tooltip="Fraction of the noise schedule at which the sync modules stop; 1 is its clean end.",
                 ),
                 io.Combo.Input(
                     "attention",
@@ -123,11 +103,7 @@ class ApplySync(io.ComfyNode):
         attention: AttentionKind = "auto",
     ) -> io.NodeOutput:
         check_choices(cls, attention=attention)
-        if start_percent > end_percent:
-            raise ValueError(
-                f"start_percent is {start_percent} and end_percent {end_percent}, so the sync modules would never be "
-                "active; set the start before the end"
-            )
+        check_range(start_percent, end_percent, "the sync modules would never be active")
         settings = SyncSettings(epipolar, strength, start_percent, end_percent, attention)
         return io.NodeOutput(apply_sync(model, sync, settings))
 

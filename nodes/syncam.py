@@ -15,7 +15,7 @@ from cvd_core.syncam.cameras import FRAME_STRIDE, beyond_training, latent_frames
 from cvd_core.syncam.presets import PRESETS, preset_cameras
 
 from .host.wan import SynCamSettings, apply_syncam, load_modules
-from .inputs import CONVENTION, check_choices, verdict
+from .inputs import CONVENTION, check_choices, check_range, strength_inputs, verdict
 from .model_files import ModelFile, ModelFileNode
 from .sampling_inputs import views_per_pass_input
 from .schema import node_schema
@@ -146,29 +146,9 @@ class ApplySynCam(io.ComfyNode):
                     tooltip="One camera path per video, in metres, of 4n + 1 frames; only the poses relative to the "
                     "first view matter.",
                 ),
-                io.Float.Input(
-                    "strength",
-                    default=1.0,
-                    min=0.0,
-                    max=2.0,
-                    step=0.05,
-                    tooltip="Factor on what the modules add. 1 is as trained, 0 is plain Wan.",
-                ),
-                io.Float.Input(
-                    "start_percent",
-                    default=0.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.001,
-                    tooltip="Fraction of the noise schedule at which the modules start; 0 is its noisy beginning.",
-                ),
-                io.Float.Input(
-                    "end_percent",
-                    default=1.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.001,
-                    tooltip="Fraction of the noise schedule at which the modules stop; 1 is its clean end.",
+                *strength_inputs(
+                    "the modules",
+                    "Factor on what the modules add. 1 is as trained, 0 is plain Wan.",
                 ),
                 io.Combo.Input(
                     "pair_strategy",
@@ -217,11 +197,7 @@ class ApplySynCam(io.ComfyNode):
         pair_seed: int,
     ) -> io.NodeOutput:
         check_choices(cls, pair_strategy=pair_strategy)
-        if start_percent > end_percent:
-            raise ValueError(
-                f"start_percent is {start_percent} and end_percent {end_percent}, so the modules would never be "
-                "active; set the start before the end"
-            )
+        check_range(start_percent, end_percent, "the modules would never be active")
         settings = SynCamSettings(
             cameras,
             strength,

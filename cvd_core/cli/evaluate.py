@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from cvd_core.cli import COMMANDS, note
+from cvd_core.cli.footage_options import add_footage
 from cvd_core.output_folder import complete_folder
 
 JSON, CSV, HTML = "evaluation.json", "evaluation.csv", "report.html"
@@ -45,23 +46,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="DIR",
         help=f"folder for {JSON}, {CSV} and {HTML} (default: `evaluation` next to the videos). Nothing is overwritten",
     )
-    _add_footage(parser.add_argument_group("videos"))
+    _add_videos(parser.add_argument_group("videos"))
     _add_measures(parser.add_argument_group("measures"))
     parser.set_defaults(run=run)
 
 
-def _add_footage(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--cameras",
-        type=Path,
-        metavar="FILE",
-        help="cameras of the videos, in any format of `cvd cameras` (default: the folder's transforms.json)",
-    )
-    group.add_argument(
-        "--relative",
-        action="store_true",
-        help="take every view relative to its first camera, as `cvd generate` does with pose files",
-    )
+def _add_videos(group: argparse._ArgumentGroup) -> None:
+    add_footage(group)
     group.add_argument(
         "--prompt",
         dest="prompts",

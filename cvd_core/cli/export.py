@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from cvd_core.cli import COMMANDS, note
+from cvd_core.cli.footage_options import add_footage
 
 GLTF = "gltf"
 EXAMPLES = """\
@@ -47,17 +48,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--out", type=Path, required=True, metavar="PATH", help="folder of the dataset; for gltf the file to write"
     )
-    parser.add_argument(
-        "--cameras",
-        type=Path,
-        metavar="FILE",
-        help="cameras of the videos, in any format of `cvd cameras` (default: the folder's transforms.json)",
-    )
-    parser.add_argument(
-        "--relative",
-        action="store_true",
-        help="take every view relative to its first camera, as `cvd generate` does with pose files",
-    )
+    add_footage(parser)
     parser.add_argument(
         "--held-out",
         nargs="+",

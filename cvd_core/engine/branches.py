@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from cvd_core.sampling.guidance import guide
+from cvd_core.cami2v.guidance import guide_text_and_camera
 from cvd_core.sampling.settings import Settings
 
 
@@ -41,13 +41,13 @@ def join_branches(
     camera_guidance: float = 1.0,
     camera_weight: float = 1.0,
 ) -> Tensor:
-    """Combine the predictions of all branches.
+    """Combine the predictions of all branches (Ho & Salimans, 2022; the camera's: CamI2V, Sec. 3.4).
 
     Args:
         predictions: ``(rows, B, ...)``, branches uncond and cond, or cond alone.
         guidance: classifier-free guidance scale.
         without_camera: ``(rows, ...)``, cond without camera; not needed where camera guidance is 1.
-        camera_guidance, camera_weight: see :func:`cvd_core.sampling.guidance.guide`.
+        camera_guidance, camera_weight: see :func:`cvd_core.cami2v.guidance.guide_text_and_camera`.
 
     Returns:
         ``(rows, ...)``.
@@ -55,11 +55,12 @@ def join_branches(
     branches = predictions.unbind(1)
     if len(branches) == 1 and without_camera is None:
         return branches[0]
-    return guide(
-        branches[0],
+    return guide_text_and_camera(
         branches[-1],
-        guidance,
+        branches[0],
         without_camera,
-        camera_scale=camera_guidance,
-        camera_weight=camera_weight,
+        guidance=guidance,
+        camera_guidance=camera_guidance,
+        weight=camera_weight,
+        rescale=0,  # CameraCtrl's networks have no need of it
     )

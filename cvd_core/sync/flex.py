@@ -13,8 +13,9 @@ from torch.nn.functional import pad
 from cvd_core.geometry.pencils import line_angles, pencil_basis, pixel_angles, raster_in_tiles
 from cvd_core.networks.flex import BLOCK, LineAttention
 from cvd_core.networks.tiles import TileMask
-from cvd_core.sync.bias import EpipolarBias, Lines
+from cvd_core.sync.bias import Lines
 from cvd_core.sync.cache import BiasCache
+from cvd_core.sync.masks import AttentionCall
 from cvd_core.sync.tiles import FrameMask
 
 _RASTER = (8, BLOCK // 8)
@@ -56,21 +57,13 @@ def _any_of_block(row: Tensor) -> Tensor:
     return pad(row, (0, -len(row) % BLOCK)).view(-1, BLOCK).any(-1)
 
 
-class AttentionBlocks:
-    """What the kernel needs to know of all views of one attention call; arguments as :class:`.tiles.AttentionTiles`."""
-
-    def __init__(
-        self, bias: EpipolarBias, cache: BiasCache | None, angles: Tensor, size: tuple[int, int], device: torch.device
-    ) -> None:
-        self._bias = bias
-        self._cache = BiasCache(0) if cache is None else cache
-        self._angles = angles
-        self._size = size
-        self._device = device
+class AttentionBlocks(AttentionCall):
+    """What the kernel needs to know of all views of one attention call; arguments as :class:`.masks.AttentionCall`."""
 
     def of_view(self, position: int, view: int, partners: Sequence[int]) -> LineAttention:
         """For the view at a place in the batch towards its partners."""
         bias, size, angles = self._bias, self._size, self._angles[position]
+        cache = BiasCache(0) if self._cache is None else self._cache
         pixels = bias.key_pixels(size, self._device)
         plans, all_lines = [], []
         for frame in range(bias.frames):
@@ -81,7 +74,7 @@ class AttentionBlocks:
             if not any(bias.degenerate(view, p)[frame] for p in partners):
                 key = (bias, "blocks", view, tuple(partners), frame, size, self._device)
                 nbytes = 8 * len(pixels) * (1 + len(partners)) + (len(pixels) // BLOCK + 1) ** 2 * len(partners)
-                plan = self._cache.get(key, nbytes, partial(plan_blocks, mask, lines, pixels, size))
+                plan = cache.get(key, nbytes, partial(plan_blocks, mask, lines, pixels, size))
             plans.append(plan or plan_blocks(mask, lines, pixels, size))
             all_lines.append(lines)
         slope, width = bias.edges(torch.stack([torch.cat([x.tau for x in lines]) for lines in all_lines]), size)

@@ -12,18 +12,35 @@ from cvd_core.sync.bias import EpipolarBias, runs
 from cvd_core.sync.cache import BiasCache
 
 
-class AttentionMasks:
-    """Masks of all views of one attention call.
-
-    What depends only on the cameras comes from the cache. Frames without a baseline get new slopes at every call, so
-    their bias is rebuilt, but only once for all pairs with the same homography, such as the common first frames of all
-    views. Which frames these are is known on the CPU, so nothing here waits for a device.
+class AttentionCall:
+    """What masks of all views of one attention call are made of, in whatever form.
 
     Args:
         bias: of the run.
         cache: of the run, or None to keep nothing.
         angles: ``(V, F)`` pseudo-line angles of this call, views in batch order.
         size: ``(h, w)`` of the feature map.
+        device: of the attention.
+    """
+
+    def __init__(
+        self, bias: EpipolarBias, cache: BiasCache | None, angles: Tensor, size: tuple[int, int], device: torch.device
+    ) -> None:
+        self._bias = bias
+        self._cache = cache
+        self._angles = angles
+        self._size = size
+        self._device = device
+
+
+class AttentionMasks(AttentionCall):
+    """Masks of all views of one attention call.
+
+    What depends only on the cameras comes from the cache. Frames without a baseline get new slopes at every call, so
+    their bias is rebuilt, but only once for all pairs with the same homography, such as the common first frames of all
+    views. Which frames these are is known on the CPU, so nothing here waits for a device.
+
+    Arguments as :class:`AttentionCall`.
     """
 
     def __init__(
@@ -35,12 +52,8 @@ class AttentionMasks:
         dtype: torch.dtype,
         device: torch.device,
     ) -> None:
-        self._bias = bias
-        self._cache = cache
-        self._angles = angles
-        self._size = size
+        super().__init__(bias, cache, angles, size, device)
         self._dtype = dtype
-        self._device = device
         self._last: tuple[object, Tensor] | None = None
 
     def of_view(self, position: int, view: int, partners: Sequence[int]) -> ViewMasks:

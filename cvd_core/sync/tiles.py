@@ -11,6 +11,7 @@ from cvd_core.geometry.pencils import line_angles, pencil_basis, raster_in_tiles
 from cvd_core.networks.tiles import TilePlan, plan_tiles
 from cvd_core.sync.bias import EpipolarBias, Lines
 from cvd_core.sync.cache import BiasCache
+from cvd_core.sync.masks import AttentionCall
 
 _ROUNDING = 1e-3
 """Pixels added to what counts as near, so that rounding never drops a key at the limit of a hard band."""
@@ -57,27 +58,19 @@ def _of_partner(keys: Tensor, i: int, pixels: int) -> Tensor:
     return keys[(keys >= i * pixels) & (keys < (i + 1) * pixels)] - i * pixels
 
 
-class AttentionTiles:
+class AttentionTiles(AttentionCall):
     """Masks and plans of all views of one attention call.
 
     What depends only on the cameras comes from the cache; frames without a baseline get new slopes at every call, and
     so new plans, one for all views whose lines are the same.
 
-    Args:
-        bias: of the run.
-        cache: of the run, or None to keep nothing.
-        angles: ``(V, F)`` pseudo-line angles of this call, views in batch order.
-        size: ``(h, w)`` of the feature map.
+    Arguments as :class:`.masks.AttentionCall`.
     """
 
     def __init__(
         self, bias: EpipolarBias, cache: BiasCache | None, angles: Tensor, size: tuple[int, int], device: torch.device
     ) -> None:
-        self._bias = bias
-        self._cache = cache
-        self._angles = angles
-        self._size = size
-        self._device = device
+        super().__init__(bias, cache, angles, size, device)
         self._random: dict[Hashable, TilePlan] = {}
 
     def of_view(self, position: int, view: int, partners: Sequence[int]) -> list[tuple[FrameMask, TilePlan]]:

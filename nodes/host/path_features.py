@@ -133,11 +133,6 @@ def apply_camera_path(model: Any, settings: PathSettings) -> Any:
             f"the model is {network.label}, which takes no cameras; load CamI2V's file, or leave this node out"
         )
     relative_path(settings.cameras, settings.reference)
-    if settings.start > settings.end:
-        raise ValueError(
-            f"start_percent is {settings.start} and end_percent {settings.end}, so the cameras would never be seen; "
-            "set the start before the end"
-        )
     model = model.clone()
     sampling = model.get_model_object("model_sampling")
     sigmas = (float(sampling.percent_to_sigma(settings.start)), float(sampling.percent_to_sigma(settings.end)))

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from cvd_core.engine.branches import join_branches
 from cvd_core.sampling.collaborate import NetworkCall, Progress, predict_together, sample_together
 from cvd_core.sampling.draws import SeededDraws
-from cvd_core.sampling.guidance import guide
 from cvd_core.sampling.pairs import STRATEGIES, Pairing, Round, Strategy
 from cvd_core.sampling.recurrence import NoiseLevel, Recurrence, renoise
 
@@ -274,4 +274,4 @@ def test_random_matchings_average_to_all_pairs() -> None:
 def test_guidance_moves_from_uncond_through_cond() -> None:
     uncond, cond = torch.tensor([1.0, 2.0]), torch.tensor([2.0, 0.0])
     for scale, expected in itertools.zip_longest((0, 1, 3), ([1.0, 2.0], [2.0, 0.0], [4.0, -4.0])):
-        assert guide(uncond, cond, scale).tolist() == expected
+        assert join_branches(torch.stack([uncond, cond])[None], scale)[0].tolist() == expected

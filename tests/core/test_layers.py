@@ -46,7 +46,6 @@ ONE_MEANING = {
     "files": "reading and writing files",
     "flex": "attention along lines by FlexAttention",
     "folder": "reading a folder of files",
-    "guidance": "classifier-free guidance",
     "injection": "modules put into a network",
     "latents": "latents of videos",
     "loading": "a family's base model from its files",

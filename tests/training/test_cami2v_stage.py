@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import signal
-import time
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,6 @@ import torch
 import yaml
 from safetensors.torch import load_file
 from torch import Tensor
-from torch.autograd.graph import saved_tensors_hooks
 
 import cvd_core
 from cvd_core.cami2v.camera import relative_path
@@ -31,7 +28,6 @@ from cvd_core.sampling.settings import StartPicture
 from cvd_core.scenes.paths import camera_paths
 from cvd_core.training.cami2v_stage import CamI2VStage
 from cvd_core.training.cami2v_trainer import CamI2VTrainer
-from cvd_core.training.checkpoint import CHECKPOINT, load_checkpoint
 from cvd_core.training.config import (
     CamI2VConfig,
     DataConfig,
@@ -47,9 +43,9 @@ from cvd_core.training.loop import train_stage
 from cvd_core.training.trainers import trainer_for
 from cvd_core.video.files import write_video
 from tests.engine.test_cami2v import TRAINED, whole_file
+from tests.training.processes import kill_at_work
 from tests.training.scene_folders import PROMPT, WIDTH, filmed
-from tests.training.test_reproducible import cvd
-from tests.training.test_syncam_stage import plain
+from tests.training.stage_checks import assert_less_is_kept, assert_same_as_whole, plain, written_config
 
 CLIP, SIZE = 40, 64
 HEAVY = pytest.mark.parametrize(
@@ -251,23 +247,7 @@ def test_a_fixed_batch_is_learned_and_the_base_is_left_as_it_is(config: TrainCon
 def test_gradient_checkpointing_gives_the_same_gradients_from_less(config: TrainConfig) -> None:
     kept, repeated = new_stage(config), new_stage(config)
     repeated.enable_gradient_checkpointing()
-    sizes, found = [], []
-    for stage in (kept, repeated):
-        saved: dict[int, int] = {}
-        parameters = {p.untyped_storage().data_ptr() for p in stage.parameters()}
-
-        def keep(tensor: Tensor, saved: dict[int, int] = saved, parameters: set[int] = parameters) -> Tensor:
-            storage = tensor.untyped_storage()
-            if storage.data_ptr() not in parameters:
-                saved[storage.data_ptr()] = storage.nbytes()
-            return tensor
-
-        with saved_tensors_hooks(keep, lambda tensor: tensor):
-            found.append(gradients(stage))
-        sizes.append(sum(saved.values()))
-    assert found[0].keys() == found[1].keys()
-    assert all(torch.equal(value, found[1][name]) for name, value in found[0].items())
-    assert sizes[1] < sizes[0] / 2, sizes
+    assert_less_is_kept(kept, repeated, gradients)
 
 
 def test_half_precision_keeps_the_camera_branch_whole(config: TrainConfig) -> None:
@@ -300,24 +280,14 @@ def test_the_stage_continues_bit_equal(config: TrainConfig, tmp_path: Path) -> N
 @pytest.mark.slow
 @HEAVY
 def test_a_killed_training_goes_on_and_its_export_generates(config: TrainConfig, tmp_path: Path) -> None:
-    file = tmp_path / "config.yaml"
-    file.write_text(yaml.safe_dump(plain(asdict(config)) | {"output": str(tmp_path / "out")}))
-    process = cvd(file)
-    table = tmp_path / "out" / "cami2v" / "metrics.csv"
-    while not (table.exists() and table.read_text().count("\n") > 1):
-        assert process.poll() is None, process.communicate()[1]
-        time.sleep(0.005)
-    process.kill()
-    assert process.wait() == -signal.SIGKILL
+    file = written_config(config, tmp_path)
+    kill_at_work(file, tmp_path / "out" / "cami2v" / "metrics.csv")
     assert main(["train", str(file), "--resume"]) == 0
     trainer = CamI2VTrainer(replace(config, output=tmp_path / "whole"), resume=False)
     with pytest.raises(ValueError, match="has no checkpoints; expected one of the stage cami2v"):
         trainer.export(tmp_path / "none")
     trainer.train()
-    ours, theirs = (load_checkpoint(tmp_path / out / "cami2v" / CHECKPOINT) for out in ("out", "whole"))
-    assert ours.step == theirs.step == config.stages["cami2v"].steps
-    for part in ("weights", "average"):
-        assert all(torch.equal(value, getattr(theirs, part)[key]) for key, value in getattr(ours, part).items())
+    assert_same_as_whole(tmp_path, "cami2v", config.stages["cami2v"].steps)
 
     trainer.export(tmp_path / "model", torch.float32)
     assert config.start_from is not None

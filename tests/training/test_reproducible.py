@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -22,19 +19,10 @@ from cvd_core.training.checkpoint import CHECKPOINT, load_checkpoint
 from cvd_core.training.config import SD15_STAGES, DataConfig
 from cvd_core.training.data.latents import latent_views
 from cvd_core.training.tokenizer import load_tokenizer, tokenize, write_tokenizer
+from tests.training.processes import ROOT, cvd, kill_at_work
 from tests.training.small import small_values
 
-ROOT = Path(__file__).parents[2]
 WORDS = ["fl", "floor", "on", "or", "a", "floors"]
-
-
-def cvd(*words: object) -> subprocess.Popen[str]:
-    """The command in a process of its own, where hash tables and memory lie differently."""
-    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads()), "CUDA_VISIBLE_DEVICES": ""}
-    return subprocess.Popen(
-        [sys.executable, "-m", "cvd_core.cli", "train", *map(str, words)],
-        cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
 
 
 def finish(process: subprocess.Popen[str]) -> None:
@@ -88,14 +76,8 @@ def test_the_same_configuration_gives_the_same_files(trained: Path, tmp_path: Pa
 def test_a_killed_training_goes_on_as_if_nothing_had_happened(trained: Path, tmp_path: Path, stage: str) -> None:
     """Killed, not asked: nothing is saved or cleaned up; half a row of the table stands there as well."""
     config = write_config(tmp_path, "out")
-    process = cvd(config)
     table = tmp_path / "out" / stage / "metrics.csv"
-    while not (table.exists() and table.read_text().count("\n") > 1):
-        assert process.poll() is None, process.communicate()[1]
-        time.sleep(0.005)
-    process.kill()
-    process.wait()
-    assert process.returncode == -signal.SIGKILL
+    kill_at_work(config, table)
     with table.open("a") as file:
         file.write("1")
     assert main(["train", str(config), "--resume"]) == 0

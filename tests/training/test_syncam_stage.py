@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import signal
-import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -18,7 +16,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch import Tensor
-from torch.autograd.graph import saved_tensors_hooks
 
 import cvd_core
 from cvd_core.cli import main
@@ -27,7 +24,6 @@ from cvd_core.engine.wan.texts import embed
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.syncam.cameras import camera_embedding
 from cvd_core.syncam.presets import preset_cameras
-from cvd_core.training.checkpoint import CHECKPOINT, load_checkpoint
 from cvd_core.training.config import (
     AngleRange,
     DataConfig,
@@ -43,8 +39,9 @@ from cvd_core.training.loop import train_stage
 from cvd_core.training.syncam_stage import SynCamStage
 from cvd_core.training.syncam_trainer import SynCamTrainer
 from cvd_core.training.trainers import trainer_for
+from tests.training.processes import kill_at_work
 from tests.training.scene_folders import FRAMES, HEIGHT, PROMPT, WIDTH, cameras_around, write_scene_folders
-from tests.training.test_reproducible import cvd
+from tests.training.stage_checks import assert_less_is_kept, assert_same_as_whole, plain, written_config
 from tests.wan_folder import write_wan
 
 CLIP, SIZE = 5, 32
@@ -326,23 +323,8 @@ def tokenize_empty(stage: SynCamStage) -> Tensor:
 def test_gradient_checkpointing_gives_the_same_gradients_from_less(config: TrainConfig) -> None:
     kept, repeated = new_stage(config), new_stage(config)
     repeated.enable_gradient_checkpointing()
-    step, sizes, found = step_of(kept, "views"), [], []
-    for stage in (kept, repeated):
-        saved: dict[int, int] = {}
-        parameters = {p.untyped_storage().data_ptr() for p in stage.parameters()}
-
-        def keep(tensor: Tensor, saved: dict[int, int] = saved, parameters: set[int] = parameters) -> Tensor:
-            storage = tensor.untyped_storage()
-            if storage.data_ptr() not in parameters:
-                saved[storage.data_ptr()] = storage.nbytes()
-            return tensor
-
-        with saved_tensors_hooks(keep, lambda tensor: tensor):
-            found.append(gradients(stage, step))
-        sizes.append(sum(saved.values()))
-    assert found[0].keys() == found[1].keys()
-    assert all(torch.equal(value, found[1][name]) for name, value in found[0].items())
-    assert sizes[1] < sizes[0] / 2, sizes
+    step = step_of(kept, "views")
+    assert_less_is_kept(kept, repeated, lambda stage: gradients(stage, step))
 
 
 def test_half_precision_keeps_the_modules_whole(config: TrainConfig, tmp_path: Path) -> None:
@@ -375,33 +357,13 @@ def test_the_stage_continues_bit_equal(config: TrainConfig, tmp_path: Path) -> N
 
 @pytest.mark.slow
 def test_a_killed_training_goes_on_as_if_nothing_had_happened(config: TrainConfig, tmp_path: Path) -> None:
-    file = tmp_path / "config.yaml"
-    values = yaml.safe_load(yaml.safe_dump(plain(asdict(config))))
-    file.write_text(yaml.safe_dump(values | {"output": str(tmp_path / "out")}))
-    process = cvd(file)
-    table = tmp_path / "out" / "syncam" / "metrics.csv"
-    while not (table.exists() and table.read_text().count("\n") > 1):
-        assert process.poll() is None, process.communicate()[1]
-        time.sleep(0.005)
-    process.kill()
-    assert process.wait() == -signal.SIGKILL
+    file = written_config(config, tmp_path)
+    kill_at_work(file, tmp_path / "out" / "syncam" / "metrics.csv")
     assert main(["train", str(file), "--resume"]) == 0
     SynCamTrainer(replace(config, output=tmp_path / "whole"), resume=False).train()
-    ours, theirs = (load_checkpoint(tmp_path / out / "syncam" / CHECKPOINT) for out in ("out", "whole"))
-    assert ours.step == theirs.step == config.stages["syncam"].steps
-    for part in ("weights", "average"):
-        assert all(torch.equal(value, getattr(theirs, part)[key]) for key, value in getattr(ours, part).items())
+    assert_same_as_whole(tmp_path, "syncam", config.stages["syncam"].steps)
     assert main(["train", str(file), "--export", str(tmp_path / "model")]) == 0
     assert [path.name for path in (tmp_path / "model").iterdir()] == ["sync.safetensors"]
-
-
-def plain(value: Any) -> Any:
-    """As YAML has it."""
-    if isinstance(value, dict):
-        return {key: plain(inner) for key, inner in value.items() if inner is not None}
-    if isinstance(value, (list, tuple)):
-        return [plain(inner) for inner in value]
-    return str(value) if isinstance(value, Path) else value
 
 
 def test_the_exported_modules_generate_and_can_be_trained_on(config: TrainConfig, tmp_path: Path) -> None:

@@ -1,33 +1,11 @@
 /** What nodes show after a run, in the real front end: videos play by themselves. */
 
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { whyNoBrowser } from '../chromium.js';
-import { startHost, whyNoHost } from './comfy.js';
-import { openFrontEnd } from './graph.js';
+import { expect, test } from 'vitest';
+import { inBothRenderers } from './renderers.js';
 
-/** @type {import('./comfy.js').Host} */
-let host;
-const skipped = Boolean(whyNoBrowser || whyNoHost());
-if (!skipped) {
-  beforeAll(async () => {
-    host = await startHost();
-  });
-  afterAll(() => host?.stop());
-}
-
-describe.skipIf(skipped).each([
-  ['classic', false],
-  ['Nodes 2.0', true],
-])('%s', (_, vue) => {
-  /** @type {import('./graph.js').FrontEnd} */
-  let front;
-  beforeAll(async () => {
-    front = await openFrontEnd(host.url, vue);
-  });
-  afterAll(() => front?.close());
-
+inBothRenderers((open) => {
   test('a combined video plays, muted and again and again', async () => {
-    await front.build(
+    await open.front.build(
       {},
       {
         3: { class_type: 'EmptyImage', inputs: { width: 64, height: 64, batch_size: 8, color: 255 } },
@@ -52,15 +30,15 @@ describe.skipIf(skipped).each([
         },
       },
     );
-    expect((await front.run()).error).toBe('');
+    expect((await open.front.run()).error).toBe('');
     const playing = () => {
       const node = window.app.graph.nodes.find((/** @type {any} */ of) => of.type === 'CVD_MultiViewVideoCombine');
       const video =
         node.videoContainer?.querySelector('video') ?? document.querySelector(`[data-node-id="${node.id}"] video`);
       return video && !video.paused && video.currentTime > 0 && [video.muted, video.loop, video.controls];
     };
-    const found = await front.page.waitForFunction(playing, null, { timeout: 20_000 });
+    const found = await open.front.page.waitForFunction(playing, null, { timeout: 20_000 });
     expect(await found.jsonValue()).toEqual([true, true, true]);
-    expect(front.errors).toEqual([]);
+    expect(open.front.errors).toEqual([]);
   });
 });

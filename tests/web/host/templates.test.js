@@ -3,10 +3,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { whyNoBrowser } from '../chromium.js';
-import { startHost, whyNoHost } from './comfy.js';
-import { openFrontEnd } from './graph.js';
+import { expect, test } from 'vitest';
+import { inBothRenderers } from './renderers.js';
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 const read = (/** @type {string} */ folder) =>
@@ -14,30 +12,10 @@ const read = (/** @type {string} */ folder) =>
     .filter((name) => name.endsWith('.json'))
     .map((name) => ({ name, graph: JSON.parse(readFileSync(join(ROOT, folder, name), 'utf8')) }));
 
-/** @type {import('./comfy.js').Host} */
-let host;
-const skipped = Boolean(whyNoBrowser || whyNoHost());
-if (!skipped) {
-  beforeAll(async () => {
-    host = await startHost();
-  });
-  afterAll(() => host?.stop());
-}
-
-describe.skipIf(skipped).each([
-  ['classic', false],
-  ['Nodes 2.0', true],
-])('%s', (_, vue) => {
-  /** @type {import('./graph.js').FrontEnd} */
-  let front;
-  beforeAll(async () => {
-    front = await openFrontEnd(host.url, vue);
-  });
-  afterAll(() => front?.close());
-
+inBothRenderers((open) => {
   /** Boxes of all nodes with their titles, in the graph's units. */
   const boxes = () =>
-    front.page.evaluate((drawn) => {
+    open.front.page.evaluate((drawn) => {
       const { app, LiteGraph } = window;
       const title = LiteGraph.NODE_TITLE_HEIGHT;
       return app.graph.nodes.map((/** @type {any} */ node) => {
@@ -45,17 +23,17 @@ describe.skipIf(skipped).each([
         const height = element ? element.getBoundingClientRect().height / app.canvas.ds.scale : node.size[1] + title;
         return { type: node.type, x: node.pos[0], y: node.pos[1] - title, width: node.size[0], height };
       });
-    }, vue);
+    }, open.front.vue);
 
-  test.each(skipped ? [] : read('example_workflows'))('$name', async ({ graph }) => {
-    await front.page.evaluate(async (saved) => {
+  test.each(read('example_workflows'))('$name', async ({ graph }) => {
+    await open.front.page.evaluate(async (saved) => {
       await window.app.loadGraphData(saved);
       const { ds } = window.app.canvas;
       ds.scale = 0.25; // everything in sight, so that Nodes 2.0 draws it
       ds.offset = [200, 600];
       window.app.canvas.setDirty(true, true);
     }, graph);
-    await front.page.waitForTimeout(1500); // nodes grow to their contents in several steps
+    await open.front.page.waitForTimeout(1500); // nodes grow to their contents in several steps
     const found = await boxes();
     expect(found.length).toBeGreaterThan(3);
     const covered = found.flatMap((/** @type {any} */ a, /** @type {number} */ i) =>
@@ -70,12 +48,12 @@ describe.skipIf(skipped).each([
     expect(covered).toEqual([]);
   });
 
-  test.each(skipped ? [] : read('subgraphs'))('$name is offered, and opens', async ({ name, graph }) => {
-    const offered = await front.page.evaluate(() =>
+  test.each(read('subgraphs'))('$name is offered, and opens', async ({ name, graph }) => {
+    const offered = await open.front.page.evaluate(() =>
       fetch('/global_subgraphs').then((answer) => (answer.ok ? answer.json() : null)),
     );
     if (offered) expect(Object.values(offered).map((of) => `${of.name}.json`)).toContain(name);
-    const opened = await front.page.evaluate(async (saved) => {
+    const opened = await open.front.page.evaluate(async (saved) => {
       await window.app.loadGraphData(saved);
       const [node] = window.app.graph.nodes;
       return [node.isSubgraphNode?.(), node.subgraph?.nodes.length];
