@@ -78,11 +78,11 @@ def run(args: argparse.Namespace) -> None:
     if args.to == GLTF and len(args.inputs) == 1 and first.is_file() and first.suffix.lower() not in VIDEO_ENDINGS:
         cameras = read_cameras(first)
         cameras = cameras.relative_to_first() if args.relative else cameras
-        print(write_gltf(cameras, args.out, args.fps or DEFAULT_FPS))
+        print(write_gltf(cameras, args.out, DEFAULT_FPS if args.fps is None else args.fps))
         return
     footage = read_footage(args.inputs, args.cameras, relative=args.relative)
     if args.to == GLTF:
-        print(write_gltf(footage.cameras, args.out, args.fps or footage.fps))
+        print(write_gltf(footage.cameras, args.out, footage.fps if args.fps is None else args.fps))
         return
     written = write_dataset(footage.videos, footage.cameras, args.out, args.to, held_out=args.held_out)
     if args.to == "dnerf" and not args.held_out:

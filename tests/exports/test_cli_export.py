@@ -54,3 +54,9 @@ def test_mistakes(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert main(["export", str(run / "transforms.json"), "--to", "moments", "--out", str(tmp_path / "out")]) == 2
     assert main(["export", str(run), "--to", "moments", "--out", str(run / "transforms.json")]) == 2
     assert not (tmp_path / "out").exists()
+
+
+def test_a_frame_rate_of_nothing_is_refused(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for source in (run, run / "transforms.json"):
+        assert main(["export", str(source), "--to", "gltf", "--out", str(tmp_path / "0.gltf"), "--fps", "0"]) == 2
+        assert "frame rate is 0" in capsys.readouterr().err
