@@ -14,3 +14,8 @@ def lacks_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(word in f"{type(error).__name__}: {error}" for word in _WORDS)
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, without the statistics that PyTorch adds where memory runs out; its class if nothing."""
+    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -8,6 +8,7 @@ from .camera_exchange import EXCHANGE_NODES
 from .camera_guidance import CAMERA_GUIDANCE_NODES
 from .cameras import CAMERA_NODES
 from .cami2v import CAMI2V_NODES
+from .cami2v_sampling import CAMI2V_SAMPLING_NODES
 from .conditioning import CONDITIONING_NODES
 from .export_scene import EXPORT_NODES
 from .mini import MINI_NODES
@@ -29,6 +30,7 @@ class CVDExtension(ComfyExtension):
             *EXCHANGE_NODES,
             *PICTURE_NODES,
             *CAMI2V_NODES,
+            *CAMI2V_SAMPLING_NODES,
             *CONDITIONING_NODES,
             *MINI_NODES,
             *MOTION_NODES,

@@ -9,10 +9,10 @@ import node_helpers
 import torch
 from comfy_api.latest import io
 
-from cvd_core.cami2v.network import FRAMES
+from cvd_core.cami2v.network import FRAMES, SIDE
 from cvd_core.networks.sd15 import LATENT_CHANNELS, LATENT_STRIDE
 
-from .host.dynamicrafter import load_model, load_other_models
+from .host.dynamicrafter_files import load_model, load_other_models
 from .host.picture_encoding import encode_picture
 from .inputs import verdict
 from .model_files import ModelFile, ModelFileNode, file_names
@@ -21,18 +21,16 @@ from .schema import node_schema
 CATEGORY = "CVD/cami2v"
 FOLDER = "checkpoints"
 _NO_BASE = "none"
-_SIDE = 64
-"""Pixels: the latent's stride times the network's."""
 
 
 def _side(name: str) -> io.Int.Input:
     return io.Int.Input(
         name,
         default=256,
-        min=_SIDE,
+        min=SIDE,
         max=4096,
-        step=_SIDE,
-        tooltip=f"{name.capitalize()} of the video in pixels, a multiple of {_SIDE}; trained at 256x256 or 512x320.",
+        step=SIDE,
+        tooltip=f"{name.capitalize()} of the video in pixels, a multiple of {SIDE}; trained at 256x256 or 512x320.",
     )
 
 
@@ -185,8 +183,8 @@ class PictureConditioning(io.ComfyNode):
 
 def _check_size(width: int, height: int) -> None:
     for name, side in (("width", width), ("height", height)):
-        if side < _SIDE or side % _SIDE:
-            raise ValueError(f"{name} is {side} pixels; expected a multiple of {_SIDE}")
+        if side < SIDE or side % SIDE:
+            raise ValueError(f"{name} is {side} pixels; expected a multiple of {SIDE}")
 
 
 PICTURE_NODES: list[type[io.ComfyNode]] = [LoadDynamiCrafter, PictureConditioning]

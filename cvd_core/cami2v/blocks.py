@@ -1,4 +1,4 @@
-"""DynamiCrafter's convolutional parts: residual blocks with a temporal convolution, halving and doubling of maps."""
+"""DynamiCrafter's convolutional parts: residual blocks with a temporal convolution, down- and upsampling."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cvd_core.cami2v.transformers import GROUPS, NetworkCall
 
 
 class TemporalConvolution(nn.Module):
-    """Four convolutions over three frames, their sum with what came in."""
+    """Four convolutions over three frames each, as a residual."""
 
     def __init__(self, channels: int, ops: Any = nn) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class ResidualBlock(nn.Module):
         return self.temopral_conv(self.skip_connection(x) + self.out_layers(y), call.frames)
 
 
-class Halving(nn.Module):
+class Downsample(nn.Module):
     """A 3x3 convolution of stride 2."""
 
     def __init__(self, channels: int, ops: Any = nn) -> None:
@@ -64,7 +64,7 @@ class Halving(nn.Module):
         return self.op(x)
 
 
-class Doubling(nn.Module):
+class Upsample(nn.Module):
     """Nearest neighbours, then a 3x3 convolution."""
 
     def __init__(self, channels: int, ops: Any = nn) -> None:

@@ -15,8 +15,18 @@ from cvd_core.cami2v.camera import CameraBranch
 from cvd_core.cami2v.ddim import Predicts
 from cvd_core.cami2v.network import Camera, DynamiCrafterUNet, Layout
 from cvd_core.cami2v.resampler import HEADS, Resampler
-from cvd_core.weights import Kind, identify, identify_tensors, load_exact, read_checkpoint, require_kind
+from cvd_core.weights import (
+    Kind,
+    identify,
+    identify_tensors,
+    load_exact,
+    read_checkpoint,
+    require_kind,
+    tensors_under,
+)
 
+TEXT_ENCODER, PICTURE_ENCODER, AUTOENCODER = "cond_stage_model.model.", "embedder.model.visual.", "first_stage_model."
+"""Before the tensors of the models that DynamiCrafter takes as they are, in files that hold everything."""
 _UNET, _POSES, _PICTURE = "model.diffusion_model.", "pose_encoder.", "image_proj_model."
 _PREFIXES = (_UNET, _POSES, _PICTURE)
 _CAMERAS: Mapping[Kind, Camera] = {
@@ -99,7 +109,7 @@ def networks_of(
     if camera is not None:
         parts.append((camera.pose_encoder, _POSES, "pose encoder"))
     for module, prefix, what in parts:
-        load_exact(module, _under(state, prefix), file=file, what=what, dtype=dtype)
+        load_exact(module, tensors_under(state, prefix), file=file, what=what, dtype=dtype)
         module.eval().requires_grad_(False)
     return PictureToVideo(unet, resampler, camera, predicts)
 
@@ -135,7 +145,7 @@ def _layout(state: Mapping[str, Tensor], path: str, head_width: int) -> tuple[La
         )
     if kind not in _CAMERAS:
         raise ValueError(f"{path} is no DynamiCrafter or CamI2V file; expected e.g. 256_cami2v.pt or model.ckpt")
-    unet = _under(state, _UNET)
+    unet = tensors_under(state, _UNET)
     widths = tuple(value.shape[0] for key, value in sorted(unet.items(), key=_block) if _LEVEL.fullmatch(key))
     context = next((value.shape[1] for key, value in unet.items() if key.endswith("attn2.to_k_ip.weight")), 0)
     if not widths or not context:
@@ -157,14 +167,10 @@ def _block(item: tuple[str, Tensor]) -> int:
 
 
 def _resampler(state: Mapping[str, Tensor], path: str, ops: Any) -> Resampler:
-    tensors = _under(state, _PICTURE)
+    tensors = tensors_under(state, _PICTURE)
     if "proj_in.weight" not in tensors:
         raise ValueError(f"{path} lacks {_PICTURE}proj_in.weight, the picture's part; use the whole file")
     channels, picture = tensors["proj_in.weight"].shape
     inner = tensors["layers.0.0.to_q.weight"].shape[0]
     layers = sum(bool(re.fullmatch(r"layers\.\d+\.0\.to_q\.weight", key)) for key in tensors)
     return Resampler(picture, channels, tensors["proj_out.weight"].shape[0], HEADS, inner // HEADS, layers, ops)
-
-
-def _under(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}

@@ -19,8 +19,8 @@ def camera_weight(schedule: Schedule, timestep: float) -> float:
     return 1.0 if schedule == "constant" else math.cos((1 - timestep / _LAST_TIMESTEP) * math.pi / 2)
 
 
-def beyond_no_camera(conditioned: Tensor, without_camera: Tensor, camera_guidance: float, weight: float) -> Tensor:
-    """What guidance of the camera adds to a prediction: ``(camera_guidance - 1) * weight`` times the camera's part."""
+def camera_term(conditioned: Tensor, without_camera: Tensor, camera_guidance: float, weight: float) -> Tensor:
+    """What camera guidance adds to a prediction: the difference that the camera makes, scaled."""
     return (camera_guidance - 1) * weight * (conditioned - without_camera)
 
 
@@ -47,7 +47,7 @@ def guide_text_and_camera(
     """
     guided = unconditioned + guidance * (conditioned - unconditioned)
     if camera_guidance != 1 and without_camera is not None:
-        guided = guided + beyond_no_camera(conditioned, without_camera, camera_guidance, weight)
+        guided = guided + camera_term(conditioned, without_camera, camera_guidance, weight)
     if rescale:
         dims = tuple(range(1, guided.ndim))
         spread = conditioned.std(dims, keepdim=True) / guided.std(dims, keepdim=True)

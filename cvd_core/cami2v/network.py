@@ -11,13 +11,15 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from cvd_core.cami2v.blocks import Doubling, Halving, Output, ResidualBlock, TimeMLP
+from cvd_core.cami2v.blocks import Downsample, Output, ResidualBlock, TimeMLP, Upsample
 from cvd_core.cami2v.ddim import Predicts
 from cvd_core.cami2v.transformers import CameraFeatures, NetworkCall, SpatialTransformer, TemporalTransformer
 
 Camera = Literal["none", "plucker", "epipolar"]
 FRAMES = 16
 """Built into the picture's tokens and the pose encoder."""
+SIDE = 64
+"""Pixels of which sides of pictures are multiples: the latent's stride times that of the coarsest maps."""
 TEXT_TOKENS = 77
 PICTURE_TOKENS = 16
 """Of every frame."""
@@ -87,7 +89,7 @@ class DynamiCrafterUNet(nn.Module):
                 channels = level_width
                 skips.append(channels)
             if level < len(widths) - 1:
-                self.input_blocks.append(nn.ModuleList([Halving(channels, ops)]))
+                self.input_blocks.append(nn.ModuleList([Downsample(channels, ops)]))
                 skips.append(channels)
         middle = [ResidualBlock(channels, channels, embedding, ops) for _ in range(2)]
         self.middle_block = nn.ModuleList([middle[0], *self._transformers(channels, ops), middle[1]])
@@ -97,7 +99,7 @@ class DynamiCrafterUNet(nn.Module):
                 block = self._layer(channels + skips.pop(), widths[level], level, ops)
                 channels = widths[level]
                 if index == RESIDUALS and level:
-                    block.append(Doubling(channels, ops))
+                    block.append(Upsample(channels, ops))
                 self.output_blocks.append(block)
         self.out = Output(width, self.OUTPUTS, ops)
 

@@ -67,7 +67,7 @@ class TextAndPictureAttention(AttentionLayers):
 
     Args:
         context: channels of text and picture tokens.
-        learned_scale: whether the picture's share is learned: ``tanh(alpha) + 1`` (the 256 model), else 1.
+        learned_scale: whether the picture's attention has a factor, ``tanh(alpha) + 1`` (the 256 model).
     """
 
     def __init__(self, channels: int, head_width: int, context: int, *, learned_scale: bool, ops: Any = nn) -> None:

@@ -20,7 +20,7 @@ from cvd_core.engine.placement import Placement
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.geometry.formats import write_cameras
 from cvd_core.geometry.trajectories import resample
-from cvd_core.memory import lacks_memory
+from cvd_core.memory import first_line, lacks_memory
 from cvd_core.output_folder import complete_folder
 from cvd_core.runs import mini
 from cvd_core.runs.choose_models import choose_models, is_mini
@@ -218,8 +218,8 @@ class Pipeline:
                 if not lacks_memory(error):
                     raise
                 raise ValueError(
-                    f"the memory of {self.placement.device} is not enough ({str(error).splitlines()[0]}); try "
-                    "`offload`, `views_per_pass` 2, `dtype` float16, a smaller `width` and `height` or fewer `frames`"
+                    f"the memory of {self.placement.device} is not enough ({first_line(error)}); try "
+                    f"{method_for(self.paths).SMALLER}"
                 ) from error
         seconds["decode"] = time.perf_counter() - start - seconds["sample"]
         return frames

@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field, Strict, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from cvd_core.cami2v.network import FRAMES as CAMI2V_FRAMES
+from cvd_core.cami2v.network import SIDE as CAMI2V_SIDE
 from cvd_core.declared import read_declared
 from cvd_core.engine.prediction import Prediction
 from cvd_core.geometry.epipolar import Mask
@@ -292,7 +293,7 @@ class TrainConfig:
             self._check_syncam()
             return
         if "cami2v" in self.stages:
-            self._check_alone("cami2v", 64)
+            self._check_alone("cami2v", CAMI2V_SIDE)
             self._check_cami2v()
             return
         if self.data.height is not None:

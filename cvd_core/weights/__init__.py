@@ -24,6 +24,7 @@ from cvd_core.weights.layouts import (
     original_unet_path,
     sync_tensors,
     syncam_tensors,
+    tensors_under,
 )
 from cvd_core.weights.lora import LORA_KINDS, LoraFile, LowRank, lora_file, plain_path, read_lora
 
@@ -57,6 +58,7 @@ __all__ = [
     "shard_files",
     "sync_tensors",
     "syncam_tensors",
+    "tensors_under",
     "unet_layout",
     "where_it_belongs",
 ]

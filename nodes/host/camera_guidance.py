@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import comfy.samplers
 
-from cvd_core.cami2v.guidance import Schedule, beyond_no_camera, camera_weight
+from cvd_core.cami2v.guidance import Schedule, camera_term, camera_weight
 
+from .names import renamed
 from .native_calls import KEY, NativeMotion, has_evolved, without_cameras
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ class _CameraGuidance:
         model, sigma = args["model"], args["sigma"]
         time = float(model.model_sampling.timestep(sigma.flatten()[:1]))
         options = without_cameras(args["model_options"])
-        (without,) = comfy.samplers.calc_cond_batch(model, [args["cond"]], args["input"], sigma, options)
+        conds = renamed(args["cond"], "without cameras")
+        (without,) = comfy.samplers.calc_cond_batch(model, [conds], args["input"], sigma, options)
         weight = camera_weight(self.schedule, time)
-        guided: Tensor = args["denoised"] + beyond_no_camera(args["cond_denoised"], without, self.scale, weight)
+        guided: Tensor = args["denoised"] + camera_term(args["cond_denoised"], without, self.scale, weight)
         return guided

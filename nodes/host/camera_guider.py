@@ -5,18 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import comfy.conds
 import comfy.model_management
 import comfy.samplers
 
 from cvd_core.cami2v.guidance import RESCALE, Schedule, camera_weight, guide_text_and_camera
 from cvd_core.cami2v.network import FRAMES
 
-from .dynamicrafter import VideoNetwork
-from .names import named
-from .path_features import NO_CAMERA, camera_path_of
+from .dynamicrafter import WITHOUT_CAMERA, network_of
+from .names import renamed
+from .path_features import camera_path_of
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from .packing import Conds
 
 
 @dataclass(frozen=True)
@@ -49,12 +52,7 @@ class CameraGuider(comfy.samplers.CFGGuider):  # type: ignore[misc]
 
     def __init__(self, model: Any, guidance: CameraGuidance) -> None:
         super().__init__(model)
-        network = model.model.diffusion_model
-        if not isinstance(network, VideoNetwork):
-            raise ValueError(
-                f"the model is a {type(network).__name__}; connect one from Load CamI2V / DynamiCrafter, with or "
-                "without Apply CamI2V Cameras"
-            )
+        network_of(model)
         self.guidance = guidance
         self._path = camera_path_of(model)
         if guidance.camera != 1 and self._path is None:
@@ -71,7 +69,11 @@ class CameraGuider(comfy.samplers.CFGGuider):  # type: ignore[misc]
         positive, negative = self.conds["positive"], self.conds["negative"]
         one_branch = self.guidance.text == 1 and not options.get("disable_cfg1_optimization", False)
         conds = [positive, None if one_branch else negative]
-        found = self._evaluate(conds, x, timestep, options)
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        # All branches in one call, by which the host's step caches decide for all of them alike.
+        branches = [*conds, *self._without_camera(positive, timestep)]
+        predictions = comfy.samplers.calc_cond_batch(self.inner_model, branches, x, timestep, options)
+        found, without = predictions[:2], next(iter(predictions[2:]), None)
         for change in options.get("sampler_pre_cfg_function", []):
             found = change(
                 {
@@ -86,18 +88,17 @@ class CameraGuider(comfy.samplers.CFGGuider):  # type: ignore[misc]
                 }
             )
         conditioned, unconditioned = found
-        without = self._without_camera(positive, x, timestep, options)
         sampling = self.inner_model.model_sampling
 
-        def said(denoised: Tensor) -> Tensor:
-            """``(N, 16, 4, h, w)``."""
+        def output_of(denoised: Tensor) -> Tensor:
+            """Noise or velocity, ``(N, 16, 4, h, w)``."""
             output: Tensor = self.inner_model.network_output(denoised, x, timestep)
             return output.unflatten(0, (-1, FRAMES))
 
         guided = guide_text_and_camera(
-            said(conditioned),
-            said(conditioned if one_branch else unconditioned),
-            None if without is None else said(without),
+            output_of(conditioned),
+            output_of(conditioned if one_branch else unconditioned),
+            None if without is None else output_of(without),
             guidance=self.guidance.text,
             camera_guidance=self.guidance.camera,
             weight=camera_weight(self.guidance.schedule, float(sampling.timestep(timestep[:1]))),
@@ -121,16 +122,11 @@ class CameraGuider(comfy.samplers.CFGGuider):  # type: ignore[misc]
             )
         return denoised
 
-    def _without_camera(self, positive: Any, x: Tensor, timestep: Tensor, options: dict[str, Any]) -> Tensor | None:
-        """The prediction without camera, in a call of its own; None where it is not needed."""
+    def _without_camera(self, positive: Conds, timestep: Tensor) -> list[Conds]:
+        """The conditioning of the branch without camera; nothing where it is not needed."""
         path = self._path
         if self.guidance.camera == 1 or path is None or not path.active(float(timestep[0])):
-            return None
-        conds = [{**cond, "uuid": named([cond["uuid"]], NO_CAMERA)[0]} for cond in positive]
-        options = {**options, "transformer_options": {**options.get("transformer_options", {}), NO_CAMERA: True}}
-        return self._evaluate([conds], x, timestep, options)[0]
-
-    def _evaluate(self, conds: list[Any], x: Tensor, timestep: Tensor, options: dict[str, Any]) -> list[Tensor]:
-        comfy.model_management.throw_exception_if_processing_interrupted()
-        found: list[Tensor] = comfy.samplers.calc_cond_batch(self.inner_model, conds, x, timestep, options)
-        return found
+            return []
+        off = {WITHOUT_CAMERA: comfy.conds.CONDConstant(True)}
+        named = renamed(positive, WITHOUT_CAMERA)
+        return [[{**cond, "model_conds": {**cond["model_conds"], **off}} for cond in named]]

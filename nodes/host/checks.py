@@ -73,7 +73,12 @@ def check_model(model: Any) -> None:
             "the model has ComfyUI's own context windows, which would cut through the views; remove Context Windows "
             "and set context_length of Apply Motion + Camera (or context options of AnimateDiff-Evolved)"
         )
-    if _mixes_videos(model.model_options["transformer_options"].get("easycache")):
+    check_cache(model.model_options["transformer_options"])
+
+
+def check_cache(transformer_options: dict[str, Any]) -> None:
+    """Raise ValueError for a step cache of the host's that mixes the parts of a batch."""
+    if _mixes_videos(transformer_options.get("easycache")):
         raise ValueError(
             "the model has EasyCache, which in this ComfyUI adds what it kept of one video to all videos of a batch; "
             "use LazyCache instead, or a newer ComfyUI"

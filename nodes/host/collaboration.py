@@ -20,7 +20,7 @@ from cvd_core.sync.slopes import SlopeTape
 from ..types import PluckerRays
 from .checks import check_whole
 from .injection import KEY, SyncSettings
-from .memory import free_memory, keeping_schedules
+from .memory import advising, free_memory, keeping_schedules
 from .motion_backend import Frames, MotionBackend
 from .names import named
 
@@ -123,7 +123,8 @@ class CollaborativeCalls:
         low, high = self._active
         if low <= float(options["sigmas"][0]) <= high:
             options = {**options, KEY: self._context(frames, branches)}
-        return executor(*args[:5], options, *args[6:], **kwargs)
+        with advising("set views_per_pass to 2, or make width and height smaller"):
+            return executor(*args[:5], options, *args[6:], **kwargs)
 
     def _context(self, frames: Frames | None, branches: int) -> SyncContext:
         # The host may run the branches of a batch one by one when memory is short: each sees the slopes of one call.

@@ -15,7 +15,7 @@ from cvd_core.cami2v.ddim import DDIM, NoiseSchedule, Spacing, ddim_timesteps
 from cvd_core.cami2v.network import FRAMES
 from cvd_core.sampling.draws import Draws, SeededDraws
 
-from .dynamicrafter import VideoNetwork
+from .dynamicrafter import VideoNetwork, network_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,9 +27,7 @@ def ddim_sigmas(model: Any, steps: int, spacing: Spacing) -> Tensor:
     Raises:
         ValueError: the model is of another kind, or not 1 to 1000 steps.
     """
-    network = model.model.diffusion_model
-    if not isinstance(network, VideoNetwork):
-        raise ValueError(f"the model is a {type(network).__name__}; connect one from Load CamI2V / DynamiCrafter")
+    network_of(model)
     levels: Tensor = model.get_model_object("model_sampling").sigmas
     return torch.cat([levels[ddim_timesteps(steps, spacing)].cpu(), torch.zeros(1)])
 

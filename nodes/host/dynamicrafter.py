@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-import comfy.clip_vision
 import comfy.conds
 import comfy.latent_formats
 import comfy.model_base
-import comfy.model_management
-import comfy.ops
-import comfy.sd
 import comfy.supported_models_base
-import folder_paths
 import torch
 from comfy.patcher_extension import WrapperExecutor, WrappersMP, get_all_wrappers
 from einops import rearrange
 from torch import Tensor, nn
 
-from cvd_core.cami2v.checkpoint import PictureToVideo, load_picture_to_video
+from cvd_core.cami2v.checkpoint import PictureToVideo
 from cvd_core.cami2v.network import FRAMES, TEXT_TOKENS, TRAINED_RATES
 from cvd_core.networks.sd15 import LATENT_STRIDE
-from cvd_core.weights import read_checkpoint
 
-from .blocks import managed
+from .checks import check_cache
+from .memory import advising
 
 if TYPE_CHECKING:
     from cvd_core.cami2v.transformers import CameraFeatures
@@ -34,9 +28,9 @@ PICTURE, RATE, LATENT = "cvd_picture_tokens", "cvd_frame_rate", "concat_latent_i
 pictures' latents ``(P, 4, h, w)``, which the host's own nodes call so too."""
 CAMERA = "cvd camera features"
 """Option of a network call: :class:`CameraFeatures`."""
-_TEXT, _VISION, _VAE = "cond_stage_model.model.", "embedder.model.visual.", "first_stage_model."
-_PARAMETERS = 1_700_000_000
-"""Of the released models, by which the host chooses between 16 and 32 bits on old cards."""
+WITHOUT_CAMERA = "without_camera"
+"""Entry of a prepared conditioning, and argument of its network calls: that they are to see no camera."""
+_SMALLER = "make width and height of Picture To Video Conditioning smaller, or its videos fewer"
 
 
 class VideoNetwork(nn.Module):
@@ -63,6 +57,7 @@ class VideoNetwork(nn.Module):
         *,
         picture: Tensor,
         frame_rate: Tensor,
+        without_camera: bool = False,
         **_: Any,
     ) -> Tensor:
         """``(N * 16, 8, h, w)`` to ``(N * 16, 4, h, w)``, frames innermost.
@@ -73,14 +68,26 @@ class VideoNetwork(nn.Module):
             picture: ``(N * 16, 16, C)``, the picture's tokens for every frame.
             control: refused.
             transformer_options: the host's; :data:`CAMERA` is what the network is told of its cameras.
+            without_camera: for the wrapper that tells it.
         """
         if control is not None:
             raise ValueError("DynamiCrafter takes no ControlNet; remove it from the conditioning")
         options = transformer_options or {}
+        check_cache(options)
         executor = WrapperExecutor.new_class_executor(
             self._forward, self, get_all_wrappers(WrappersMP.DIFFUSION_MODEL, options)
         )
-        out: Tensor = executor.execute(x, timesteps, context, control, options, picture=picture, frame_rate=frame_rate)
+        with advising(_SMALLER):
+            out: Tensor = executor.execute(
+                x,
+                timesteps,
+                context,
+                control,
+                options,
+                picture=picture,
+                frame_rate=frame_rate,
+                without_camera=without_camera,
+            )
         return out
 
     def _forward(
@@ -93,6 +100,7 @@ class VideoNetwork(nn.Module):
         *,
         picture: Tensor,
         frame_rate: Tensor,
+        without_camera: bool,
     ) -> Tensor:
         camera: CameraFeatures | None = options.get(CAMERA)
         tokens = rearrange(picture, "(n f) t c -> n (f t) c", f=FRAMES)
@@ -106,7 +114,7 @@ class VideoNetwork(nn.Module):
         return rearrange(found, "n c f h w -> (n f) c h w")
 
 
-class _Config(comfy.supported_models_base.BASE):  # type: ignore[misc]
+class ModelConfig(comfy.supported_models_base.BASE):  # type: ignore[misc]
     """What the host asks of a kind of model."""
 
     unet_extra_config: dict[str, Any] = {}  # noqa: RUF012 - the host's
@@ -123,7 +131,7 @@ class PictureToVideoModel(comfy.model_base.BaseModel):  # type: ignore[misc]
 
     def __init__(self, network: VideoNetwork, cast: torch.dtype | None) -> None:
         velocity = network.predicts == "velocity"
-        config = _Config({"disable_unet_model_creation": True})
+        config = ModelConfig({"disable_unet_model_creation": True})
         config.sampling_settings = {"zsnr": velocity}
         config.set_inference_dtype(network.dtype, cast)
         kind = comfy.model_base.ModelType
@@ -218,56 +226,22 @@ def _pixels(latent: Tensor) -> str:
     return f"{latent.shape[-1] * LATENT_STRIDE}x{latent.shape[-2] * LATENT_STRIDE} with {latent.shape[1]} channels"
 
 
-def load_model(path: str, base: str | None = None, *, head_width: int = 64) -> Any:
-    """A MODEL from a file, under the host's memory management.
-
-    Args:
-        path, base, head_width: see :func:`load_picture_to_video`.
-
-    Raises:
-        ValueError: the file is something else or incomplete; the message says what and where it belongs.
-    """
-
-    def load() -> nn.Module:
-        device = comfy.model_management.get_torch_device()
-        dtypes = _Config.supported_inference_dtypes
-        dtype = comfy.model_management.unet_dtype(device=device, model_params=_PARAMETERS, supported_dtypes=dtypes)
-        parts = load_picture_to_video(path, base, dtype=dtype, ops=comfy.ops.manual_cast, head_width=head_width)
-        return as_host_model(parts, dtype, comfy.model_management.unet_manual_cast(dtype, device, dtypes))
-
-    return managed(load(), load)
-
-
 def as_host_model(parts: PictureToVideo, dtype: torch.dtype, cast: torch.dtype | None = None) -> PictureToVideoModel:
     """The networks of a file as what the host's samplers call."""
     made: PictureToVideoModel = PictureToVideoModel(VideoNetwork(parts, dtype), cast).eval().requires_grad_(False)
     return made
 
 
-class OtherModels(NamedTuple):
-    """CLIP, CLIP_VISION and VAE of a file that holds everything; None where it does not."""
+def network_of(model: Any) -> VideoNetwork:
+    """The network of a MODEL.
 
-    clip: Any
-    vision: Any
-    vae: Any
-
-
-def load_other_models(*paths: str) -> OtherModels:
-    """Text encoder, picture encoder and autoencoder; of several files, those of the last that holds them."""
-    tensors: dict[str, Tensor] = {}
-    for path in paths:
-        tensors |= read_checkpoint(path).tensors
-    under = partial(_under, tensors)
-    text, vision, vae = under(_TEXT), under(_VISION), under(_VAE)
-    embeddings = folder_paths.get_folder_paths("embeddings")
-    return OtherModels(
-        comfy.sd.load_text_encoder_state_dicts([text], embedding_directory=embeddings) if text else None,
-        comfy.clip_vision.load_clipvision_from_sd({f"visual.{k}": v for k, v in vision.items()}, "visual.", True)
-        if vision
-        else None,
-        comfy.sd.VAE(sd=vae) if vae else None,
-    )
-
-
-def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+    Raises:
+        ValueError: it is of another kind.
+    """
+    network = model.model.diffusion_model
+    if not isinstance(network, VideoNetwork):
+        raise ValueError(
+            f"the model is a {type(network).__name__}; connect one from Load CamI2V / DynamiCrafter (CVD and "
+            "SynCamMaster have nodes of their own)"
+        )
+    return network

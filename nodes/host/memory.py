@@ -8,6 +8,8 @@ from typing import Any
 
 import comfy.model_management
 
+from cvd_core.memory import first_line, lacks_memory
+
 _SCHEDULE = "model_sampling."
 
 
@@ -18,6 +20,23 @@ def free_memory(model: Any) -> int:
     """
     ask = getattr(model, "get_free_memory", comfy.model_management.get_free_memory)
     return int(ask(model.load_device))
+
+
+@contextmanager
+def advising(smaller: str) -> Iterator[None]:
+    """Where memory runs out inside the block, say in one line what to make smaller.
+
+    The exception stays the one that was raised, by whose class the host knows that it has to unload its models.
+
+    Args:
+        smaller: what to do, as a sentence goes on behind "not enough memory;".
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if lacks_memory(error):
+            error.args = (f"not enough memory; {smaller} ({first_line(error)})",)
+        raise
 
 
 def keep_schedule(executor: Any, model: Any, *args: Any, **kwargs: Any) -> Any:

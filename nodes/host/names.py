@@ -8,6 +8,7 @@ own, so each needs a name of its own - the same one whenever it comes again.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID, uuid5
 
 
@@ -19,6 +20,11 @@ def named(uuids: Sequence[UUID], *what: object) -> list[UUID]:
         what: numbers, or tuples of them.
     """
     return [uuid5(uuid, repr(what)) for uuid in uuids]
+
+
+def renamed(conds: Sequence[dict[str, Any]], *what: object) -> list[dict[str, Any]]:
+    """Copies of the host's conditionings with the uuids of ``what``, see :func:`named`."""
+    return [{**cond, "uuid": named([cond["uuid"]], *what)[0]} for cond in conds]
 
 
 def named_apart(uuids: Sequence[UUID], count: int) -> list[UUID]:

@@ -13,7 +13,7 @@ from cvd_core.cami2v.network import FRAMES
 from cvd_core.networks.sd15 import LATENT_STRIDE
 from cvd_core.sampling.draws import Draws, SeededDraws
 
-from .dynamicrafter import CAMERA, VideoNetwork
+from .dynamicrafter import CAMERA, WITHOUT_CAMERA, VideoNetwork, network_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 KEY = "cvd camera path"
 """Name of what this file puts into the host's dictionaries."""
-NO_CAMERA = f"{KEY} off"
-"""Option of a network call that is to see no camera."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +72,7 @@ class CameraPath:
         self, executor: Any, x: Tensor, timesteps: Any, context: Any, control: Any, options: Any, **more: Any
     ) -> Any:
         """Around the network: tell it of the cameras."""
-        if not options.get(NO_CAMERA) and self.active(float(options["sigmas"][0])):
+        if not more[WITHOUT_CAMERA] and self.active(float(options["sigmas"][0])):
             self._check(x, len(options["cond_or_uncond"]))
             options = {**options, CAMERA: self._of(executor.class_obj, x)}
         return executor(x, timesteps, context, control, options, **more)
@@ -122,12 +120,7 @@ def apply_camera_path(model: Any, settings: PathSettings) -> Any:
     Raises:
         ValueError: the model takes no cameras, or the paths do not have 16 frames.
     """
-    network = model.model.diffusion_model
-    if not isinstance(network, VideoNetwork):
-        raise ValueError(
-            f"the model is a {type(network).__name__}; connect one from Load CamI2V / DynamiCrafter (CVD and "
-            "SynCamMaster have camera nodes of their own)"
-        )
+    network = network_of(model)
     if network.camera is None:
         raise ValueError(
             f"the model is {network.label}, which takes no cameras; load CamI2V's file, or leave this node out"

@@ -198,10 +198,15 @@ def test_calls_that_do_not_fit(network: DynamiCrafterUNet, branch: CameraBranch)
         plain(x, t, context, rate, branch(path(), 64, 64, None))
 
 
-def test_paths_are_seen_from_the_reference_frame() -> None:
-    found = relative_path(path(), 5, 0.5)
-    assert torch.equal(found.c2w[0, 5], torch.eye(4, dtype=torch.float64))
-    assert float(found.c2w[0, 15, 0, 3]) == pytest.approx(0.5 * 10 / 15)
+@pytest.mark.parametrize("reference", range(FRAMES))
+def test_paths_are_seen_from_the_reference_frame(reference: int) -> None:
+    found = relative_path(path(), reference, 0.5)
+    assert torch.equal(found.c2w[0, reference], torch.eye(4, dtype=torch.float64))
+    expected = 0.5 * (torch.arange(FRAMES, dtype=torch.float64) - reference) / 15
+    torch.testing.assert_close(found.c2w[0, :, 0, 3], expected)
+
+
+def test_paths_that_have_no_such_frame() -> None:
     with pytest.raises(ValueError, match="8 frames; CamI2V makes exactly 16"):
         relative_path(path(8))
     with pytest.raises(ValueError, match="reference frame is 16; expected 0 to 15"):

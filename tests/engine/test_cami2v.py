@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -21,14 +22,19 @@ from cvd_core.cami2v.camera import CameraBranch
 from cvd_core.cami2v.network import Camera, DynamiCrafterUNet, Layout
 from cvd_core.cami2v.resampler import Resampler
 from cvd_core.cli import main
+from cvd_core.engine.cami2v.pipeline import PicturePipeline
 from cvd_core.engine.cami2v.towers import picture_tower, text_tower
 from cvd_core.runs import mini
 from cvd_core.runs.make import Pipeline
 from cvd_core.sampling.settings import StartPicture
 from cvd_core.video.files import read_video
+from cvd_core.video.stills import fit_picture, read_still
 from tests.original_layout import original_layout
+from tests.posterior import posterior_mean
 
 WIDTHS, CONTEXT = (64, 64), 64
+VOCABULARY = 256
+"""Of the mini model's tokenizer."""
 SIZE: dict[str, Any] = {"width": 64, "height": 64, "steps": 1}
 WORDS = ["--rig", "stereo", "--views", 1, "--prompt", "a red ball", "--width", 64, "--height", 64, "--steps", 1]
 TRAINED = ("pose_encoder.", "pluker_projection", "epipolar")
@@ -106,7 +112,7 @@ def whole_file(camera: Camera = "epipolar", *, learned: bool = True) -> dict[str
     parts: dict[str, nn.Module] = {
         "model.diffusion_model.": DynamiCrafterUNet(layout),
         "image_proj_model.": Resampler(160, 24, CONTEXT, 12, 2, 1),
-        "cond_stage_model.model.": TextTower(49408),
+        "cond_stage_model.model.": TextTower(VOCABULARY),
         "embedder.model.visual.": PictureTower(),
     }
     if camera != "none":
@@ -138,7 +144,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 CONFIG = mini.FOLDER / "base"
-"""Its tokenizer is small: CLIP's own has 49,408 tokens."""
 
 
 @pytest.fixture(scope="session")
@@ -221,6 +226,62 @@ def test_half_precision_and_offloading(folder: Path, plain: cvd_core.Run) -> Non
     assert torch.equal(again.frames, plain.frames)
 
 
+def test_the_pictures_latent_is_the_mean_of_its_posterior(folder: Path, pipe: Pipeline) -> None:
+    """As the nodes take it, which are compared with the same functions; whatever the seed."""
+    networks = pipe.networks
+    assert isinstance(networks, PicturePipeline)
+    picture = fit_picture(read_still(folder / "picture.png")[None], 64, 64)
+    prefix = "first_stage_model."
+    state = {key.removeprefix(prefix): v for key, v in whole_file().items() if key.startswith(prefix)}
+    for seed in (0, 1):
+        settings = pipe.settings("a red ball", picture=start(folder), seed=seed, **SIZE)
+        _, found = networks.encode(picture, settings, 1)
+        torch.testing.assert_close(found[:, :, 0], 0.18215 * posterior_mean(state, picture), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("failure", "reason"),
+    [
+        (lambda: torch.empty(2**50), "can't allocate memory"),
+        (lambda: bytearray(10**17), "MemoryError"),
+        (lambda: out_of_memory(torch.OutOfMemoryError("CUDA out of memory.\nOf 8 GiB ...")), "CUDA out of memory."),
+    ],
+    ids=["torch", "python", "cuda"],
+)
+def test_want_of_memory_is_one_line_that_says_what_to_make_smaller(
+    folder: Path,
+    tmp_path: Path,
+    pipe: Pipeline,
+    plain: cvd_core.Run,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    failure: Callable[[], object],
+    reason: str,
+) -> None:
+    """In the network, from Python and on the command line; the models then work as before."""
+
+    def fail(*_: object) -> None:
+        failure()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DynamiCrafterUNet, "forward", fail)
+        with pytest.raises(ValueError, match="the memory of cpu is not enough") as found:
+            pipe(rig(), "a red ball", picture=start(folder), progress=False, **SIZE)
+        assert reason in str(found.value)
+        assert str(found.value).endswith("; try `offload`, `dtype` float16 or a smaller `width` and `height`")
+        words = ["generate", "--base", folder / "256_cami2v.ckpt", "--config", CONFIG, *WORDS]
+        words += ["--image", folder / "picture.png", "--out", tmp_path / "out"]
+        assert main([*map(str, words)]) == 2
+    (line,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("cvd: error"))
+    assert line.endswith("; try --offload, --dtype float16 or a smaller --width and --height")
+    again = pipe(rig(), "a red ball", picture=start(folder), progress=False, **SIZE)
+    assert torch.equal(again.frames, plain.frames)
+
+
+def out_of_memory(error: Exception) -> None:
+    raise error
+
+
 @pytest.mark.parametrize(
     "values",
     [{"reference_frame": 9}, {"path_scale": 3.0}, {"frame_rate": 8.0}, {"eta": 0.0}],
@@ -231,6 +292,31 @@ def test_every_option_of_the_picture_matters(
 ) -> None:
     other = pipe(rig(), "a red ball", picture=start(folder, **values), progress=False, **SIZE)
     assert not torch.equal(plain.frames, other.frames)
+
+
+def test_seeds_and_sizes(folder: Path, pipe: Pipeline, plain: cvd_core.Run) -> None:
+    """A seed gives one video, bit for bit, and another seed another; sides are any multiples of 64."""
+
+    def frames(**values: Any) -> Tensor:
+        return pipe(rig(), "a red ball", picture=start(folder), progress=False, **{**SIZE, **values}).frames
+
+    assert torch.equal(frames(), plain.frames)
+    assert not torch.equal(frames(seed=1), plain.frames)
+    wide = frames(width=192)
+    assert wide.shape == (1, 16, 64, 192, 3)
+    assert not torch.equal(wide, frames(width=192, camera_strength=0))
+
+
+def test_stopping(folder: Path, pipe: Pipeline, plain: cvd_core.Run) -> None:
+    """Whoever watches a run may stop it; the models then work as before."""
+
+    def stop(_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pipe(rig(), "a red ball", picture=start(folder), progress=stop, **{**SIZE, "steps": 3})
+    again = pipe(rig(), "a red ball", picture=start(folder), progress=False, **SIZE)
+    assert torch.equal(again.frames, plain.frames)
 
 
 def test_camera_guidance(folder: Path, pipe: Pipeline, plain: cvd_core.Run) -> None:
@@ -301,6 +387,9 @@ def test_command_and_repeat(folder: Path, tmp_path: Path, capsys: pytest.Capture
         (["--base", "{folder}/trained.pt"], "is only the camera's part of a CamI2V file"),
         (["--camera", "{folder}/model.ckpt"], "is not what CamI2V trained on DynamiCrafter"),
         (["--camera", "{folder}/picture.png"], "is not a model file"),
+        (["--camera", str(mini.FOLDER / "camera.safetensors")], "is not what CamI2V trained on DynamiCrafter"),
+        (["--base", "{folder}/picture.png"], "is not a model file"),
+        (["--base", "{folder}/model512.ckpt", "--camera", "{folder}/256_cami2v.ckpt"], "goes with the 256 model"),
         (["--config", "{folder}"], "has no tokenizer/"),
     ],
 )

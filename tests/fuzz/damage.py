@@ -1,4 +1,4 @@
-"""Damage that a good input can take: to its bytes, to the text it is, to the values it holds."""
+"""Damage that a good input can take: to its bytes, to the text it is, to the values and tensors it holds."""
 
 from __future__ import annotations
 
@@ -7,12 +7,27 @@ import math
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 JUNK: tuple[Any, ...] = (
     None, True, False, 0, 1, -1, 2, 1.5, 1e-320, 1e308, -1e308, 10**30, 2**63, math.nan, math.inf, -math.inf, "", "x",
     "nan", "1e999", "\0", "\ud800", "a" * 3000, [], [[]], [1], [1, 2, 3, 4], {}, {"a": 1}, [None], "../../x", "0x10",
 )  # fmt: skip
 """Values that stand where others belong."""
+
+TYPES = (
+    torch.float32,
+    torch.float16,
+    torch.bfloat16,
+    torch.float64,
+    torch.float8_e4m3fn,
+    torch.float8_e5m2,
+    torch.int8,
+    torch.int64,
+    torch.bool,
+)
+"""Of tensors."""
 
 
 def pick(rng: np.random.Generator, options: tuple[Any, ...] | list[Any]) -> Any:
@@ -83,3 +98,38 @@ def _damage_once(rng: np.random.Generator, value: Any) -> Any:
         case _:
             value[key] = _damage_once(rng, value[key])
     return value
+
+
+def random_tensor(rng: np.random.Generator) -> Tensor:
+    """Zeros of any small shape and type."""
+    shape = [int(pick(rng, [0, 1, 2, 4, 32])) for _ in range(int(rng.integers(5)))]
+    return torch.zeros(shape, dtype=pick(rng, list(TYPES)))
+
+
+def damaged_json(rng: np.random.Generator, value: Any) -> bytes:
+    """A JSON file with damage to its values or its bytes."""
+    if rng.random() < 0.3:
+        return damaged_bytes(rng, json.dumps(value).encode())
+    return json.dumps(damaged_value(rng, value)).encode()
+
+
+def damaged_state(rng: np.random.Generator, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """One to three tensors dropped, renamed, or of another shape, type or content."""
+    for _ in range(int(rng.integers(1, 4))):
+        key = pick(rng, sorted(state))
+        match int(rng.integers(7)):
+            case 0 if len(state) > 1:
+                del state[key]
+            case 1:
+                state[f"{key}x"] = state.pop(key)
+            case 2:
+                state[key.replace("0", pick(rng, ["7", "999999999999", "-1", ""]), 1)] = state.pop(key)
+            case 3:
+                state[key] = random_tensor(rng)
+            case 4:
+                state[key] = state[key].to(pick(rng, list(TYPES)))
+            case 5:
+                state[key] = state[key].float() * pick(rng, [float("nan"), float("inf"), 1e38])
+            case _:
+                state[key] = state[key].flatten()[: int(rng.integers(3))].clone()
+    return state

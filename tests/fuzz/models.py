@@ -20,7 +20,7 @@ from cvd_core.runs import mini
 from cvd_core.sync.checkpoint import load_sync_modules
 from cvd_core.weights import identify, read_checkpoint, read_lora
 from tests.fuzz import Target
-from tests.fuzz.damage import damaged_bytes, damaged_value, pick
+from tests.fuzz.damage import damaged_bytes, damaged_json, damaged_state, damaged_value, pick, random_tensor
 
 KEYS = (
     "down_blocks.0.motion_modules.0.temporal_transformer.proj_in.weight",
@@ -32,18 +32,6 @@ KEYS = (
     "blocks.0.mvs_attn.q.weight",
 )
 """One of each kind of file."""
-
-TYPES = (
-    torch.float32,
-    torch.float16,
-    torch.bfloat16,
-    torch.float64,
-    torch.float8_e4m3fn,
-    torch.float8_e5m2,
-    torch.int8,
-    torch.int64,
-    torch.bool,
-)
 
 LAYER = "down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q"
 CONFIG = {
@@ -57,13 +45,8 @@ CONFIG = {
 KOHYA = {"ss_network_dim": "4", "ss_network_alpha": "2.0", "ss_network_args": '{"conv_dim": "4", "conv_alpha": "1"}'}
 
 
-def _tensor(rng: np.random.Generator) -> Tensor:
-    shape = [int(pick(rng, [0, 1, 2, 4, 32])) for _ in range(int(rng.integers(5)))]
-    return torch.zeros(shape, dtype=pick(rng, list(TYPES)))
-
-
 def _tensors(rng: np.random.Generator) -> dict[str, Tensor]:
-    return {pick(rng, KEYS): _tensor(rng) for _ in range(int(rng.integers(1, 5)))}
+    return {pick(rng, KEYS): random_tensor(rng) for _ in range(int(rng.integers(1, 5)))}
 
 
 def _safetensors(rng: np.random.Generator, folder: Path) -> None:
@@ -152,42 +135,14 @@ def _shards(rng: np.random.Generator, folder: Path) -> None:
         save_file(state, folder / name)
         index |= dict.fromkeys(state, name)
     file = folder / "model.safetensors.index.json"
-    file.write_bytes(_damaged_json(rng, {"metadata": {"total_size": 32}, "weight_map": index}))
+    file.write_bytes(damaged_json(rng, {"metadata": {"total_size": 32}, "weight_map": index}))
     read_checkpoint(file)
-
-
-def _damaged_json(rng: np.random.Generator, value: Any) -> bytes:
-    if rng.random() < 0.3:
-        return damaged_bytes(rng, json.dumps(value).encode())
-    return json.dumps(damaged_value(rng, value)).encode()
-
-
-def _damaged_state(rng: np.random.Generator, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """One to three tensors dropped, renamed, or of another shape, type or content."""
-    for _ in range(int(rng.integers(1, 4))):
-        key = pick(rng, sorted(state))
-        match int(rng.integers(7)):
-            case 0 if len(state) > 1:
-                del state[key]
-            case 1:
-                state[f"{key}x"] = state.pop(key)
-            case 2:
-                state[key.replace("0", pick(rng, ["7", "999999999999", "-1", ""]), 1)] = state.pop(key)
-            case 3:
-                state[key] = _tensor(rng)
-            case 4:
-                state[key] = state[key].to(pick(rng, list(TYPES)))
-            case 5:
-                state[key] = state[key].float() * pick(rng, [float("nan"), float("inf"), 1e38])
-            case _:
-                state[key] = state[key].flatten()[: int(rng.integers(3))].clone()
-    return state
 
 
 def _added(rng: np.random.Generator, folder: Path, name: str, load: Any) -> None:
     """The mini model's added modules, damaged."""
     file = folder / f"{name}.safetensors"
-    save_file(_damaged_state(rng, load_file(mini.FOLDER / file.name)), file)
+    save_file(damaged_state(rng, load_file(mini.FOLDER / file.name)), file)
     load(file, dtype=pick(rng, [None, torch.float32, torch.float16]))
 
 
@@ -202,15 +157,15 @@ def _lora(rng: np.random.Generator, folder: Path) -> None:
     state |= {f"{prefix}{LAYER}.alpha": torch.tensor(2.0)} if rng.random() < 0.3 else {}
     header = {"format": "pt"}
     if form == "tensors":
-        state = _damaged_state(rng, state)
+        state = damaged_state(rng, state)
     elif form == "header":
-        header["lora_adapter_metadata"] = _damaged_json(rng, CONFIG).decode("utf-8", "replace")
+        header["lora_adapter_metadata"] = damaged_json(rng, CONFIG).decode("utf-8", "replace")
     elif form == "kohya":
         found = damaged_value(rng, KOHYA) if rng.random() < 0.5 else KOHYA
         header |= {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
-        header["ss_network_args"] = _damaged_json(rng, {"conv_dim": "4"}).decode("utf-8", "replace")
+        header["ss_network_args"] = damaged_json(rng, {"conv_dim": "4"}).decode("utf-8", "replace")
     else:
-        (folder / "adapter_config.json").write_bytes(_damaged_json(rng, CONFIG))
+        (folder / "adapter_config.json").write_bytes(damaged_json(rng, CONFIG))
     header = {_text(key): _text(value) for key, value in header.items()}
     file = folder / "adapter_model.safetensors"
     save_file(state, file, metadata=header)
@@ -232,7 +187,7 @@ def _base_config(rng: np.random.Generator, folder: Path) -> None:
     component = pick(rng, list(SD15_FOLDER.components))
     file = folder / "config.json"
     good = json.loads((mini.FOLDER / "base" / component / "config.json").read_text())
-    file.write_bytes(_damaged_json(rng, good))
+    file.write_bytes(damaged_json(rng, good))
     build_component(component, read_config(file), str(file))
 
 
@@ -244,7 +199,7 @@ def _tokenizer(rng: np.random.Generator, folder: Path) -> None:
     shutil.copytree(mini.FOLDER / "base" / "tokenizer", place)
     file = pick(rng, sorted(place.iterdir()))
     if file.suffix == ".json" and rng.random() < 0.6:
-        file.write_bytes(_damaged_json(rng, json.loads(file.read_text())))
+        file.write_bytes(damaged_json(rng, json.loads(file.read_text())))
     else:
         file.write_bytes(damaged_bytes(rng, file.read_bytes()))
     load_tokenizer(folder, 256)

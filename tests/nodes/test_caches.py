@@ -10,8 +10,11 @@ import comfy_extras.nodes_easycache as easycache
 import pytest
 from torch import Tensor
 
+from tests.golden.cami2v_host import small_model
+from tests.nodes import test_cami2v as cami2v
 from tests.nodes.host_process import NEWEST, Host
 from tests.nodes.runs import Scene, relative
+from tests.nodes.test_camera_guidance import guided
 
 REUSE_ALL = {"reuse_threshold": 1e9, "start_percent": 0.0, "end_percent": 1.0, "verbose": False}
 """Every step is skipped that can be: all but the first two. (By smaller thresholds the first view decides for all.)"""
@@ -66,18 +69,56 @@ def test_a_cache_that_reuses_nothing_changes_nothing(host: Host, kind: str, nati
     assert relative(found, plain) < 1e-5
 
 
-def test_a_cache_that_mixes_videos_is_refused(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    scene = Scene(host, size=64)
-    model = cached(scene.synced(), "EasyCache")
+@pytest.mark.skipif(not NEWEST, reason="EasyCache of older hosts is refused")
+def test_the_branch_without_camera_keeps_its_own(host: Host) -> None:
+    """Camera guidance next to none, in a run that reuses all it can, is none: it takes nothing from other branches."""
+    scene = Scene(host, size=64, steps=4, native=True)
+    plain = scene.together(cached(scene.synced(), "EasyCache"))
+    model = scene.synced(model=guided(host, scene.with_motion(), 1 + 1e-5))
+    assert relative(scene.together(cached(model, "EasyCache")), plain) < 1e-3
+
+
+@pytest.mark.parametrize(("kind", "calls"), [(kind, {"EasyCache": 6, "LazyCache": 3}[kind]) for kind in KINDS])
+def test_cami2v_reuses_every_branch_for_itself(host: Host, kind: str, calls: int, skipped: list[str]) -> None:
+    """Text, picture and camera guided apart, three of five steps skipped, in all branches alike."""
+    model = cached(cami2v.apply(host, small_model(host), cami2v.rig()), kind)
+    found = cami2v.Run(host, model)(settings={"steps": 5}, camera_cfg=2.0)
+    assert len(skipped) == calls
+    reused = "branches" if kind == "EasyCache" else "guided"
+    expected = cami2v.expected("256", cami2v.rig(), camera_cfg=2.0, steps=5, reused=reused)
+    assert cami2v.deviation(found, expected) < 1e-2
+    assert cami2v.deviation(found, cami2v.expected("256", cami2v.rig(), camera_cfg=2.0, steps=5)) > 0.1
+
+
+@pytest.fixture
+def mixing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The host's EasyCache as that of 0.3.64 is."""
     if NEWEST:
-        scene.guider(model)
 
         def add_to_all(self: Any, x: Tensor, uuids: list[Any], **_options: Any) -> Tensor:
             return x + sum(self.uuid_cache_diffs[uuid] for uuid in uuids)
 
         monkeypatch.setattr(easycache.EasyCacheHolder, "apply_cache_diff", add_to_all)
-    with pytest.raises(ValueError, match="adds what it kept of one video to all videos of a batch; use LazyCache"):
-        scene.guider(model)
+
+
+MIXES = "adds what it kept of one video to all videos of a batch; use LazyCache"
+
+
+def test_a_cache_that_mixes_videos_is_refused(host: Host, mixing: None) -> None:
+    scene = Scene(host, size=64)
+    with pytest.raises(ValueError, match=MIXES):
+        scene.guider(cached(scene.synced(), "EasyCache"))
+
+
+def test_a_cache_that_mixes_branches_is_refused_by_cami2v_in_any_sampler(host: Host, mixing: None) -> None:
+    run = cami2v.Run(host, cached(small_model(host), "EasyCache"))
+    with pytest.raises(ValueError, match=MIXES):
+        run()
+    guider = comfy.samplers.CFGGuider(run.model)
+    guider.set_conds(run.positive, run.negative)
+    sampler, sigmas = run.sampler()
+    with pytest.raises(ValueError, match=MIXES):
+        guider.sample(run.noise, run.noise, sampler, sigmas, disable_pbar=True, seed=0)
 
 
 @pytest.mark.parametrize("native", [False, True])

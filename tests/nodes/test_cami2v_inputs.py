@@ -26,6 +26,7 @@ from tests.golden.cami2v_host import small_model
 from tests.nodes import small_network as small
 from tests.nodes.host_process import Host
 from tests.nodes.test_cami2v import Run, apply, context, picture, rig
+from tests.posterior import posterior_mean
 
 TWO_PATHS = '{"version": 2, "rig": {"name": "circle"}}'
 PICTURE_WIDTH = 20
@@ -56,6 +57,7 @@ def checkpoints(host: Host) -> Path:
     save(folder / "cami2v_256.safetensors", layout())
     save(folder / "cami2v_512.safetensors", layout(learned=False))
     save(folder / "dynamicrafter_256.safetensors", layout("none"))
+    save(folder / "dynamicrafter_512.safetensors", layout("none", learned=False))
     save(folder / "camera_parts.safetensors", layout(), camera_only=True)
     save(folder / "wider.safetensors", layout("none", widths=(128, 128)))
     save_file({"model.diffusion_model.input_blocks.0.0.weight": torch.zeros(320, 4, 3, 3)}, folder / "sd15.safetensors")
@@ -88,6 +90,8 @@ def test_files(host: Host, checkpoints: Path) -> None:
         ("camera_parts", "none", "give DynamiCrafter's file as the base"),
         ("camera_parts", "wider", "of another shape"),
         ("camera_parts", "sd15", "it lacks"),
+        ("dynamicrafter_256", "dynamicrafter_256", "is not what CamI2V trained on DynamiCrafter"),
+        ("cami2v_256", "dynamicrafter_512", "goes with the 256 model, .* is the 512 model"),
     ],
 )
 def test_wrong_files(host: Host, checkpoints: Path, name: str, base: str, message: str) -> None:
@@ -126,14 +130,24 @@ def vision_tower(width: int = PICTURE_WIDTH, side: int = 224) -> Any:
     return tower
 
 
-def tiny_vae() -> Any:
-    """TAESD, as the host loads it: latents of 4 channels at an eighth of the size."""
-    network = comfy.taesd.taesd.TAESD(latent_channels=4)
+def tiny_vae(channels: int = 4) -> Any:
+    """TAESD, as the host loads it: latents at an eighth of the size."""
+    network = comfy.taesd.taesd.TAESD(latent_channels=channels)
     prefixes = {"taesd_encoder.": network.taesd_encoder, "taesd_decoder.": network.taesd_decoder}
     state = {
         p + k: formula.weight(p + k, v.shape) for p, part in prefixes.items() for k, v in part.state_dict().items()
     }
     return comfy.sd.VAE(sd=state)
+
+
+def small_vae() -> tuple[Any, dict[str, Tensor]]:
+    """The host's VAE of Stable Diffusion 1, narrow, and its tensors under the names of checkpoints."""
+    sizes = {"double_z": True, "z_channels": 4, "resolution": 64, "in_channels": 3, "out_ch": 3, "dropout": 0.0}
+    sizes |= {"ch": 32, "ch_mult": [1, 1, 2, 2], "num_res_blocks": 1, "attn_resolutions": []}
+    config = {"embed_dim": 4, "ddconfig": sizes}
+    shapes = formula.shapes_of(comfy.ldm.models.autoencoder.AutoencoderKL(**config))
+    state = {key: formula.weight(f"vae.{key}", shape) for key, shape in shapes.items()}
+    return comfy.sd.VAE(sd=dict(state), config={"params": config}), state
 
 
 def photo(count: int = 1, height: int = 90, width: int = 200) -> Tensor:
@@ -172,6 +186,16 @@ def test_conditioning(host: Host) -> None:
         torch.testing.assert_close(held["concat_latent_image"], vae.encode(fitted.movedim(1, -1)))
         assert held["cvd_frame_rate"] == 7
         assert text.shape == (1, 77, 64)
+
+
+def test_the_pictures_latent_is_the_mean_of_its_posterior(host: Host) -> None:
+    """As the engine takes it, which is compared with the same functions."""
+    vae, state = small_vae()
+    positive, negative, _ = encode(host, vae=vae)
+    model = small_model(host).model
+    expected = 0.18215 * posterior_mean(state, 2 * fit_picture(photo().movedim(-1, 1), 128, 64) - 1)
+    for ((_, held),) in (positive, negative):
+        torch.testing.assert_close(model.process_latent_in(held["concat_latent_image"]), expected, atol=1e-5, rtol=1e-4)
 
 
 def test_a_whole_graph(host: Host, checkpoints: Path) -> None:
@@ -259,6 +283,8 @@ def test_wrong_pictures_and_encoders(host: Host) -> None:
         encode(host, width=100)
     with pytest.raises(ValueError, match="holds no VAE; connect Load VAE"):
         encode(host, vae=None)
+    with pytest.raises(ValueError, match=r"makes latents of shape .* DynamiCrafter takes those of Stable Diffusion"):
+        encode(host, vae=tiny_vae(16))
     with pytest.raises(ValueError, match="holds no picture encoder; connect Load CLIP Vision"):
         encode(host, clip_vision=None)
     with pytest.raises(ValueError, match="takes pictures of 112 pixels; expected OpenCLIP ViT-H for 224"):

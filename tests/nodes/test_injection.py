@@ -160,8 +160,12 @@ def test_host_stays_usable_after_a_failure(
         handle = modules.up_blocks[1].epi_modules[1].register_forward_pre_hook(failure)
     else:
         options["callback"] = failure
-    with pytest.raises((RuntimeError, comfy.model_management.InterruptProcessingException)):
+    with pytest.raises((RuntimeError, comfy.model_management.InterruptProcessingException)) as told:
         scene.sample(guider, **options)
+    if failure is out_of_memory and where == "module":
+        assert str(told.value).startswith(
+            "not enough memory; set views_per_pass to 2, or make width and height smaller ("
+        )
     if where == "module":
         handle.remove()
     assert comfy.samplers.sampling_function is sampling_function

@@ -20,6 +20,7 @@ from cvd_core.cami2v.checkpoint import load_picture_to_video
 from cvd_core.cami2v.ddim import DDIM, NoiseSchedule
 from cvd_core.cami2v.picture import clip_pixels
 from cvd_core.cli import main
+from cvd_core.engine.prediction import Prediction
 from cvd_core.engine.prompts import encode_prompts
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.geometry.formats import write_cameras
@@ -48,10 +49,6 @@ from tests.training.scene_folders import PROMPT, WIDTH, filmed
 from tests.training.stage_checks import assert_less_is_kept, assert_same_as_whole, plain, written_config
 
 CLIP, SIZE = 40, 64
-HEAVY = pytest.mark.parametrize(
-    "config", ["epsilon", pytest.param("v_prediction", marks=pytest.mark.slow)], indirect=True
-)
-"""The 512 model's turn differs in numbers that lighter tests compare."""
 
 
 def write_estates(folder: Path) -> FoldersConfig:
@@ -65,12 +62,11 @@ def write_estates(folder: Path) -> FoldersConfig:
     return FoldersConfig(folder)
 
 
-@pytest.fixture(scope="module", params=["epsilon", "v_prediction"])
-def config(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
-    folder = tmp_path_factory.mktemp("cami2v")
+def written(folder: Path, prediction: Prediction) -> TrainConfig:
+    """A training of the 256 model (epsilon) or the 512 model (v_prediction), with all that it reads."""
     model = folder / "model"
     model.mkdir()
-    torch.save({"state_dict": whole_file("none", learned=request.param == "epsilon")}, model / "model.ckpt")
+    torch.save({"state_dict": whole_file("none", learned=prediction == "epsilon")}, model / "model.ckpt")
     shutil.copytree(mini.FOLDER / "base" / "tokenizer", model / "tokenizer")
     return TrainConfig(
         output=folder / "run",
@@ -78,9 +74,27 @@ def config(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         start_from=model,
         data=DataConfig(size=SIZE, frames=16),
         folders=write_estates(folder / "estates"),
-        noise=NoiseConfig(prediction=request.param),
+        noise=NoiseConfig(prediction=prediction),
         cami2v=CamI2VConfig(longest_stride=2),
     )
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
+    """Of the 256 model."""
+    return written(tmp_path_factory.mktemp("cami2v"), "epsilon")
+
+
+@pytest.fixture(scope="module")
+def config_512(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
+    return written(tmp_path_factory.mktemp("cami2v512"), "v_prediction")
+
+
+@pytest.fixture(params=["config", "config_512"])
+def either(request: pytest.FixtureRequest) -> TrainConfig:
+    """Of both models, for what the stage does differently: the rate it tells, noise and target."""
+    found: TrainConfig = request.getfixturevalue(request.param)
+    return found
 
 
 def new_stage(config: TrainConfig, *, learned: bool = True) -> CamI2VStage:
@@ -125,15 +139,15 @@ def test_clips_are_cut_with_their_cameras_at_random_strides(config: TrainConfig)
         GuidedClips(folder, 41, SIZE, SIZE, 2).sample(0)
 
 
-def test_the_network_is_told_what_inference_tells_it(config: TrainConfig) -> None:
+def test_the_network_is_told_what_inference_tells_it(either: TrainConfig) -> None:
     """Context, rate and path, by hand; the given picture is the latent of the reference frame, at all frames."""
-    stage = new_stage(config)
-    assert config.folders is not None
-    assert config.folders.realestate10k is not None
+    stage = new_stage(either)
+    assert either.folders is not None
+    assert either.folders.realestate10k is not None
     batch = next(found for step in range(50) if not bool((found := stage.batch(step, range(1)))["silent"].any()))
     reference = int(batch["reference"])
     with torch.no_grad():
-        text = encode_prompts(trainer_for(config, resume=True).model, [PROMPT])  # type: ignore[attr-defined]
+        text = encode_prompts(trainer_for(either, resume=True).model, [PROMPT])  # type: ignore[attr-defined]
         pixels = clip_pixels(batch["videos"][:, reference])
         picture = stage.resampler(stage.picture_encoder(pixel_values=pixels).last_hidden_state)
         assert torch.equal(stage.context(batch), torch.cat([text, picture], 1))
@@ -144,7 +158,7 @@ def test_the_network_is_told_what_inference_tells_it(config: TrainConfig) -> Non
     assert torch.equal(centre, torch.eye(4, dtype=torch.float64))
     clip = stage._clip(next(s for s in range(50) if torch.equal(stage.batch(s, range(1))["noise"], batch["noise"])), 0)
     assert torch.equal(relative_path(clip.cameras, reference).c2w, batch["c2w"])
-    assert int(batch["rate"]) == (clip.stride if is_256(config) else int(29.97 / clip.stride))
+    assert int(batch["rate"]) == (clip.stride if is_256(either) else int(29.97 / clip.stride))
     seen: list[Tensor] = []
     hook = stage.unet.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     with torch.no_grad():
@@ -155,9 +169,9 @@ def test_the_network_is_told_what_inference_tells_it(config: TrainConfig) -> Non
     assert torch.equal(seen[0][:, 4:], latents[:, :, [reference]].expand(-1, -1, 16, -1, -1))
 
 
-def test_what_is_to_be_predicted_leads_the_sampler_back_to_the_latents(config: TrainConfig) -> None:
+def test_what_is_to_be_predicted_leads_the_sampler_back_to_the_latents(either: TrainConfig) -> None:
     """A perfect prediction, given to DDIM at the same time, is one step from the video: two ways to say one thing."""
-    stage = new_stage(config)
+    stage = new_stage(either)
     predicts = stage.schedule.predicts
     sampler = DDIM(NoiseSchedule.of(predicts), 25, eta=0.0)
     batch = stage.batch(0, range(1))
@@ -223,7 +237,6 @@ def test_the_camera_branch_is_trained_and_nothing_else(config: TrainConfig) -> N
     assert moved == {name for name in trained if any(part in name for part in last)}, "what is zero"
 
 
-@HEAVY
 def test_a_fixed_batch_is_learned_and_the_base_is_left_as_it_is(config: TrainConfig) -> None:
     stage = new_stage(config, learned=False)
     before = {name: p.clone() for name, p in stage.named_parameters() if not p.requires_grad}
@@ -243,7 +256,6 @@ def test_a_fixed_batch_is_learned_and_the_base_is_left_as_it_is(config: TrainCon
     assert all(torch.equal(value, after[name]) for name, value in before.items())
 
 
-@HEAVY
 def test_gradient_checkpointing_gives_the_same_gradients_from_less(config: TrainConfig) -> None:
     kept, repeated = new_stage(config), new_stage(config)
     repeated.enable_gradient_checkpointing()
@@ -266,7 +278,6 @@ def test_half_precision_keeps_the_camera_branch_whole(config: TrainConfig) -> No
 # stopped, continued, written
 
 
-@HEAVY
 def test_the_stage_continues_bit_equal(config: TrainConfig, tmp_path: Path) -> None:
     loop = config.stages["cami2v"]
     whole, first, second = (new_stage(config, learned=False) for _ in range(3))
@@ -278,34 +289,33 @@ def test_the_stage_continues_bit_equal(config: TrainConfig, tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-@HEAVY
-def test_a_killed_training_goes_on_and_its_export_generates(config: TrainConfig, tmp_path: Path) -> None:
-    file = written_config(config, tmp_path)
+def test_a_killed_training_goes_on_and_its_export_generates(either: TrainConfig, tmp_path: Path) -> None:
+    file = written_config(either, tmp_path)
     kill_at_work(file, tmp_path / "out" / "cami2v" / "metrics.csv")
     assert main(["train", str(file), "--resume"]) == 0
-    trainer = CamI2VTrainer(replace(config, output=tmp_path / "whole"), resume=False)
+    trainer = CamI2VTrainer(replace(either, output=tmp_path / "whole"), resume=False)
     with pytest.raises(ValueError, match="has no checkpoints; expected one of the stage cami2v"):
         trainer.export(tmp_path / "none")
     trainer.train()
-    assert_same_as_whole(tmp_path, "cami2v", config.stages["cami2v"].steps)
+    assert_same_as_whole(tmp_path, "cami2v", either.stages["cami2v"].steps)
 
     trainer.export(tmp_path / "model", torch.float32)
-    assert config.start_from is not None
+    assert either.start_from is not None
     written = load_file(tmp_path / "model" / "camera.safetensors")
     assert written.keys() == {name for name in whole_file() if any(part in name for part in TRAINED)}
     path = cvd_core.make_rig("stereo", views=1, frames=16, baseline=2)
     picture = StartPicture(fixture_picture(tmp_path))
-    base, camera = config.start_from / "model.ckpt", tmp_path / "model" / "camera.safetensors"
+    base, camera = either.start_from / "model.ckpt", tmp_path / "model" / "camera.safetensors"
     frames = [
-        cvd_core.load_pipeline(base, camera=file, config=config.start_from, device="cpu")(
+        cvd_core.load_pipeline(base, camera=file, either=either.start_from, device="cpu")(
             path, PROMPT, width=64, height=64, steps=1, picture=picture, progress=False
         ).frames
         for file in (camera, None)
     ]
     assert not torch.equal(*frames)
-    shutil.copytree(config.start_from, tmp_path / "more")
+    shutil.copytree(either.start_from, tmp_path / "more")
     shutil.copy2(camera, tmp_path / "more" / "camera.safetensors")
-    more = CamI2VTrainer(replace(config, start_from=tmp_path / "more", output=tmp_path / "on"), resume=False)
+    more = CamI2VTrainer(replace(either, start_from=tmp_path / "more", output=tmp_path / "on"), resume=False)
     assert all(torch.equal(p, written[f"model.diffusion_model.{name}"]) for name, p in camera_of(more))
 
 
@@ -346,8 +356,8 @@ def test_mistakes_are_told_in_a_line(
     assert message in said
 
 
-def test_another_prediction_than_the_models_is_told(config: TrainConfig) -> None:
-    other = replace(config, noise=NoiseConfig(prediction="v_prediction" if is_256(config) else "epsilon"))
+def test_another_prediction_than_the_models_is_told(either: TrainConfig) -> None:
+    other = replace(either, noise=NoiseConfig(prediction="v_prediction" if is_256(either) else "epsilon"))
     with pytest.raises(ValueError, match=r"predicts .*, the configuration says"):
         trainer_for(other, resume=True).stage("cami2v")
 

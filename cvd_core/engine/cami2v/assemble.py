@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cvd_core.cami2v.network import FRAMES as MODEL_FRAMES
+from cvd_core.cami2v.network import SIDE
 from cvd_core.engine.cami2v.loading import load_picture_model
 from cvd_core.engine.cami2v.pipeline import PicturePipeline, network_path, require_frames, require_picture
 from cvd_core.engine.detect import look_into
@@ -21,8 +22,7 @@ from cvd_core.video.stills import fit_picture, read_still
 from cvd_core.weights import Kind
 
 FRAMES: int | None = MODEL_FRAMES
-_SIDE = 64
-"""Pixels: the latent's stride times that of the network's coarsest maps."""
+SMALLER = "`offload`, `dtype` float16 or a smaller `width` and `height`"
 _SIZES = {"256": (256, 256), "512": (512, 320)}
 """Width and height that the released models were trained with."""
 
@@ -52,10 +52,10 @@ def check(paths: ModelPaths, cameras: Cameras, settings: Settings) -> None:
             "strategy", f"is {settings.pairing.strategy!r}; CamI2V's views do not see each other, leave it out"
         )
     for name in ("width", "height"):
-        if (side := getattr(settings, name)) % _SIDE:
-            nearest = max(_SIDE, round(side / _SIDE) * _SIDE)
+        if (side := getattr(settings, name)) % SIDE:
+            nearest = max(SIDE, round(side / SIDE) * SIDE)
             raise FieldError(
-                name, f"is {side} pixels; DynamiCrafter makes multiples of {_SIDE} - the nearest is {nearest}"
+                name, f"is {side} pixels; DynamiCrafter makes multiples of {SIDE} - the nearest is {nearest}"
             )
     refuse_given(settings, "DynamiCrafter")
     require_frames(cameras.frames)

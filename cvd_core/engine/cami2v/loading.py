@@ -14,16 +14,21 @@ from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizerFast, CLIPVisionModel
 
-from cvd_core.cami2v.checkpoint import PictureToVideo, load_picture_to_video
+from cvd_core.cami2v.checkpoint import (
+    AUTOENCODER,
+    PICTURE_ENCODER,
+    TEXT_ENCODER,
+    PictureToVideo,
+    load_picture_to_video,
+)
 from cvd_core.engine.cami2v.towers import picture_tower, text_tower
 from cvd_core.engine.model_folder import reason
 from cvd_core.engine.sd15.loading import CONFIG_REPOSITORY
 from cvd_core.engine.tokenizer import load_tokenizer
-from cvd_core.weights import identify_tensors, load_exact, read_checkpoint
+from cvd_core.weights import identify_tensors, load_exact, read_checkpoint, tensors_under
 
 LATENT_SCALE = 0.18215
-_VAE, _TEXT, _PICTURE = "first_stage_model.", "cond_stage_model.model.", "embedder.model.visual."
-_PARTS = {_VAE: "autoencoder", _TEXT: "text encoder", _PICTURE: "picture encoder"}
+_PARTS = {AUTOENCODER: "autoencoder", TEXT_ENCODER: "text encoder", PICTURE_ENCODER: "picture encoder"}
 
 
 @dataclass
@@ -59,13 +64,13 @@ def load_picture_model(
     """
     networks = load_picture_to_video(trained or base, base if trained else None, dtype=dtype)
     tensors = read_checkpoint(base).tensors
-    parts = {prefix: _under(tensors, prefix) for prefix in _PARTS}
+    parts = {prefix: tensors_under(tensors, prefix) for prefix in _PARTS}
     if lacking := [what for prefix, what in _PARTS.items() if not parts[prefix]]:
         raise ValueError(
             f"{base.name} has no {' and no '.join(lacking)}; give DynamiCrafter's whole file, model.ckpt, as `base` "
             "and this one as `camera`"
         )
-    text_encoder = text_tower(parts[_TEXT], file=base.name, dtype=dtype)
+    text_encoder = text_tower(parts[TEXT_ENCODER], file=base.name, dtype=dtype)
     if text_encoder.config.hidden_size != networks.unet.layout.context:
         raise ValueError(
             f"the text encoder of {base.name} makes tokens of width {text_encoder.config.hidden_size}, its network "
@@ -76,14 +81,10 @@ def load_picture_model(
     return PictureModel(
         networks,
         text_encoder,
-        picture_tower(parts[_PICTURE], file=base.name, dtype=dtype),
-        _autoencoder(parts[_VAE], base.name, dtype),
+        picture_tower(parts[PICTURE_ENCODER], file=base.name, dtype=dtype),
+        _autoencoder(parts[AUTOENCODER], base.name, dtype),
         tokenizer,
     )
-
-
-def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
 
 
 def _autoencoder(state: Mapping[str, Tensor], file: str, dtype: torch.dtype) -> AutoencoderKL:
@@ -100,7 +101,7 @@ def _autoencoder(state: Mapping[str, Tensor], file: str, dtype: torch.dtype) -> 
     try:
         with init_empty_weights():
             vae = AutoencoderKL.from_config(config)
-        converted = convert_ldm_vae_checkpoint({_VAE + key: value for key, value in state.items()}, config)
+        converted = convert_ldm_vae_checkpoint({AUTOENCODER + key: value for key, value in state.items()}, config)
     except Exception as error:  # diffusers takes it that every layer is there and has its shape
         raise ValueError(
             f"the autoencoder in {file} cannot be read ({reason(error)}); the file is incomplete, get it again"

@@ -114,7 +114,8 @@ class PicturePipeline:
 
         Returns:
             tokens ``(V, B, 77 + 256, C)``, branches uncond (negative text, tokens of a gray picture) and cond, or cond
-            alone; and the picture's latent ``(1, 4, 1, h, w)``.
+            alone; and the picture's latent ``(1, 4, 1, h, w)``, the mean of its posterior (the released code draws a
+            sample, which no VAE of ComfyUI gives).
         """
         model, device = self.model, self.placement.device
         with self.placement.working(model.text_encoder):
@@ -128,8 +129,7 @@ class PicturePipeline:
             tokens = resampler(tokens.to(resampler.proj_in.weight))
         vae = model.vae
         with self.placement.working(vae):
-            posterior = vae.encode(picture.to(device, vae.dtype)).latent_dist
-            latent = posterior.sample(seeded_generator(settings.seed, "picture")) * vae.config["scaling_factor"]
+            latent = vae.encode(picture.to(device, vae.dtype)).latent_dist.mode() * vae.config["scaling_factor"]
         context = torch.cat([text, tokens.expand(views, -1, -1, -1).to(text)], 2)
         return context.to(device), latent[:, :, None].float().to(device)
 

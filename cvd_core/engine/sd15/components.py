@@ -14,7 +14,7 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 from cvd_core.engine.model_folder import reason
 from cvd_core.engine.sd15.patch_autoencoder import PatchAutoencoder
-from cvd_core.weights import Checkpoint, load_exact
+from cvd_core.weights import Checkpoint, load_exact, tensors_under
 
 SD15_CONFIGS: Mapping[str, dict[str, Any]] = {
     "unet": {"cross_attention_dim": 768, "attention_head_dim": 8},
@@ -96,12 +96,11 @@ def split_original(checkpoint: Checkpoint, configs: Mapping[str, Mapping[str, An
         ValueError: the file lacks tensors without which the others cannot be named.
     """
     tensors = checkpoint.tensors
-    prefix = "cond_stage_model.transformer."
     try:
         return {
             "unet": convert_ldm_unet_checkpoint(tensors, configs["unet"]),
             "vae": convert_ldm_vae_checkpoint(tensors, configs["vae"]),
-            "text_encoder": {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)},
+            "text_encoder": tensors_under(tensors, "cond_stage_model.transformer."),
         }
     except Exception as error:  # diffusers takes it that every layer is there and has its shape
         raise ValueError(

@@ -32,6 +32,10 @@ _DEFAULTS: Mapping[str, Any] = {
 }
 """The released script's."""
 FRAMES: int | None = 81
+SMALLER = (
+    "`offload`, `dtype` bfloat16, a smaller `width` and `height`, fewer `frames`, or `strategy` partition with "
+    "`views_per_pass` 2"
+)
 _SIDE = 16
 """Pixels: the latent's stride times the patch size."""
 
