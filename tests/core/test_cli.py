@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 
 import cvd_core
 from cvd_core.cli import COMMANDS, inspect, main, note
-from cvd_core.cli.generate import add_parser, lora
+from cvd_core.cli.generate import add_parser
+from cvd_core.cli.generate_inputs import lora
 from cvd_core.engine.solvers import SOLVERS
 from cvd_core.runs.file_names import file_stems
 
