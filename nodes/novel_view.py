@@ -9,12 +9,13 @@ from comfy_api.latest import io
 
 from cvd_core.networks.sd15 import LATENT_STRIDE
 from cvd_core.syncam.cameras import latent_frames
-from cvd_core.syncam.novel_view import TEXT_GUIDANCE, UNTRAINED, VIDEO_GUIDANCE
+from cvd_core.syncam.novel_view import TEXT_GUIDANCE, UNGUIDED, UNTRAINED, VIDEO_GUIDANCE
 
 from .host.novel_view import NovelViewGuider
+from .host.wan import CHANNELS, check_vae
 from .inputs import guidance_input
 from .schema import node_schema
-from .syncam import CATEGORY, CHANNELS, SIDE
+from .syncam import CATEGORY, SIDE
 
 
 class EncodeReferenceView(io.ComfyNode):
@@ -60,6 +61,7 @@ class EncodeReferenceView(io.ComfyNode):
                     f"the images are {side} pixels {name}; expected a multiple of {SIDE} - scale or crop them before, "
                     "for example with Upscale Image to 832x480"
                 )
+        check_vae(vae)
         encoded = vae.encode(images[..., :3])
         expected = (1, CHANNELS, frames, images.shape[1] // LATENT_STRIDE, images.shape[2] // LATENT_STRIDE)
         if encoded.shape != expected:
@@ -111,7 +113,7 @@ class NovelViewGuiderNode(io.ComfyNode):
     def execute(cls, model: Any, positive: Any, negative: Any, cfg_video: float, cfg_text: float) -> io.NodeOutput:
         guider = NovelViewGuider(model, cfg_video, cfg_text)
         guider.set_conds(positive, negative)
-        return io.NodeOutput(guider, ui={"text": [UNTRAINED]})
+        return io.NodeOutput(guider, ui={"text": [UNTRAINED, *([] if guider.always_guided else [UNGUIDED])]})
 
 
 NOVEL_VIEW_NODES: list[type[io.ComfyNode]] = [EncodeReferenceView, NovelViewGuiderNode]

@@ -50,7 +50,7 @@ def pairing_inputs() -> list[io.Input]:
             default=STRATEGIES[0],
             tooltip="Which views attend to each other in a step. partition: one random matching into pairs. "
             "multi-partition: several, averaged. exhaustive: all pairs, averaged. joint: every view to all others in "
-            "one call.",
+            "one call. star: the first view with each of the others, averaged.",
         ),
         io.Int.Input(
             "partitions",

@@ -14,7 +14,7 @@ from cvd_core.sampling.pairs import STRATEGIES, Pairing, Strategy
 from cvd_core.syncam.cameras import FRAME_STRIDE, beyond_training, latent_frames
 from cvd_core.syncam.presets import PRESETS, preset_cameras
 
-from .host.wan import SynCamSettings, apply_syncam, load_modules
+from .host.wan import CHANNELS, SynCamSettings, apply_syncam, load_modules
 from .inputs import CONVENTION, check_choices, check_range, strength_inputs, verdict
 from .model_files import ModelFile, ModelFileNode
 from .sampling_inputs import views_per_pass_input
@@ -23,8 +23,6 @@ from .sync import FOLDER
 from .types import CamerasType, SynCamType
 
 CATEGORY = "CVD/syncammaster"
-CHANNELS = 16
-"""Of Wan's latents."""
 _RELEASED = "step20000.ckpt"
 SIDE = 16
 """Pixels: the latent's stride times the patch size."""
@@ -156,7 +154,8 @@ class ApplySynCam(io.ComfyNode):
                     default="joint",
                     tooltip="Which views attend to each other. joint: every view to all others. partition: one random "
                     "matching into pairs per step, as the modules were trained. multi-partition: several, averaged. "
-                    "exhaustive: all pairs, averaged.",
+                    "exhaustive: all pairs, averaged. star: the first view with each of the others, for a given video "
+                    "as the first view.",
                 ),
                 io.Int.Input(
                     "partitions",
@@ -206,7 +205,11 @@ class ApplySynCam(io.ComfyNode):
             Pairing(cast(Strategy, pair_strategy), partitions, views_per_pass or None),
             pair_seed,
         )
-        return io.NodeOutput(apply_syncam(model, syncam, settings), ui={"text": beyond_training(cameras)})
+        pairing, views = settings.pairing, cameras.views
+        notes = beyond_training(cameras, pairing.largest_group(views), with_first_only=pair_strategy == "star")
+        if views_per_pass and pairing.is_one_group(views):
+            notes.append(f"views_per_pass has no effect: {views} views that attend to each other are never split")
+        return io.NodeOutput(apply_syncam(model, syncam, settings), ui={"text": notes})
 
 
 class EmptyMultiViewVideoLatent(io.ComfyNode):

@@ -188,9 +188,9 @@ def _add_models(group: argparse._ArgumentGroup) -> None:
         "--base",
         metavar="PATH",
         help="Stable Diffusion 1.5 or a fine-tune of it: a diffusers folder, or a .safetensors or .ckpt file; the "
-        "diffusers folder of Wan 2.1 T2V 1.3B or a file with its transformer; the whole file of CamI2V (256_cami2v.pt ...) or DynamiCrafter; or "
-        f"{mini.NAME}, the small model in the package with its own motion, camera and sync modules, which knows balls "
-        f"and cubes on a floor (default: {mini.NAME})",
+        "diffusers folder of Wan 2.1 T2V 1.3B, or a file with its transformer; the whole file of CamI2V "
+        f"(256_cami2v.pt ...) or DynamiCrafter; or {mini.NAME}, the small model in the package with its own motion, "
+        f"camera and sync modules, which knows balls and cubes on a floor (default: {mini.NAME})",
     )
     group.add_argument(
         "--config",
@@ -211,8 +211,8 @@ def _add_models(group: argparse._ArgumentGroup) -> None:
         "--sync",
         type=Path,
         metavar="FILE",
-        help="what synchronises the views: CVD.ckpt, or with Wan SynCamMaster's step20000.ckpt; without it the videos are "
-        "independent of each other",
+        help="what synchronises the views: CVD.ckpt, or with Wan 2.1 SynCamMaster's step20000.ckpt; without it the "
+        "videos are independent of each other",
     )
     group.add_argument(
         "--lora",

@@ -67,7 +67,8 @@ def _add_views(group: argparse._ArgumentGroup) -> None:
         choices=STRATEGIES,
         help="which views attend to each other in a step. partition: one random matching into pairs; multi-partition: "
         "several, averaged; exhaustive: all pairs, averaged; joint: every view attends to all others at once, which "
-        f"the networks were not trained for (default: {Pairing.strategy})",
+        "the networks were not trained for; star: the first view with each of the others, for --reference (default: "
+        f"{Pairing.strategy}, with Wan 2.1 joint)",
     )
     group.add_argument(
         "--partitions",

@@ -15,6 +15,7 @@ from cvd_core.weights import (
     Kind,
     LoraFile,
     identify,
+    load_exact,
     where_it_belongs,
 )
 
@@ -176,18 +177,32 @@ def _try_syncam(checkpoint: Checkpoint) -> str:
     return "Wan 2.1 T2V 1.3B" if size == (30, 1536) else f"only a Wan 2.1 of {size[0]} blocks of width {size[1]}"
 
 
-def _try_wan_lora(checkpoint: Checkpoint) -> str:
+def _hollow_wan() -> Any:
+    """The transformer of the size there are modules for."""
     from accelerate import init_empty_weights
     from diffusers import WanTransformer3DModel
 
-    from cvd_core.engine.lora import match_lora
-    from cvd_core.engine.wan.lora import FAMILY, SIZES, wan_layers
-    from cvd_core.weights import read_lora
+    from cvd_core.engine.wan.lora import SIZES
 
     with init_empty_weights():
-        transformer = WanTransformer3DModel(**SIZES)
+        return WanTransformer3DModel(**SIZES)
+
+
+def _try_wan(checkpoint: Checkpoint) -> str:
+    from cvd_core.engine.wan.loading import released_transformer
+    from cvd_core.engine.wan.lora import FAMILY
+
+    load_exact(_hollow_wan(), released_transformer(checkpoint), file=checkpoint.path.name, what=FAMILY)
+    return f"{FAMILY}; outside of ComfyUI together with its diffusers folder"
+
+
+def _try_wan_lora(checkpoint: Checkpoint) -> str:
+    from cvd_core.engine.lora import match_lora
+    from cvd_core.engine.wan.lora import FAMILY, wan_layers
+    from cvd_core.weights import read_lora
+
     lora = read_lora(checkpoint.path)
-    _, unmatched = match_lora(wan_layers(transformer), lora, family=FAMILY)
+    _, unmatched = match_lora(wan_layers(_hollow_wan()), lora, family=FAMILY)
     return "; ".join(filter(None, [FAMILY, _remarks(lora, unmatched)]))
 
 
@@ -207,6 +222,7 @@ def _try_camera_parts(checkpoint: Checkpoint) -> str:
 
 _ALONE: Mapping[Kind, Callable[[Checkpoint], str]] = {
     Kind.SYNCAM: _try_syncam,
+    Kind.WAN: _try_wan,
     Kind.DYNAMICRAFTER: _try_picture_to_video,
     Kind.CAMI2V: _try_picture_to_video,
     Kind.CAMERACTRL_I2V: _try_picture_to_video,

@@ -41,10 +41,12 @@ class Method(Protocol):
     Attributes:
         FRAMES: of a run that does not say; None: 16 of rigs, and as many as camera files have.
         SMALLER: what to change where memory runs out; names of arguments are in backticks.
+        UNUSED: fields of :class:`Settings` that change nothing.
     """
 
     FRAMES: int | None
     SMALLER: str
+    UNUSED: Collection[str]
 
     def defaults(self, paths: ModelPaths, asked: Collection[str] = ()) -> Mapping[str, Any]:
         """Fields of :class:`Settings` that are other than their defaults where nothing is said of them.

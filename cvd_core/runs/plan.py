@@ -88,7 +88,11 @@ def plan_run(request: Request) -> Plan:
         placement=Placement.choose(chosen("device", "auto"), chosen("dtype", "auto"), chosen("offload", False)),
         earlier=earlier,
         kept=kept,
-        hints=(*hints(paths, cameras, settings), *_without_effect(request, paths, settings), *_other_versions(earlier)),
+        hints=(
+            *hints(paths, cameras, settings),
+            *_without_effect(request, paths, settings, cameras.views),
+            *_other_versions(earlier),
+        ),
     )
 
 
@@ -116,12 +120,13 @@ def hints(paths: ModelPaths, cameras: Cameras, settings: Settings) -> list[str]:
     return of_mini + method_for(paths).hints(paths, cameras, settings)
 
 
-def _without_effect(request: Request, paths: ModelPaths, settings: Settings) -> list[str]:
+def _without_effect(request: Request, paths: ModelPaths, settings: Settings, views: int) -> list[str]:
     """What was asked for and changes nothing."""
-    asked = request.settings
+    asked, method = request.settings, method_for(paths)
     pointless = {
+        **{f"`{name}` with this `base`": name in asked for name in method.UNUSED},
         **{
-            f"`{name}` without `camera`": name in asked and not method_for(paths).follows_cameras(paths)
+            f"`{name}` without `camera`": name in asked and not method.follows_cameras(paths)
             for name in ("camera_strength", "camera_guidance")
         },
         **{
@@ -132,6 +137,9 @@ def _without_effect(request: Request, paths: ModelPaths, settings: Settings) -> 
         "`camera_guidance_schedule` with `camera_guidance` 1": "camera_guidance_schedule" in asked
         and settings.camera_guidance == 1,
         "`negative_prompts` with `guidance` 1": "negative_prompts" in asked and settings.guidance == 1,
+        f"`views_per_pass` with `strategy` {settings.pairing.strategy}, which never splits the views,": "views_per_pass"
+        in asked
+        and settings.pairing.is_one_group(views),
         "`recurrence_range` with `recurrence` 1": "start" in asked.get("recurrence", {})
         and settings.recurrence.times == 1,
         "`config` with a diffusers folder as `base`": "config" in request.models and paths.base.is_dir(),

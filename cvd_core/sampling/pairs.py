@@ -2,7 +2,8 @@
 
 A *round* is a set of disjoint groups of views that may run in one network call; inside a group every view attends to
 all others. Groups are pairs, except: an odd view out joins a pair and makes a triple (one softmax over both
-partners); ``joint`` is one group of all views; a single view is a group of its own and runs unsynchronised.
+partners); ``joint`` is one group of all views; a single view is a group of its own and runs unsynchronised. ``star``
+is not in the paper: it is for a first view that is given, which all others are to agree with.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from cvd_core.sampling.draws import Draws, SeededDraws
 
 Group = tuple[int, ...]
 Round = tuple[Group, ...]
-Strategy = Literal["partition", "multi-partition", "exhaustive", "joint"]
+Strategy = Literal["partition", "multi-partition", "exhaustive", "joint", "star"]
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 
 
@@ -30,7 +31,8 @@ class Pairing:
 
     Attributes:
         strategy: ``partition``: one random matching; ``multi-partition``: ``partitions`` of them; ``exhaustive``: all
-            V (V - 1) / 2 pairs, as matchings (odd V: a different view sits out of each); ``joint``: one call.
+            V (V - 1) / 2 pairs, as matchings (odd V: a different view sits out of each); ``joint``: one call; ``star``:
+            the first view with each of the others, V - 1 pairs.
         partitions: Q of multi-partition; 1 for all other strategies.
         views_per_pass: most views in one network call, to save memory; None: a whole round at once. A pair is never
             split. The result stays the same up to rounding.
@@ -63,11 +65,25 @@ class Pairing:
         """
         if views < 1:
             raise ValueError(f"{views} views; expected at least 1")
+        if self.strategy == "star":
+            return [((0, view),) for view in range(1, views)] or [((0,),)]
         if self.strategy == "joint" or (views < 4 and self.strategy != "exhaustive"):
             return [(tuple(range(views)),)] * self.partitions  # up to three views there is only one matching
         if self.strategy == "exhaustive":
             return list(_round_robin(views))
         return [_matching(draws.permutation(views)) for _ in range(self.partitions)]
+
+    def largest_group(self, views: int) -> int:
+        """Most views that attend to each other."""
+        return max(len(group) for groups in self.rounds(views, SeededDraws(0)) for group in groups)
+
+    def is_one_group(self, views: int) -> bool:
+        """Whether more than a pair of views all attend to each other at once, so that no memory limit can part them."""
+        return views > 2 and self.largest_group(views) == views
+
+    def always_with(self, view: int, views: int) -> bool:
+        """Whether every group of a step holds ``view``."""
+        return all(view in group for groups in self.rounds(views, SeededDraws(0)) for group in groups)
 
     def calls(self, views: int) -> list[Round]:
         """The network calls of one denoising step: how many there are, and how many views each has."""

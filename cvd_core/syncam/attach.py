@@ -7,9 +7,10 @@ Forward hooks do both, so the block's own code - quantised, compiled, patched by
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -59,8 +60,10 @@ def synchronised(
     call: ViewCall,
     parts: BlockParts,
     dtype: torch.dtype | None = None,
-) -> Iterator[None]:
+) -> Iterator[Set[int]]:
     """While this lasts, every block lets the views of ``call`` attend to each other.
+
+    A module belongs to its block: where others skip the block or compute it themselves, the module is left out too.
 
     Args:
         blocks: the transformer's.
@@ -68,6 +71,9 @@ def synchronised(
         call: views, cameras and layout of what will be evaluated.
         parts: the implementation's names.
         dtype: the modules compute in; None: in that of the stream.
+
+    Yields:
+        the indices of the blocks whose modules have been added so far.
 
     Raises:
         ValueError: another number of blocks than modules.
@@ -77,18 +83,25 @@ def synchronised(
             f"the SynCamMaster modules are made for {len(modules.blocks)} blocks, this model has {len(blocks)}; the "
             "released ones go with Wan2.1-T2V-1.3B"
         )
-    handles = []
+    handles: list[Any] = []
+    added: set[int] = set()
     try:
-        for block, module in zip(blocks, modules.blocks, strict=True):
-            handles += _hook(block, cast(MultiViewSync, module), call, parts, dtype)
-        yield
+        for index, (block, module) in enumerate(zip(blocks, modules.blocks, strict=True)):
+            report = partial(added.add, index)
+            handles += _hook(block, cast(MultiViewSync, module), call, parts, dtype, report)
+        yield added
     finally:
         for handle in handles:
             handle.remove()
 
 
 def _hook(
-    block: nn.Module, module: MultiViewSync, call: ViewCall, parts: BlockParts, dtype: torch.dtype | None
+    block: nn.Module,
+    module: MultiViewSync,
+    call: ViewCall,
+    parts: BlockParts,
+    dtype: torch.dtype | None,
+    report: Callable[[], object],
 ) -> list[Any]:
     now: dict[str, Tensor] = {}
 
@@ -101,7 +114,11 @@ def _hook(
         return (x + now["addend"],)
 
     def after_cross_attention(_: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor:
-        return output + now.pop("addend")
+        addend = now.pop("addend", None)
+        if addend is None:  # code of others called it without the norm
+            return output
+        report()
+        return output + addend
 
     return [
         block.register_forward_pre_hook(keep_modulation, with_kwargs=True),

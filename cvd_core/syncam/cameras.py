@@ -59,16 +59,18 @@ def camera_embedding(cameras: Cameras, views: Sequence[int] | None = None) -> Te
     return relative[..., :3, :].flatten(-2).float()
 
 
-def beyond_training(cameras: Cameras, views_per_call: int | None = None) -> list[str]:
+def beyond_training(cameras: Cameras, together: int | None = None, *, with_first_only: bool = False) -> list[str]:
     """What a rig asks of the released weights that they were not trained for, a sentence each; [] if nothing.
 
     Args:
         cameras: V views of F frames in metres.
-        views_per_call: views that attend to each other in one call; None: all.
+        together: views that attend to each other at once; None: all.
+        with_first_only: every view attends to the first one, not to the others.
     """
-    together = min(cameras.views, views_per_call or cameras.views)
-    relative = torch.linalg.solve(cameras.c2w[:1].expand_as(cameras.c2w), cameras.c2w)
-    x, y, z = relative[..., :3, 2].unbind(-1)
+    together = min(cameras.views, together or cameras.views)
+    turns = cameras.c2w[:, ::FRAME_STRIDE, :3, :3]
+    # Where a view looks, as another one sees it.
+    x, y, z = torch.einsum("ufij,vfi->uvfj", turns[:1] if with_first_only else turns, turns[..., 2]).unbind(-1)
     azimuth = float(torch.rad2deg(torch.atan2(x, z)).abs().max())
     elevation = float(torch.rad2deg(torch.asin(y.clamp(-1, 1))).abs().max())
     found = []

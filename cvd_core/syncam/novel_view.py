@@ -20,6 +20,12 @@ UNTRAINED = (
     "ignore the video"
 )
 
+UNGUIDED = (
+    "some views attend to each other without the given one, where it cannot guide them; 'star' pairs every view with "
+    "it, 'joint' shows it to all at once"
+)
+"""Of pair strategies that form groups without it."""
+
 
 def with_reference(x: Tensor, reference: Tensor, views: Sequence[int]) -> Tensor:
     """A copy of ``x`` in which every row of view 0 is the reference.

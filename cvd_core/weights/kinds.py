@@ -74,6 +74,7 @@ PLACES = {
     Kind.CAMERA: Place("camera", "models/animatediff_models"),
     Kind.SYNC: Place("sync", "models/cvd"),
     Kind.SYNCAM: Place("sync", "models/cvd"),
+    Kind.WAN: Place("base", "models/diffusion_models"),
     Kind.DYNAMICRAFTER: Place("base", "models/checkpoints"),
     Kind.CAMI2V: Place("base", "models/checkpoints"),
     Kind.CAMERACTRL_I2V: Place("base", "models/checkpoints"),

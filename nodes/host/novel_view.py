@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import comfy.samplers
 
-from cvd_core.syncam.novel_view import guide_novel_view, with_reference
+from cvd_core.syncam.novel_view import REFERENCE, guide_novel_view, with_reference
 
 from .wan import syncam_settings
 
@@ -29,13 +29,18 @@ class NovelViewGuider(comfy.samplers.CFGGuider):  # type: ignore[misc]
         model: a MODEL from Apply SynCamMaster.
         video_guidance, text_guidance: s_V and s_T.
 
+    Attributes:
+        always_guided: no group of views is without the given one, see :data:`cvd_core.syncam.novel_view.UNGUIDED`.
+
     Raises:
         ValueError: the model has no SynCamMaster modules, or guidance of its own.
     """
 
     def __init__(self, model: Any, video_guidance: float, text_guidance: float) -> None:
         super().__init__(model)
-        self.views = syncam_settings(model).cameras.views
+        settings = syncam_settings(model)
+        self.views = settings.cameras.views
+        self.always_guided = settings.pairing.always_with(REFERENCE, self.views)
         self.video_guidance, self.text_guidance = video_guidance, text_guidance
         if found := [name for name in _GUIDANCE_PATCHES if model.model_options.get(name)]:
             raise ValueError(

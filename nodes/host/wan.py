@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import struct
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -12,7 +13,7 @@ from weakref import WeakKeyDictionary
 import comfy.model_management
 import comfy.ops
 import torch
-from comfy.patcher_extension import PatcherInjection, WrappersMP
+from comfy.patcher_extension import CallbacksMP, PatcherInjection, WrappersMP
 
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.sampling.collaborate import predict_together
@@ -36,8 +37,27 @@ if TYPE_CHECKING:
 
 KEY = "cvd syncam"
 """Name of what this file puts into the host's dictionaries."""
-_RUNNING: WeakKeyDictionary[Any, SynCamModules] = WeakKeyDictionary()
-"""Modules by the network they are loaded with; a run on a copy of the network has copies of the modules."""
+CHANNELS = 16
+"""Of Wan 2.1's latents."""
+_VAES = ("WanVAE", "TAEHV")
+_log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class _Loaded:
+    """Modules that are loaded with a network.
+
+    Attributes:
+        modules: SynCamMaster's.
+        without: blocks that the current run is known to leave out.
+    """
+
+    modules: SynCamModules
+    without: set[int] = field(default_factory=set)
+
+
+_LOADED: WeakKeyDictionary[Any, _Loaded] = WeakKeyDictionary()
+"""By the network; a run on a copy of the network has copies of the modules."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +106,8 @@ def apply_syncam(model: Any, modules: Any, settings: SynCamSettings) -> Any:
     model.set_additional_models(KEY, [modules.clone()])
     model.set_injections(KEY, [PatcherInjection(inject=_inject, eject=_eject)])
     model.set_attachments(KEY, settings)
+    model.remove_callbacks_with_key(CallbacksMP.ON_PRE_RUN, KEY)
+    model.add_callback_with_key(CallbacksMP.ON_PRE_RUN, KEY, _begin)
     model.remove_wrappers_with_key(WrappersMP.DIFFUSION_MODEL, KEY)
     sampling = model.get_model_object("model_sampling")
     sigmas = (float(sampling.percent_to_sigma(settings.start)), float(sampling.percent_to_sigma(settings.end)))
@@ -111,8 +133,12 @@ def _check_model(model: Any, modules: SynCamModules) -> None:
     kind = type(network).__name__
     if kind != "WanModel" or not hasattr(network, "blocks"):
         raise ValueError(f"the model is a {kind}; SynCamMaster runs on Wan 2.1 text-to-video, the 1.3B model")
-    if getattr(network, "model_type", "t2v") != "t2v" or network.patch_embedding.in_channels != 16:
-        raise ValueError("the model is a Wan image-to-video model; SynCamMaster runs on Wan 2.1 text-to-video 1.3B")
+    task, channels = getattr(network, "model_type", "t2v"), network.patch_embedding.in_channels
+    if task != "t2v" or channels != CHANNELS:
+        raise ValueError(
+            f"the model is a Wan for {task} that takes {channels} channels, as image-to-video and Wan 2.2 models do; "
+            f"SynCamMaster runs on Wan 2.1 text-to-video 1.3B, which takes {CHANNELS}"
+        )
     found, expected = (len(network.blocks), network.dim), (len(modules.blocks), modules.width)
     if found != expected:
         raise ValueError(
@@ -121,13 +147,30 @@ def _check_model(model: Any, modules: SynCamModules) -> None:
         )
 
 
+def check_vae(vae: Any) -> None:
+    """Raise ValueError unless a VAE is Wan 2.1's, or a small one in its place.
+
+    Those of other models may make latents of the same shape.
+    """
+    kind = None if vae is None else type(vae.first_stage_model).__name__
+    if kind not in _VAES:
+        found = "there is no VAE" if kind is None else f"the VAE is a {kind}"
+        raise ValueError(f"{found}; load Wan 2.1's, wan_2.1_vae.safetensors")
+
+
 def _inject(patcher: Any) -> None:
     for modules in patcher.get_additional_models_with_key(KEY):
-        _RUNNING[patcher.model.diffusion_model] = modules.model
+        _LOADED[patcher.model.diffusion_model] = _Loaded(modules.model)
 
 
 def _eject(patcher: Any) -> None:
-    _RUNNING.pop(patcher.model.diffusion_model, None)
+    _LOADED.pop(patcher.model.diffusion_model, None)
+
+
+def _begin(patcher: Any) -> None:
+    """A run begins."""
+    if loaded := _LOADED.get(patcher.model.diffusion_model):
+        loaded.without.clear()
 
 
 def _modulation(inputs: tuple[Any, ...], named: Mapping[str, Any]) -> Tensor:
@@ -151,8 +194,8 @@ def _evaluate(
     network = executor.class_obj
     options = _transformer_options(arguments, named)
     sigma = float(options["sigmas"][0]) if "sigmas" in options else sigmas[0]
-    modules = _RUNNING.get(network)
-    if modules is None or settings.strength == 0 or not sigmas[1] <= sigma <= sigmas[0]:
+    loaded = _LOADED.get(network)
+    if loaded is None or settings.strength == 0 or not sigmas[1] <= sigma <= sigmas[0]:
         return executor(x, *arguments, **named)
     cameras = settings.cameras
     _check_latent(x, cameras, len(options.get("cond_or_uncond", (0,))))
@@ -166,12 +209,14 @@ def _evaluate(
         embedding = torch.cat([camera_embedding(cameras, group) for group in groups]).to(rows.device)
         grid = ViewGrid(len(groups[0]), x.shape[2], -(-x.shape[3] // patch_height), -(-x.shape[4] // patch_width))
         view_call = ViewCall(embedding.repeat(scenes, 1, 1), grid, settings.strength)
-        with synchronised(network.blocks, modules, view_call, PARTS):
-            return executor(
+        with synchronised(network.blocks, loaded.modules, view_call, PARTS) as added:
+            output: Tensor = executor(
                 rows,
                 *(_rows(value, chosen, len(x)) for value in arguments),
                 **{name: _rows(value, chosen, len(x)) for name, value in named.items()},
             )
+        _report_without(loaded, added, len(network.blocks))
+        return output
 
     def predict(rows: Tensor, together: NetworkCall) -> Tensor:
         return evaluate_groups(rows, together.groups, call)
@@ -182,6 +227,20 @@ def _evaluate(
     by_view = x.unflatten(0, (scenes, cameras.views)).transpose(0, 1)
     found = predict_together(predict, by_view, schedule, draws, settings.pairing.views_per_pass)
     return found.transpose(0, 1).flatten(0, 1)
+
+
+def _report_without(loaded: _Loaded, added: Set[int], blocks: int) -> None:
+    """Say once in a run which blocks were evaluated without their modules."""
+    without = set(range(blocks)) - added
+    if without <= loaded.without:
+        return
+    loaded.without |= without
+    which = "all blocks" if len(without) == blocks else f"blocks {', '.join(map(str, sorted(without)))}"
+    _log.warning(
+        "Apply SynCamMaster: another node skips or replaces %s of the model, as Skip Layer Guidance and caches do; "
+        "wherever it does, the views do not attend to each other in there",
+        which,
+    )
 
 
 def _transformer_options(arguments: tuple[Any, ...], named: Mapping[str, Any]) -> Mapping[str, Any]:

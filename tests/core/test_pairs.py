@@ -82,6 +82,35 @@ def test_joint_is_one_group(views: int) -> None:
     assert Pairing("joint").rounds(views, SeededDraws(0)) == [(tuple(range(views)),)]
 
 
+@pytest.mark.parametrize("views", range(2, 13))
+def test_star_pairs_the_first_view_with_each_other_and_averages_it(views: int) -> None:
+    schedule = Pairing("star").rounds(views, FixedOrder())
+    assert schedule == [((0, view),) for view in range(1, views)]
+    assert view_weights(schedule, views) == [1 / (views - 1), *[1.0] * (views - 1)]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "views", "largest", "always"),
+    [
+        ("partition", 1, 1, True),
+        ("partition", 2, 2, True),
+        ("partition", 3, 3, True),
+        ("partition", 4, 2, False),
+        ("multi-partition", 5, 3, False),
+        ("exhaustive", 2, 2, True),
+        ("exhaustive", 3, 2, False),
+        ("joint", 5, 5, True),
+        ("star", 1, 1, True),
+        ("star", 5, 2, True),
+    ],
+)
+def test_how_many_views_meet_and_whether_the_first_is_among_them(
+    strategy: Strategy, views: int, largest: int, always: bool
+) -> None:
+    assert Pairing(strategy).largest_group(views) == largest
+    assert Pairing(strategy).always_with(0, views) is always
+
+
 def test_a_single_view_runs_alone() -> None:
     for strategy in STRATEGIES:
         assert Pairing(strategy).rounds(1, SeededDraws(0)) == [((0,),)]

@@ -83,7 +83,10 @@ def test_what_the_weights_were_not_trained_for() -> None:
     assert "45 degrees of azimuth" in beyond_training(preset_cameras("az", 5, 2, 45))[0]
     assert "20 degrees of elevation" in beyond_training(preset_cameras("el", 5))[0]
     assert "4 views attend" in beyond_training(preset_cameras("az", 5, 4))[0]
-    assert beyond_training(preset_cameras("az", 5, 4), views_per_call=2) == []
+    assert beyond_training(preset_cameras("az", 5, 4), 2) == []
+    both_sides = preset_cameras("az", 5, 3, 50).select([1, 0, 2])
+    assert "50 degrees of azimuth" in beyond_training(both_sides, 2)[0], "the outer views meet too"
+    assert beyond_training(both_sides, 2, with_first_only=True) == []
     rig = preset_cameras("dis", 5)
     wide = Cameras(rig.c2w, rig.intrinsics * torch.tensor([0.5, 0.5, 1, 1]))
     assert "sees 89 degrees" in beyond_training(wide)[0]

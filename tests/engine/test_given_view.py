@@ -17,10 +17,11 @@ from cvd_core.engine.wan.pipeline import SynCamPipeline
 from cvd_core.runs.make import Pipeline
 from cvd_core.sampling.draws import SeededDraws
 from cvd_core.sampling.flow import FlowEuler
-from cvd_core.sampling.pairs import Pairing
+from cvd_core.sampling.pairs import STRATEGIES, Pairing, Strategy
 from cvd_core.syncam.cameras import camera_embedding
 from cvd_core.syncam.presets import preset_cameras
 from cvd_core.video.files import read_video, write_video
+from tests.engine.command import plan_of
 from tests.engine.test_wan import SIZE, pipe, wan  # noqa: F401
 
 VIDEO, TEXT = 1.8, 7.5
@@ -69,22 +70,39 @@ def beginning(clip: Path) -> Tensor:
     return covering[..., 16:80].transpose(0, 1)[None]
 
 
-@pytest.mark.parametrize("views", [2, 3])
-def test_every_step_is_the_papers_equation_7(pipe: Pipeline, sampled: Any, clip: Path, views: int) -> None:  # noqa: F811
+@pytest.mark.parametrize(
+    ("strategy", "views", "groups"),
+    [("joint", 2, [[0, 1]]), ("joint", 3, [[0, 1, 2]]), ("star", 3, [[0, 1], [0, 2]])],
+)
+def test_every_step_is_the_papers_equation_7(
+    pipe: Pipeline,  # noqa: F811
+    sampled: Any,
+    clip: Path,
+    strategy: Strategy,
+    views: int,
+    groups: list[list[int]],
+) -> None:
     parts = networks(pipe)
-    frames, latents = sampled(views, clip)
-    cameras, solver = camera_embedding(preset_cameras("az", 5, views, aspect=1)), FlowEuler(SIZE["steps"])
+    frames, latents = sampled(views, clip, pairing=Pairing(strategy))
+    cameras, solver = preset_cameras("az", 5, views, aspect=1), FlowEuler(SIZE["steps"])
+
+    def velocity(x: Tensor, sigma: float, text: Tensor) -> Tensor:
+        found = torch.zeros_like(x)
+        for group in groups:
+            time = torch.full((len(group),), 1000 * sigma)
+            embedding = camera_embedding(cameras, group)
+            found[group] = parts.network(x[group], time, text[group], embedding, len(group))
+        return found
+
     with torch.no_grad():
         clean = encode_videos(parts.model.vae, beginning(clip))
         text, empty = (parts.encode([prompt]).expand(views, -1, -1) for prompt in ("a red ball", ""))
         start = x = SeededDraws(0).latents((views, 16, 2, 8, 8))
-        for step, (sigma, after) in enumerate(zip(solver.sigmas, solver.sigmas[1:], strict=False)):
-            time = torch.full((views,), 1000 * solver.sigmas[step])
+        for sigma, after in zip(solver.sigmas, solver.sigmas[1:], strict=False):
             x = torch.cat([(1 - sigma) * clean + sigma * start[:1], x[1:]])
             shown = torch.cat([clean, x[1:]])
             nothing, video, both = (
-                parts.network(rows, time, words, cameras, views)
-                for rows, words in ((x, empty), (shown, empty), (shown, text))
+                velocity(rows, sigma, words) for rows, words in ((x, empty), (shown, empty), (shown, text))
             )
             x = x + (after - sigma) * (nothing + VIDEO * (video - nothing) + TEXT * (both - video))
     torch.testing.assert_close(latents[1:], x[1:], atol=2e-4, rtol=1e-4)
@@ -104,6 +122,15 @@ def words(wan: Path, clip: Path, *more: object) -> list[str]:  # noqa: F811
     given = ["generate", "--base", wan, "--sync", wan / "syncam.safetensors", "--rig", "az", "--frames", 5]
     size = [word for name, value in SIZE.items() for word in (f"--{name}", value)]
     return [*map(str, [*given, *size, "--prompt", "a red ball", "--reference", clip, *more])]
+
+
+def test_strategies_that_leave_the_given_view_out_are_named(
+    wan: Path,  # noqa: F811
+    clip: Path,
+) -> None:
+    hints = {s: plan_of(*words(wan, clip, "--views", 4, "--strategy", s)[1:]).hints for s in STRATEGIES}
+    named = {s for s, found in hints.items() if any("attend to each other without the given one" in h for h in found)}
+    assert named == {"partition", "multi-partition", "exhaustive"}
 
 
 def test_command_and_repeat(wan: Path, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: F811

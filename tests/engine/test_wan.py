@@ -8,17 +8,20 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import WanPipeline
-from safetensors.torch import save_file
+from accelerate import init_empty_weights
+from diffusers import WanPipeline, WanTransformer3DModel
+from safetensors.torch import load_file, save_file
 
 import cvd_core
 from cvd_core.cli import main
-from cvd_core.engine.wan import assemble
+from cvd_core.engine.fit import try_alone
+from cvd_core.engine.wan.lora import SIZES
 from cvd_core.runs.make import Pipeline
 from cvd_core.syncam.module import SynCamModules
 from cvd_core.syncam.presets import preset_cameras
 from cvd_core.video.files import read_video
-from tests.wan_folder import BLOCKS, HEADS, WIDTH, write_wan
+from cvd_core.weights import Checkpoint, identify
+from tests.wan_folder import BLOCKS, HEADS, WIDTH, released_layout, write_wan
 
 SIZE: dict[str, Any] = {"width": 64, "height": 64, "steps": 2}
 
@@ -90,6 +93,37 @@ def test_command_and_repeat(wan: Path, tmp_path: Path, capsys: pytest.CaptureFix
     assert "3 views attend to each other; the released weights were trained with 2" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("prefix", ["", "model.diffusion_model."])
+def test_a_single_file_is_the_folder_it_was_made_from(wan: Path, pipe: Pipeline, tmp_path: Path, prefix: str) -> None:
+    """Released names, alone or as in ComfyUI's files; step20000.ckpt holds both the transformer and the modules."""
+    weights = "diffusion_pytorch_model.safetensors"
+    state = released_layout(load_file(wan / "transformer" / weights)) | load_file(wan / "syncam.safetensors")
+    file = tmp_path / "step20000.ckpt"
+    torch.save({f"{prefix}{key}": value for key, value in state.items()}, file)
+    sync = wan / "syncam.safetensors" if prefix else file
+    single = cvd_core.load_pipeline(file, config=wan, sync=sync, device="cpu")
+    rig = preset_cameras("az", 5, 2, aspect=1)
+    found, expected = (p(rig, "a red ball", progress=False, **SIZE).frames for p in (single, pipe))
+    assert torch.equal(found, expected)
+
+
+def test_what_a_single_file_fits_is_told_without_loading_it(
+    wan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with init_empty_weights():
+        transformer = WanTransformer3DModel(**SIZES)
+    full = Checkpoint(Path("wan.safetensors"), {"": released_layout(transformer.state_dict())})
+    found = try_alone(full, identify(full))
+    assert found is not None
+    assert found.startswith("Wan 2.1 T2V 1.3B; ")
+    small = tmp_path / "wan.safetensors"
+    save_file(released_layout(load_file(wan / "transformer" / "diffusion_pytorch_model.safetensors")), small)
+    assert main(["inspect", str(small)]) == 0
+    said = capsys.readouterr().out
+    assert "a Wan 2 video model" in said
+    assert "made for a network of other widths" in said
+
+
 def test_a_single_file_takes_the_rest_from_a_folder(wan: Path, tmp_path: Path) -> None:
     released = {"blocks.0.self_attn.norm_q.weight": torch.ones(WIDTH)}
     save_file(released, tmp_path / "wan.safetensors")
@@ -97,27 +131,3 @@ def test_a_single_file_takes_the_rest_from_a_folder(wan: Path, tmp_path: Path) -
         cvd_core.load_pipeline(tmp_path / "wan.safetensors", device="cpu")
     with pytest.raises(ValueError, match=r"holds \d+ of \d+ transformer tensors"):
         cvd_core.load_pipeline(tmp_path / "wan.safetensors", config=wan, device="cpu")
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ({"sampler": "ddim"}, "Wan 2.1 is a rectified flow"),
-        ({"width": 72}, "width is 72 pixels; Wan 2.1 makes multiples of 16"),
-    ],
-)
-def test_settings_of_another_method(
-    pipe: Pipeline,
-    values: dict[str, Any],
-    message: str,
-) -> None:
-    with pytest.raises(ValueError, match=message):
-        pipe(preset_cameras("az", 5), "a red ball", progress=False, **{**SIZE, **values})
-
-
-def test_files_of_another_method(wan: Path) -> None:
-    with pytest.raises(ValueError, match=r"the cameras|8 frames; Wan makes"):
-        cvd_core.load_pipeline(wan, device="cpu")(preset_cameras("az", 8), "a ball", progress=False, **SIZE)
-    paths = cvd_core.ModelPaths(wan, motion=wan / "x.ckpt")
-    with pytest.raises(ValueError, match=r"motion goes with Stable Diffusion 1.5"):
-        assemble.check(paths, preset_cameras("az", 5), cvd_core.Settings(("",), sampler="euler"))

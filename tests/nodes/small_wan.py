@@ -10,6 +10,7 @@ from typing import Any
 import comfy.model_base
 import comfy.model_patcher
 import comfy.sample
+import comfy.samplers
 import comfy.supported_models
 import torch
 from torch import Tensor
@@ -94,7 +95,7 @@ def apply(host: Host, model: Any, cameras: Cameras, syncam: Any = None, **settin
 
 def sample(model: Any, noise: Tensor, steps: int = 3, cfg: float = 5.0) -> Tensor:
     """The host's KSampler as the released script samples: shift 5, euler, simple."""
-    context, negative = (formula.noise(f"host/{name}", (1, 9, 32)) for name in ("context", "negative"))
+    context, negative = (text(name)[0][0] for name in ("context", "negative"))
     return run(with_shift(model), noise, steps, cfg, context, negative)
 
 
@@ -103,6 +104,23 @@ def run(model: Any, noise: Tensor, steps: int, cfg: float, context: Tensor, nega
     latent = torch.zeros_like(noise)
     found: Tensor = comfy.sample.sample(model, noise, steps, cfg, "euler", "simple", *conds, latent, seed=0)
     return found
+
+
+def text(name: str) -> list[Any]:
+    """A CONDITIONING of the prompt ``context`` or of ``negative``."""
+    return [[formula.noise(f"host/{name}", (1, 9, 32)), {}]]
+
+
+def denoised(model: Any, x: Tensor, sigma: float, positive: Any, negative: Any = None, cfg: float = 1.0) -> Tensor:
+    """The clean latent that the model predicts at a noise level, by one step of the host's own sampler to zero."""
+    plain = comfy.samplers.CFGGuider(model)
+    plain.set_conds(positive, positive if negative is None else negative)
+    plain.set_cfg(cfg)
+    found = plain.sample(
+        x / sigma, torch.zeros_like(x), comfy.samplers.sampler_object("euler"), torch.tensor([sigma, 0.0]), seed=0
+    )
+    scaled: Tensor = model.model.process_latent_in(found)
+    return scaled
 
 
 def noise(views: int, frames: int = 3, height: int = 8, width: int = 10) -> Tensor:

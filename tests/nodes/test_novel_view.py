@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 import comfy.ldm.wan.vae
@@ -9,15 +10,15 @@ import comfy.samplers
 import comfy.sd
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from cvd_core.syncam.novel_view import UNTRAINED
+from cvd_core.syncam.novel_view import UNGUIDED, UNTRAINED
 from tests import formula
 from tests.nodes.host_process import Host
-from tests.nodes.small_wan import apply, noise, rig, wan_model, with_shift
+from tests.nodes.small_wan import apply, denoised, noise, rig, text, wan_model, with_shift
 
 VIDEO, TEXT = 1.8, 7.5
-CONDS = [[[formula.noise(f"host/{name}", (1, 9, 32)), {}]] for name in ("context", "negative")]
+CONDS = [text(name) for name in ("context", "negative")]
 
 
 def given(views: int, scenes: int = 1) -> Tensor:
@@ -32,27 +33,23 @@ def guider(host: Host, model: Any, cfg_video: float = VIDEO, cfg_text: float = T
     return host.call("CVD_NovelViewGuider", model=model, **inputs)[0]
 
 
-def run(host: Host, model: Any, latent: Tensor, steps: int = 3, sampler: str = "euler", **cfg: float) -> Tensor:
+def run(
+    host: Host,
+    model: Any,
+    latent: Tensor,
+    steps: int = 3,
+    sampler: str = "euler",
+    start: Tensor | None = None,
+    **cfg: float,
+) -> Tensor:
     sigmas = schedule(model, steps)
-    made = guider(host, model, **cfg).sample(
-        noise(len(latent)), latent, comfy.samplers.sampler_object(sampler), sigmas, seed=0
-    )
+    start = noise(len(latent)) if start is None else start
+    made = guider(host, model, **cfg).sample(start, latent, comfy.samplers.sampler_object(sampler), sigmas, seed=0)
     return torch.as_tensor(made)
 
 
 def schedule(model: Any, steps: int) -> Tensor:
     return comfy.samplers.calculate_sigmas(model.get_model_object("model_sampling"), "simple", steps)
-
-
-def denoised(model: Any, x: Tensor, sigma: float, cond: Any) -> Tensor:
-    """The clean latent that the model predicts at a noise level, by one step of the host's own sampler to zero."""
-    plain = comfy.samplers.CFGGuider(model)
-    plain.set_conds(cond, cond)
-    found = plain.sample(
-        x / sigma, torch.zeros_like(x), comfy.samplers.sampler_object("euler"), torch.tensor([sigma, 0.0]), seed=0
-    )
-    scaled: Tensor = model.model.process_latent_in(found)
-    return scaled
 
 
 @pytest.mark.parametrize(("views", "strategy"), [(2, "joint"), (3, "joint"), (4, "partition")])
@@ -73,6 +70,25 @@ def test_every_step_is_the_papers_equation_7(host: Host, views: int, strategy: s
     found = model.model.process_latent_in(run(host, model, latent))
     torch.testing.assert_close(found[1:], x[1:], atol=2e-4, rtol=1e-4)
     torch.testing.assert_close(found[0], clean, atol=1e-5, rtol=1e-5)
+
+
+def test_star_shows_the_given_video_to_every_view(host: Host) -> None:
+    """Each new view comes out as in a run of its own with the given one: no other view is among them."""
+    model = with_shift(apply(host, wan_model(), rig(4), pair_strategy="star"))
+    found = run(host, model, given(4))
+    for view in (1, 2, 3):
+        pair = with_shift(apply(host, wan_model(), rig(4).select([0, view])))
+        alone = run(host, pair, given(2), start=noise(4)[[0, view]])
+        torch.testing.assert_close(found[[0, view]], alone, atol=2e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("strategy", "guided"), [("joint", True), ("star", True), ("partition", False)])
+def test_strategies_that_leave_the_given_view_out_are_named(host: Host, strategy: str, guided: bool) -> None:
+    """Shown on the node: pairs without the given view are not guided by it."""
+    model = apply(host, wan_model(), rig(4), pair_strategy=strategy)
+    inputs = {"positive": CONDS[0], "negative": CONDS[1], "cfg_video": VIDEO, "cfg_text": TEXT}
+    node = host.nodes.NODE_CLASS_MAPPINGS["CVD_NovelViewGuider"].PREPARE_CLASS_CLONE({})
+    assert (UNGUIDED in node.execute(model=model, **inputs).ui["text"]) is not guided
 
 
 @pytest.mark.parametrize("sampler", ["euler_ancestral", "dpmpp_2m", "heun"])
@@ -143,10 +159,32 @@ def test_encoding_the_given_video(host: Host, vae: Any) -> None:
     ):
         with pytest.raises(ValueError, match=message):
             host.call("CVD_EncodeReferenceView", vae=vae, images=bad, views=3)
-    pictures = comfy.sd.VAE.__new__(comfy.sd.VAE)
-    pictures.encode = lambda pixels: torch.zeros(len(pixels), 4, 4, 6)
-    with pytest.raises(ValueError, match=r"load Wan 2\.1's VAE"):
-        host.call("CVD_EncodeReferenceView", vae=pictures, images=images, views=3)
+    for other, message in (
+        (None, "there is no VAE"),
+        (another_vae(vae), "the VAE is a Identity"),
+        (wider_vae(), "of shape"),
+    ):
+        with pytest.raises(ValueError, match=rf"{message}.* load Wan 2\.1's"):
+            host.call("CVD_EncodeReferenceView", vae=other, images=images, views=3)
+
+
+def another_vae(vae: Any) -> Any:
+    """Latents of the same shape by another network, as HunyuanVideo's."""
+    other = copy(vae)
+    other.first_stage_model = nn.Identity()
+    return other
+
+
+def wider_vae() -> Any:
+    """The same class with latents of another shape, as Wan 2.2's."""
+
+    class WanVAE:
+        pass
+
+    other = comfy.sd.VAE.__new__(comfy.sd.VAE)
+    other.first_stage_model = WanVAE()
+    other.encode = lambda pixels: torch.zeros(1, 48, 2, 2, 3)
+    return other
 
 
 def test_both_nodes_say_that_they_are_experimental(host: Host) -> None:

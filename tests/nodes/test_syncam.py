@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from cvd_core.syncam.cameras import FRAME_STRIDE, camera_embedding
 from tests import formula
 from tests.golden.case import Case
-from tests.nodes.host_process import NEWEST, Host
+from tests.nodes.host_process import Host
 from tests.nodes.small_wan import CPU, DATA, apply, modules, noise, rig, run, sample, wan_model, weights, with_shift
 
 
@@ -138,38 +138,6 @@ def test_guidance_in_one_call_or_two(host: Host, monkeypatch: pytest.MonkeyPatch
     torch.testing.assert_close(sample(model, noise(2)), together, atol=1e-5, rtol=1e-5)
 
 
-def test_foreign_block_replacements_still_run(host: Host) -> None:
-    """A node that skips a block (skip layer guidance) skips its module too; one that wraps it keeps it."""
-    model = apply(host, wan_model(), rig(2))
-    full = sample(model, noise(2))
-    wrapped = model.clone()
-    wrapped.set_model_patch_replace(lambda args, extra: extra["original_block"](args), "dit", "double_block", 1)
-    assert torch.equal(sample(wrapped, noise(2)), full)
-    skipped = model.clone()
-    skipped.set_model_patch_replace(lambda args, extra: args, "dit", "double_block", 1)
-    assert not torch.equal(sample(skipped, noise(2)), full)
-
-
-@pytest.mark.skipif(not NEWEST, reason="older hosts have no such patches for Wan")
-def test_foreign_attention_patches_see_the_models_own_attention_alone(host: Host) -> None:
-    """A patch on self-attention is called as often with the modules as without, and acts in both."""
-    calls: list[int] = []
-
-    def patch(args: dict[str, Any]) -> Tensor:
-        calls.append(args["x"].shape[1])
-        halved: Tensor = args["x"] * 0.5
-        return halved
-
-    found = {}
-    for name, model in {"plain": wan_model(), "synced": apply(host, wan_model(), rig(2))}.items():
-        patched = model.clone()
-        patched.set_model_attn1_patch(patch)
-        found[name] = (sample(patched, noise(2)), len(calls), sample(model, noise(2)))
-        calls.clear()
-    assert found["plain"][1] == found["synced"][1] > 0
-    assert all(not torch.equal(patched, without) for patched, _, without in found.values())
-
-
 def hooks(model: Any) -> int:
     return sum(
         len(module._forward_hooks) + len(module._forward_pre_hooks) for module in model.model.diffusion_model.modules()
@@ -234,6 +202,45 @@ def test_bad_graphs(host: Host) -> None:
     other.model.diffusion_model = nn.Linear(1, 1)
     with pytest.raises(ValueError, match=r"the model is a Linear; SynCamMaster runs on Wan 2\.1"):
         apply(host, other, rig(2))
+
+
+def test_models_of_other_kinds_are_named(host: Host) -> None:
+    model = wan_model()
+    network = model.model.diffusion_model
+    for change, message in (
+        ({"model_type": "i2v"}, "the model is a Wan for i2v that takes 16 channels"),
+        ({"patch_embedding": nn.Conv3d(48, 48, 1)}, r"for t2v that takes 48 channels, as image-to-video and Wan 2\.2"),
+    ):
+        kept = {name: getattr(network, name) for name in change}
+        for name, value in change.items():
+            setattr(network, name, value)
+        with pytest.raises(ValueError, match=message):
+            apply(host, model, rig(2))
+        for name, value in kept.items():
+            setattr(network, name, value)
+
+
+def test_notes_on_the_node(host: Host) -> None:
+    """What goes beyond the training, for the strategy at hand, and a limit that cannot be kept."""
+    node = host.nodes.NODE_CLASS_MAPPINGS["CVD_ApplySynCam"].PREPARE_CLASS_CLONE({})
+
+    def notes(strategy: str, views_per_pass: int = 0) -> str:
+        model, syncam = wan_model(), modules(host)
+        settings = {"strength": 1.0, "start_percent": 0.0, "end_percent": 1.0, "partitions": 1, "pair_seed": 0}
+        return "; ".join(
+            node.execute(
+                model=model,
+                syncam=syncam,
+                cameras=rig(4),
+                pair_strategy=strategy,
+                views_per_pass=views_per_pass,
+                **settings,
+            ).ui["text"]
+        )
+
+    assert "4 views attend to each other" in notes("joint")
+    assert "4 views that attend to each other are never split" in notes("joint", 2)
+    assert notes("partition", 2) == notes("star", 2) == ""
 
 
 def test_nodes_around_it(host: Host) -> None:

@@ -23,6 +23,7 @@ from cvd_core.weights import Kind
 
 FRAMES: int | None = MODEL_FRAMES
 SMALLER = "`offload`, `dtype` float16 or a smaller `width` and `height`"
+UNUSED: Collection[str] = ("band", "threshold")
 _SIZES = {"256": (256, 256), "512": (512, 320)}
 """Width and height that the released models were trained with."""
 

@@ -29,6 +29,7 @@ from cvd_core.weights import motion_tensors, read_checkpoint
 
 FRAMES: int | None = None
 SMALLER = "`offload`, `views_per_pass` 2, `dtype` float16, a smaller `width` and `height` or fewer `frames`"
+UNUSED: Collection[str] = ()
 MOST_LCM_GUIDANCE = 2.5
 MANY_LCM_STEPS = 12
 """Beyond these, consistency models give worse pictures: guidance is part of what they were distilled from."""

@@ -20,7 +20,7 @@ from cvd_core.sampling.pairs import Pairing
 from cvd_core.sampling.settings import Settings
 from cvd_core.syncam.cameras import beyond_training, latent_frames
 from cvd_core.syncam.checkpoint import load_syncam
-from cvd_core.syncam.novel_view import TEXT_GUIDANCE, UNTRAINED
+from cvd_core.syncam.novel_view import REFERENCE, TEXT_GUIDANCE, UNGUIDED, UNTRAINED
 
 _DEFAULTS: Mapping[str, Any] = {
     "width": 832,
@@ -36,6 +36,7 @@ SMALLER = (
     "`offload`, `dtype` bfloat16, a smaller `width` and `height`, fewer `frames`, or `strategy` partition with "
     "`views_per_pass` 2"
 )
+UNUSED: Collection[str] = ("band", "threshold")
 _SIDE = 16
 """Pixels: the latent's stride times the patch size."""
 
@@ -111,6 +112,11 @@ def hints(paths: ModelPaths, cameras: Cameras, settings: Settings) -> list[str]:
     """What a run means where that is easily overlooked, a sentence each."""
     if paths.sync is None:
         return ["no `sync`: the views will not see each other; the videos are independent"]
-    together = None if settings.pairing.strategy == "joint" else 2
-    found = beyond_training(cameras, together) + ([UNTRAINED] if settings.given else [])
+    pairing = settings.pairing
+    together = pairing.largest_group(cameras.views)
+    found = beyond_training(cameras, together, with_first_only=pairing.strategy == "star")
+    if settings.given:
+        found.append(UNTRAINED)
+        if not pairing.always_with(REFERENCE, cameras.views):
+            found.append(UNGUIDED)
     return [f"SynCamMaster: {sentence}" for sentence in found]

@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers import T5TokenizerFast, UMT5Config, UMT5EncoderModel
 
 from cvd_core.engine.model_folder import DIFFUSION_WEIGHTS, TRANSFORMERS_WEIGHTS, FolderLayout, read_config, reason
-from cvd_core.weights import Kind, identify, is_syncam_key, load_exact, read_checkpoint, require_kind
+from cvd_core.weights import Checkpoint, Kind, identify, is_syncam_key, load_exact, read_checkpoint, require_kind
 
 WAN_FOLDER = FolderLayout(
     "Wan 2.1",
@@ -57,7 +57,7 @@ def load_wan(path: Path, *, config: Path | None = None, dtype: torch.dtype = tor
     WAN_FOLDER.check(folder, with_weights=True)
     states = {c: read_checkpoint(WAN_FOLDER.weights_file(folder, c)).tensors for c in WAN_FOLDER.components}
     if not path.is_dir():
-        states["transformer"] = _released_transformer(path)
+        states["transformer"] = released_transformer(read_checkpoint(path))
     transformer = _network(WanTransformer3DModel.from_config, folder / "transformer", states, path, dtype)
     vae = _network(AutoencoderKLWan.from_config, folder / "vae", states, path, dtype)
     if transformer.config.in_channels != vae.config.z_dim:
@@ -71,9 +71,14 @@ def load_wan(path: Path, *, config: Path | None = None, dtype: torch.dtype = tor
     return WanModel(transformer, vae, text_encoder, _tokenizer(folder))
 
 
-def _released_transformer(path: Path) -> dict[str, Tensor]:
-    checkpoint = read_checkpoint(path)
-    require_kind(identify(checkpoint), [Kind.WAN, Kind.SYNCAM], file=path.name, wanted="a Wan 2.1 video model")
+def released_transformer(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """The transformer of a file with released names, under those of diffusers; SynCamMaster's modules are left out.
+
+    Raises:
+        ValueError: the file is something else.
+    """
+    kinds = [Kind.WAN, Kind.SYNCAM]
+    require_kind(identify(checkpoint), kinds, file=checkpoint.path.name, wanted="a Wan 2.1 video model")
     prefix = "model.diffusion_model."
     tensors = {key.removeprefix(prefix): value for key, value in checkpoint.tensors.items()}
     converted: dict[str, Tensor] = convert_wan_transformer_to_diffusers(

@@ -75,7 +75,7 @@ class SynCamTransformer(nn.Module):
 
         self.transformer.enable_gradient_checkpointing(recomputed)
 
-    def synchronising(self, call: ViewCall) -> AbstractContextManager[None]:
+    def synchronising(self, call: ViewCall) -> AbstractContextManager[object]:
         """While this lasts, the transformer's blocks let the views attend to each other."""
         if self.sync is None or call.strength == 0:
             return nullcontext()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import av
@@ -42,12 +43,9 @@ class VideoFile(Frames):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        try:
-            with av.open(str(path)) as container:
-                stream = container.streams.video[0]
-                self._count = stream.frames or sum(1 for _ in container.decode(stream))
-        except (FFmpegError, IndexError) as error:
-            raise ValueError(f"{path} cannot be read as a video: {error}; replace or remove it") from error
+        with _decoding(path), av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            self._count = stream.frames or sum(1 for _ in container.decode(stream))
 
     def __len__(self) -> int:
         return self._count
@@ -55,15 +53,16 @@ class VideoFile(Frames):
     def read(self, indices: Sequence[int]) -> Tensor:
         wanted = set(indices)
         found: dict[int, Tensor] = {}
-        with av.open(str(self.path)) as container:
+        with _decoding(self.path), av.open(str(self.path)) as container:
             stream = container.streams.video[0]
             rate, base = stream.average_rate, stream.time_base
-            assert rate is not None
-            assert base is not None
+            if not rate or not base:
+                raise ValueError(f"{self.path} does not tell its frame rate; encode it anew")
             start = stream.start_time or 0
             container.seek(start + round(min(wanted) / rate / base), stream=stream)
             for frame in container.decode(stream):
-                assert frame.pts is not None
+                if frame.pts is None:
+                    raise ValueError(f"{self.path} does not tell the times of its frames; encode it anew")
                 index = round((frame.pts - start) * base * rate)
                 if index in wanted:
                     found[index] = torch.from_numpy(frame.to_ndarray(format="rgb24"))
@@ -74,7 +73,18 @@ class VideoFile(Frames):
                 f"{self.path} has no frame {missing[0]} at {float(rate):g} frames per second; its frame rate may vary: "
                 "encode it anew with a constant one"
             )
+        if len({picture.shape for picture in found.values()}) > 1:
+            raise ValueError(f"{self.path} holds pictures of different sizes; encode it anew with one")
         return torch.stack([found[i] for i in indices]).movedim(-1, 1)
+
+
+@contextmanager
+def _decoding(path: Path) -> Iterator[None]:
+    """Say of a video that FFmpeg stumbles over which one it is."""
+    try:
+        yield
+    except (FFmpegError, IndexError) as error:
+        raise ValueError(f"{path} cannot be read as a video: {error}; replace or remove it") from error
 
 
 class PictureFolder(Frames):
