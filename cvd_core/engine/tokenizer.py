@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from transformers import CLIPTokenizerFast
+from transformers import CLIPTokenizerFast, PreTrainedTokenizerBase
 
 from cvd_core.engine.model_folder import LARGEST_NUMBER, reason
 from cvd_core.files import read_json_object
@@ -25,18 +25,23 @@ def load_tokenizer(folder: Path, vocabulary: int) -> CLIPTokenizerFast:
     try:
         tokenizer = CLIPTokenizerFast.from_pretrained(place, local_files_only=True)
         ids = tokenizer("a", padding="max_length", max_length=8)["input_ids"]
-        largest = max(tokenizer.get_vocab().values(), default=0)
     except Exception as error:  # transformers and tokenizers raise of every type
         raise ValueError(f"the tokenizer in {place} cannot be read ({reason(error)}); get its files again") from error
-    if max(largest + 1, len(tokenizer)) > vocabulary:
-        raise ValueError(
-            f"the tokenizer in {place} has {max(largest + 1, len(tokenizer))} tokens, the text encoder knows "
-            f"{vocabulary}; use the tokenizer the model was trained with"
-        )
+    require_known_tokens(tokenizer, vocabulary, place)
     special = {tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id}
     if None in special or len(ids) != 8 or not set(ids[:1] + ids[-1:]) <= special:
         raise ValueError(f"the tokenizer in {place} has no tokens for start, end and padding; get its files again")
     return tokenizer
+
+
+def require_known_tokens(tokenizer: PreTrainedTokenizerBase, vocabulary: int, place: Path) -> None:
+    """Raise ValueError if a tokenizer, from the folder ``place``, makes tokens that the text encoder does not know."""
+    tokens = max(max(tokenizer.get_vocab().values(), default=0) + 1, len(tokenizer))
+    if tokens > vocabulary:
+        raise ValueError(
+            f"the tokenizer in {place} has {tokens} tokens, the text encoder knows {vocabulary}; use the tokenizer the "
+            "model was trained with"
+        )
 
 
 def _check_vocabulary(place: Path) -> None:

@@ -15,6 +15,8 @@ from torch import Tensor
 from transformers import T5TokenizerFast, UMT5Config, UMT5EncoderModel
 
 from cvd_core.engine.model_folder import DIFFUSION_WEIGHTS, TRANSFORMERS_WEIGHTS, FolderLayout, read_config, reason
+from cvd_core.engine.tokenizer import require_known_tokens
+from cvd_core.engine.wan.texts import tokenize
 from cvd_core.weights import Checkpoint, Kind, identify, is_syncam_key, load_exact, read_checkpoint, require_kind
 
 WAN_FOLDER = FolderLayout(
@@ -68,7 +70,7 @@ def load_wan(path: Path, *, config: Path | None = None, dtype: torch.dtype = tor
     text_encoder = _network(
         lambda values: UMT5EncoderModel(UMT5Config.from_dict(values)), folder / "text_encoder", states, path, dtype
     )
-    return WanModel(transformer, vae, text_encoder, _tokenizer(folder))
+    return WanModel(transformer, vae, text_encoder, _tokenizer(folder, text_encoder.config.vocab_size))
 
 
 def released_transformer(checkpoint: Checkpoint) -> dict[str, Tensor]:
@@ -110,9 +112,12 @@ def _network(
     return network.eval().requires_grad_(False)
 
 
-def _tokenizer(folder: Path) -> T5TokenizerFast:
+def _tokenizer(folder: Path, known: int) -> T5TokenizerFast:
     place = folder / "tokenizer"
     try:
-        return T5TokenizerFast.from_pretrained(place, local_files_only=True)
+        tokenizer = T5TokenizerFast.from_pretrained(place, local_files_only=True)
+        tokenize(tokenizer, ["a"])  # some damage shows only then
     except Exception as error:  # transformers and tokenizers raise of every type
         raise ValueError(f"the tokenizer in {place} cannot be read ({reason(error)}); get its files again") from error
+    require_known_tokens(tokenizer, known, place)
+    return tokenizer
