@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from safetensors.torch import load_file, save_file
@@ -81,7 +82,7 @@ def test_files_that_do_not_fit(wan: Path, tmp_path: Path) -> None:  # noqa: F811
         ({"base": tmp_path / "wan.safetensors", "config": tmp_path / "sd"}, r"sd lacks transformer/config.json"),
         ({"loras": [wan / "syncam.safetensors"]}, "LoRA"),
     ):
-        given = {"base": wan, "sync": wan / "syncam.safetensors"} | paths
+        given: dict[str, Any] = {"base": wan, "sync": wan / "syncam.safetensors"} | paths
         with pytest.raises(ValueError, match=message) as refused:
             cvd_core.load_pipeline(given.pop("base"), device="cpu", **given)
         assert "\n" not in str(refused.value)
