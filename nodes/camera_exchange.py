@@ -1,4 +1,4 @@
-"""Cameras to and from the nodes of ComfyUI's core: Wan Fun-Camera, the 3D nodes, Depth Anything 3."""
+"""Cameras to and from the nodes of ComfyUI's core: Wan Fun-Camera, Uni3C, the 3D nodes, Depth Anything 3."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from cvd_core.geometry.formats.depth_anything import from_depth_anything
 from cvd_core.geometry.formats.load3d import DEFAULT_FOV, from_load3d, to_load3d
 from cvd_core.geometry.plucker import wan_camera_embedding
 from cvd_core.geometry.trajectories import resample
+from cvd_core.scenes.reference import film_path
+from cvd_core.video.labelled import stacked
 
 from .inputs import side_input
+from .remarks import shows_warnings
 from .schema import node_schema
 from .types import CamerasType
 
@@ -39,26 +42,7 @@ class CamerasToWan(io.ComfyNode):
             inputs=[
                 CamerasType.Input("cameras", tooltip="The camera paths; one view of them is used."),
                 _view_input(),
-                *(
-                    io.Int.Input(
-                        name,
-                        default=default,
-                        min=_WAN_STEP,
-                        max=4096,
-                        step=_WAN_STEP,
-                        tooltip=f"{name.capitalize()} of the video in pixels, as in WanCameraImageToVideo.",
-                    )
-                    for name, default in (("width", 832), ("height", 480))
-                ),
-                io.Int.Input(
-                    "length",
-                    default=81,
-                    min=1,
-                    max=4097,
-                    step=4,
-                    tooltip="Frames of the video: 1, 5, 9 and so on. The path is spread over them, so that it starts "
-                    "and ends where it does.",
-                ),
+                *_wan_size("as in WanCameraImageToVideo"),
             ],
             outputs=[
                 WanCameraEmbedding.Output(
@@ -79,6 +63,46 @@ class CamerasToWan(io.ComfyNode):
         return io.NodeOutput(
             wan_camera_embedding(prepare_cameras(path, width, height), width, height), width, height, length
         )
+
+
+class CamerasToGuideVideo(io.ComfyNode):
+    """A plain scene filmed along one path."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return node_schema(
+            node_id="CVD_CamerasToGuideVideo",
+            display_name="Cameras To Guide Video",
+            category="CVD/cameras",
+            search_aliases=["Uni3C", "render video", "playblast", "camera guide", "reference video", "camera path"],
+            description="A plain scene - a floor, a ball one unit ahead, cubes around it - filmed along one camera "
+            "path: for models that take the motion of the camera from a video, such as Uni3C on Wan 2.1, or to see a "
+            "path.",
+            inputs=[
+                CamerasType.Input("cameras", tooltip="The camera paths; one view of them is used."),
+                _view_input(),
+                *_wan_size("as in the video to be made"),
+                io.Float.Input(
+                    "scale",
+                    default=1.0,
+                    min=0.001,
+                    max=1000.0,
+                    step=0.01,
+                    tooltip="Enlarges the path. The ball is one unit ahead: recorded paths may need less to stay in "
+                    "the scene, or more to move at all.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output(
+                    "frames", display_name="frames", tooltip="For render_video of Apply Wan Uni3C ControlNet."
+                )
+            ],
+        )
+
+    @classmethod
+    def execute(cls, cameras: Cameras, view: int, width: int, height: int, length: int, scale: float) -> io.NodeOutput:
+        path = resample(_one_view(cameras, view), length)
+        return io.NodeOutput(stacked(film_path(path, width, height, scale), length))
 
 
 class CamerasToLoad3D(io.ComfyNode):
@@ -116,6 +140,7 @@ class CamerasToLoad3D(io.ComfyNode):
         )
 
     @classmethod
+    @shows_warnings
     def execute(cls, cameras: Cameras, view: int, frame: int) -> io.NodeOutput:
         (infos,) = to_load3d(_one_view(cameras, view))
         if frame >= len(infos):
@@ -162,6 +187,7 @@ class CamerasFromLoad3D(io.ComfyNode):
         )
 
     @classmethod
+    @shows_warnings
     def execute(
         cls,
         camera_info: list[Mapping[str, Any]],
@@ -202,12 +228,39 @@ class CamerasFromGeometry(io.ComfyNode):
         )
 
     @classmethod
+    @shows_warnings
     def execute(cls, geometry: Mapping[str, Any], views: int) -> io.NodeOutput:
         return io.NodeOutput(from_depth_anything(geometry, views))
 
 
 def _view_input() -> io.Int.Input:
     return io.Int.Input("view", default=0, min=0, max=63, tooltip="Which view's path, counting from 0.")
+
+
+def _wan_size(where: str) -> list[io.Input]:
+    """Width, height and length of a video that Wan makes."""
+    return [
+        *(
+            io.Int.Input(
+                name,
+                default=default,
+                min=_WAN_STEP,
+                max=4096,
+                step=_WAN_STEP,
+                tooltip=f"{name.capitalize()} of the video in pixels, {where}.",
+            )
+            for name, default in (("width", 832), ("height", 480))
+        ),
+        io.Int.Input(
+            "length",
+            default=81,
+            min=1,
+            max=4097,
+            step=4,
+            tooltip="Frames of the video: 1, 5, 9 and so on. The path is spread over them, so that it starts and ends "
+            "where it does.",
+        ),
+    ]
 
 
 def _one_view(cameras: Cameras, view: int) -> Cameras:
@@ -218,4 +271,10 @@ def _one_view(cameras: Cameras, view: int) -> Cameras:
     return cameras.select([view])
 
 
-EXCHANGE_NODES: list[type[io.ComfyNode]] = [CamerasToWan, CamerasToLoad3D, CamerasFromLoad3D, CamerasFromGeometry]
+EXCHANGE_NODES: list[type[io.ComfyNode]] = [
+    CamerasToWan,
+    CamerasToGuideVideo,
+    CamerasToLoad3D,
+    CamerasFromLoad3D,
+    CamerasFromGeometry,
+]

@@ -13,6 +13,7 @@ from cvd_core.geometry.trajectories import resample
 
 from .files import find_input, save_place, stamp
 from .inputs import CONVENTION, check_choices, side_input, verdict
+from .remarks import shows_warnings
 from .schema import node_schema
 from .types import CamerasType
 
@@ -98,6 +99,7 @@ class LoadCameraPoses(io.ComfyNode):
             return str(error)  # execute reports it to the user
 
     @classmethod
+    @shows_warnings
     def execute(cls, files: str, format: str, frames: int, start: int, step: int, intrinsics: str) -> io.NodeOutput:
         check_choices(cls, format=format)
         lens = _intrinsics(intrinsics)
@@ -158,6 +160,7 @@ class SaveCameraPoses(io.ComfyNode):
         return verdict(check_choices, cls, format=format)
 
     @classmethod
+    @shows_warnings
     def execute(cls, cameras: Cameras, format: str, filename_prefix: str, width: int, height: int) -> io.NodeOutput:
         check_choices(cls, format=format)
         folder, name, _ = save_place(filename_prefix, folder_paths.get_output_directory(), width, height)

@@ -16,6 +16,7 @@ from cvd_core.runs.file_names import file_stems
 
 from .files import save_place
 from .inputs import check_choices, verdict
+from .remarks import shows_warnings
 from .schema import node_schema
 from .types import CamerasType
 
@@ -87,6 +88,7 @@ class ExportScene(io.ComfyNode):
         return verdict(check_choices, cls, layout=layout)
 
     @classmethod
+    @shows_warnings
     def execute(
         cls,
         cameras: Cameras,

@@ -23,7 +23,7 @@ def node_schema(
     Args:
         search_aliases: other words that find the node.
         essentials_category: where the node stands in the front end's Essentials tab.
-        has_intermediate_output: what the node shows is shown again after a reload of the page, without a run.
+        has_intermediate_output: what the node shows is sent again by a run that finds the node in the cache.
         described: all other fields of the host's schema.
     """
     newer = {

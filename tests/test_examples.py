@@ -55,6 +55,12 @@ def test_the_promised_examples_are_there() -> None:
     assert sorted(int(path.stem.split()[0]) for path in EXAMPLES) == [*range(1, 13)]
 
 
+def test_every_example_has_an_id_of_its_own() -> None:
+    """The front end tells open workflows apart by it."""
+    ids = [json.loads(path.read_text())["id"] for path in EXAMPLES]
+    assert len(set(ids)) == len(ids)
+
+
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 class TestExample:
     def test_wiring(self, path: Path) -> None:

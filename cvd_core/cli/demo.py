@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> None:
     quiet_libraries(offline=True)
     from cvd_core.runs import mini
 
-    note(mini.ABOUT)
+    note(f"{mini.ABOUT}; `cvd generate` makes videos with the models that you name")
     make_demo(args.out)
     out: Path = args.out
     shown = {

@@ -30,9 +30,9 @@ SETTINGS: dict[str, Any] = {"width": 64, "height": 64, "steps": 20, "guidance": 
 EXAMPLE = "a red ball and a blue cube on a gray checkered floor under a pale sky"
 ABOUT = (
     f"the small model of the package makes the videos: balls and cubes on a floor, {FRAMES} frames of "
-    f"{SETTINGS['width']}x{SETTINGS['height']} pixels. It is for trying things out, without downloads; for anything "
-    "else name a Stable Diffusion 1.5 model with `base`"
+    f"{SETTINGS['width']}x{SETTINGS['height']} pixels. It is for trying things out, without downloads"
 )
+INSTEAD = "for anything else name a Stable Diffusion 1.5 model with `base`"
 
 _SLACK = {"truck": 0.1, "pedestal": 0.1, "dolly": 0.1, "pan": 2.0, "tilt": 2.0, "roll": 2.0}
 """Motion beyond the spread that goes unnoticed: recorded paths are never straight."""

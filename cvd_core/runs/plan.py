@@ -116,7 +116,7 @@ def check_run(paths: ModelPaths, cameras: Cameras, settings: Settings, fps: floa
 
 def hints(paths: ModelPaths, cameras: Cameras, settings: Settings) -> list[str]:
     """What a run means where that is easily overlooked, one sentence each; names of arguments are in backticks."""
-    of_mini = [mini.ABOUT, *mini.hints(settings, cameras)] if is_mini(paths.base) else []
+    of_mini = [f"{mini.ABOUT}; {mini.INSTEAD}", *mini.hints(settings, cameras)] if is_mini(paths.base) else []
     return of_mini + method_for(paths).hints(paths, cameras, settings)
 
 

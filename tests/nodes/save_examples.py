@@ -8,6 +8,7 @@ writes ``example_workflows/*.json``, their thumbnails, ``subgraphs/*.json``, the
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import shutil
@@ -18,10 +19,13 @@ from pathlib import Path
 from typing import Any, cast
 
 import av
+import numpy as np
 from PIL import Image, ImageOps
 
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.geometry.trajectory_json import VIEW_COLORS
+from cvd_core.runs import mini
+from cvd_core.scenes.world import random_scene
 from tests.nodes import full_size
 from tests.nodes.host_process import Host, host_folder
 from tests.nodes.server_process import Server
@@ -34,8 +38,15 @@ _FOLDER, _BLUEPRINTS = ROOT / "example_workflows", ROOT / "subgraphs"
 SCREENSHOTS = {"4 Four views on a circle with a style": "workflow.png"}
 _OWN = "CVD_"
 _TAKE_CAMERAS = ("CVD_PluckerEmbed", "CVD_ApplyCamI2V", "CVD_ApplySynCam")
+_SHARED_WORLD = "CVD_ApplySynCam"
+"""Takes cameras where they stand; others have all views start in one place."""
+_MINI = "CVD_LoadMiniModel"
 _PERSPECTIVE = (12, 84, 880, 708)
 """The largest panel of the picture of paths, without its title."""
+_COLOURFUL, _MARGIN = 100, 0.08
+"""Saturation of what is drawn of cameras, of 255, and room around it in the thumbnail as a fraction of its size."""
+_SIDE, _VIEWS_HEIGHT = 512, 300
+"""Pixels of a thumbnail, and those left to the views where cameras stand below."""
 _SETTINGS = {
     "Comfy.TutorialCompleted": True,
     "Comfy.Minimap.Visible": False,
@@ -63,16 +74,18 @@ def main() -> None:
             old.with_suffix(".jpg").unlink(missing_ok=True)
         for path in saved:
             shutil.copy(path, _FOLDER)
-            prompt = to_prompt(json.loads(path.read_text()), nodes)
-            thumbnail = _result(server, prompt) if _needs_no_files(prompt) else _draw_cameras(prompt)
-            thumbnail.save(_FOLDER / f"{path.stem}.jpg", quality=88)
+        prompts = {path.stem: to_prompt(json.loads(path.read_text()), nodes) for path in saved}
+        (start,) = (prompt for prompt in prompts.values() if _node_of(prompt, _MINI))
+        for name, prompt in prompts.items():
+            picture = _result(server, prompt) if prompt is start else _thumbnail(server, name, prompt, start)
+            ImageOps.pad(picture, (_SIDE, _SIDE)).save(_FOLDER / f"{name}.jpg", quality=88)
         for old in _BLUEPRINTS.glob("*.json"):
             old.unlink()
         for path in Path(work).glob("*.blueprint"):
             shutil.copy(path, _BLUEPRINTS / f"{path.stem}.json")
-        for name, picture in SCREENSHOTS.items():
+        for name, file in SCREENSHOTS.items():
             with Image.open(Path(work) / f"{name}.png") as shot:
-                shot.convert("RGB").quantize(128).save(ROOT / "docs" / picture, optimize=True)
+                shot.convert("RGB").quantize(128).save(ROOT / "docs" / file, optimize=True)
         kept = {name: _portable(nodes[name]) for name in sorted(nodes) if name in used or name.startswith(_OWN)}
         SNAPSHOT.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
 
@@ -85,30 +98,77 @@ def _host() -> Host:
     return host
 
 
-def _needs_no_files(prompt: Json) -> bool:
-    """Whether it makes videos with the small model, which is quickly done."""
-    return any(node["class_type"] == "CVD_LoadMiniModel" for node in prompt.values())
+def _node_of(prompt: Json, kind: str) -> str | None:
+    """The number of the first node of that class."""
+    return next((number for number, node in prompt.items() if node["class_type"] == kind), None)
+
+
+def _thumbnail(server: Server, name: str, prompt: Json, start: Json) -> Image.Image:
+    """The cameras of a workflow and, where they are CVD's, what the small model makes along them.
+
+    The cards that show thumbnails are square. Most workflows need files that are not here; the small model, in the
+    graph ``start``, stands in for theirs, with a scene of its own for every workflow.
+    """
+    source, cameras = _cameras(prompt)
+    corner, paths = _draw_paths(cameras, together=_node_of(prompt, _SHARED_WORLD) is None)
+    sheet = Image.new("RGB", (_SIDE, _SIDE), corner)
+    top = 0
+    if _node_of(prompt, "CVD_ApplySync"):
+        number = int(name.split()[0])
+        small = copy.deepcopy(start)
+        camera_node = copy.deepcopy(prompt[source])
+        camera_node["inputs"]["frames"] = mini.FRAMES
+        own, *_ = _camera_inputs(small)
+        small[own] = camera_node
+        changes: dict[str, Json] = {
+            "CVD_EmptyMultiViewLatent": {"views": cameras.views},
+            "CVD_MultiViewVideoCombine": {"views": cameras.views, "layout": "row" if cameras.views < 3 else "grid"},
+            "CVD_CollaborativeKSampler": {"seed": number},
+            "CLIPTextEncode": {"text": random_scene(np.random.default_rng(number), moving=False).prompt()},
+        }
+        for kind, inputs in changes.items():
+            changed = _node_of(small, kind)
+            assert changed
+            small[changed]["inputs"] |= inputs
+        views = ImageOps.contain(_result(server, small), (_SIDE, _VIEWS_HEIGHT), Image.Resampling.LANCZOS)
+        sheet.paste(views, ((_SIDE - views.width) // 2, 0))
+        top = views.height
+    paths = ImageOps.contain(paths, (_SIDE, _SIDE - top), Image.Resampling.LANCZOS)
+    sheet.paste(paths, ((_SIDE - paths.width) // 2, top + (_SIDE - top - paths.height) // 2))
+    return sheet
 
 
 def _result(server: Server, prompt: Json) -> Image.Image:
-    """The last frame of the video that the workflow makes: where its views are farthest apart."""
+    """The last frame of the video that a workflow makes: where its views are farthest apart."""
     done = server.execute(prompt, patience=900)
-    (combine,) = (number for number, node in prompt.items() if node["class_type"] == "CVD_MultiViewVideoCombine")
+    combine = _node_of(prompt, "CVD_MultiViewVideoCombine")
     with av.open(io.BytesIO(server.read(done["outputs"][combine]["images"][-1]))) as container:
         *_, last = container.decode(video=0)
-    return ImageOps.pad(last.to_image(), (512, 512))
+    return last.to_image()
 
 
-def _draw_cameras(prompt: Json) -> Image.Image:
-    """The camera paths of a workflow: what sets it apart before it has run."""
-    host = _host()
-    ((source, _),) = {tuple(n["inputs"]["cameras"]) for n in prompt.values() if n["class_type"] in _TAKE_CAMERAS}
+def _camera_inputs(prompt: Json) -> set[str]:
+    """The nodes whose cameras the networks are given."""
+    return {node["inputs"]["cameras"][0] for node in prompt.values() if node["class_type"] in _TAKE_CAMERAS}
+
+
+def _cameras(prompt: Json) -> tuple[str, Cameras]:
+    """The node that makes a workflow's cameras, and these."""
+    (source,) = _camera_inputs(prompt)
     node = {**prompt[source], "inputs": {k: v for k, v in prompt[source]["inputs"].items() if not isinstance(v, list)}}
-    cameras: Cameras = host.run({source: node}, outputs=[source]).outputs[source][0]
-    (picture,) = host.pack("nodes.previews.paths").draw_paths(cameras.relative_to_first(), VIEW_COLORS[: cameras.views])
-    sheet = Image.fromarray((picture * 255).byte().numpy()).crop(_PERSPECTIVE)
-    corner = cast(tuple[int, ...], sheet.getpixel((0, 0)))
-    return ImageOps.pad(sheet, (512, 512), color=corner)  # the cards that show it are square
+    return source, _host().run({source: node}, outputs=[source]).outputs[source][0]
+
+
+def _draw_paths(cameras: Cameras, *, together: bool) -> tuple[tuple[int, ...], Image.Image]:
+    """Background colour and picture of camera paths, cut to what is drawn; ``together`` moves them to one start."""
+    shown = cameras.relative_to_first() if together else cameras
+    (picture,) = _host().pack("nodes.previews.paths").draw_paths(shown, VIEW_COLORS[: shown.views])
+    panel = Image.fromarray((picture * 255).byte().numpy()).crop(_PERSPECTIVE)
+    colourful = panel.convert("HSV").getchannel("S").point(lambda s: 255 * (s > _COLOURFUL))
+    left, upper, right, lower = cast(tuple[int, int, int, int], colourful.getbbox())
+    margin = _MARGIN * max(right - left, lower - upper)
+    corner = cast(tuple[int, ...], panel.getpixel((0, 0)))
+    return corner, panel.crop((left - margin, upper - margin, right + margin, lower + margin))
 
 
 def _prepare(base: Path) -> None:
@@ -117,6 +177,7 @@ def _prepare(base: Path) -> None:
     settings.parent.mkdir(parents=True)
     settings.write_text(json.dumps(_SETTINGS))
     files = ("BASE", "DREAMBOOTH", "MOTION", "CAMERA", "ADAPTER", "STYLE", "SYNC", "CAMI2V", "CAMI2V_512")
+    shutil.copytree(_FOLDER / "poses", base / "input")
     models = (getattr(full_size, name) for name in (*files, "WAN", "WAN_TEXT", "WAN_VAE", "SYNCAM"))
     for name in [*(f"models/{model}" for model in models), *(f"input/{file}" for file in (*CLIPS, PICTURE))]:
         (base / name).parent.mkdir(parents=True, exist_ok=True)

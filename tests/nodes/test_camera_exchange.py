@@ -102,6 +102,48 @@ def test_what_wan_cannot_take(host: Host, change: dict[str, Any], message: str) 
         host.call("CVD_CamerasToWan", **good | change)
 
 
+# ---- guide videos ---------------------------------------------------------------------------------------------------
+
+
+def guide(host: Host, cameras: Cameras, **changes: Any) -> Tensor:
+    size = {"view": 0, "width": WIDTH, "height": HEIGHT, "length": 5, "scale": 1.0}
+    (frames,) = host.call("CVD_CamerasToGuideVideo", cameras=cameras, **size | changes)
+    return frames
+
+
+def red(frame: Tensor) -> Tensor:
+    """``(x, y)`` of the middle of what is red, in pixels."""
+    y, x = ((frame[..., 0] > 2 * frame[..., 1]) & (frame[..., 0] > 2 * frame[..., 2])).nonzero(as_tuple=True)
+    return torch.stack([x, y], -1).double().mean(0)
+
+
+def test_the_guide_video_moves_as_the_cameras_do(host: Host) -> None:
+    cameras = make_rig("stereo", 2, 16, baseline=0.4)
+    frames = guide(host, cameras, view=1, height=WIDTH)
+    assert frames.shape == (5, WIDTH, WIDTH, 3)
+    assert frames.min() >= 0
+    assert frames.max() <= 1
+    last = cameras.select([1]).frame(15)
+    center = last.w2c[0, 0] @ torch.tensor([0, 0.2, 1, 1], dtype=torch.float64)
+    seen = last.K(WIDTH, WIDTH)[0, 0] @ center[:3]
+    torch.testing.assert_close(red(frames[-1]), seen[:2] / seen[2] - 0.5, rtol=0, atol=1.5)
+
+
+def test_the_guide_video_starts_where_the_path_starts(host: Host) -> None:
+    """A recorded path begins anywhere in its world; the subject is in front of it all the same."""
+    cameras = make_rig("orbit", 2, 5, aspect=WIDTH / HEIGHT)
+    elsewhere = torch.eye(4, dtype=torch.float64)
+    elsewhere[:3] = torch.tensor([[0, 0, 1, 7], [0, 1, 0, -3], [-1, 0, 0, 2]])
+    moved = Cameras(elsewhere @ cameras.c2w, cameras.intrinsics, cameras.names)
+    torch.testing.assert_close(guide(host, moved), guide(host, cameras), rtol=0, atol=0.02)
+
+
+def test_a_scaled_path_goes_farther(host: Host) -> None:
+    cameras = make_rig("stereo", 2, 5, aspect=WIDTH / HEIGHT, baseline=0.2)
+    shifts = [red(frames[-1])[0] - red(frames[0])[0] for frames in (guide(host, cameras, scale=s) for s in (1.0, 2.0))]
+    assert shifts[1] / shifts[0] == pytest.approx(2, abs=0.4)
+
+
 # ---- 3D cameras -----------------------------------------------------------------------------------------------------
 
 

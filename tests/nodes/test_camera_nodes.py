@@ -151,6 +151,19 @@ class TestLoad:
         path.unlink()
         assert "does not exist" in node.fingerprint_inputs(files="changing.txt", frames=0)
 
+    def test_warnings_are_shown_and_go_with_the_next_run(
+        self, host: Host, input_folder: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        lens = {"w": 64, "h": 64, "fl_x": 60, "fl_y": 60, "k1": 0.05}
+        frames = [{"transform_matrix": torch.eye(4).tolist()}] * 2
+        path = input_folder / "lens.json"
+        path.write_text(json.dumps(lens | {"frames": frames}))
+        (shown,) = host.run({"1": loader(files="lens.json")}, outputs=["1"]).ui["1"]["text"]
+        assert shown.startswith(f"Warning: {path}: lens distortion is left out")
+        assert "lens distortion is left out" in caplog.text
+        path.write_text(json.dumps(lens | {"frames": frames, "k1": 0}))
+        assert host.run({"1": loader(files="lens.json")}, outputs=["1"]).ui["1"]["text"] == []
+
     def test_absolute_path_inside_the_hosts_folders(self, host: Host, input_folder: Path) -> None:
         done = host.run({"1": loader(files=str(input_folder / FILES[0]))}, outputs=["1"])
         assert done.outputs["1"][0].views == 1

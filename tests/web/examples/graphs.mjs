@@ -17,11 +17,12 @@
 const SIZE = { width: 256, height: 256 };
 const WIDE = { width: 512, height: 320 };
 const FRAMES = 16;
-const BLUE = '#3f5f8a',
-  GREEN = '#3f7a55',
-  VIOLET = '#6a4f8a',
-  BROWN = '#8a633f',
-  GREY = '#4a4a4a';
+/** Of groups: light enough for their titles, which have the same colour; the area behind is a quarter as strong. */
+const BLUE = '#6f9fdc',
+  GREEN = '#6fbf8a',
+  VIOLET = '#a98be0',
+  BROWN = '#d9a066',
+  GREY = '#b0b0b0';
 const NEGATIVE = 'blurry, distorted, watermark, text, low quality';
 
 /** @type {(text: string) => NodeOf} */
@@ -810,7 +811,7 @@ ${MODEL_LIST}`),
   },
   {
     name: '9 Picture along a drawn path',
-    id: '5b0c4f0e-6d3a-4a87-9a53-0d4f5d0a0008',
+    id: '5b0c4f0e-6d3a-4a87-9a53-0d4f5d0a0010',
     columns: pictureToVideo({
       file: '512_cami2v_100k.pt',
       size: WIDE,

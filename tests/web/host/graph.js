@@ -185,7 +185,7 @@ export class FrontEnd {
           /** @type {any} */
           const result = { paths: '', error: '' };
           api.addEventListener('executed', (/** @type {any} */ { detail }) => {
-            if (detail.output?.text) [result.paths] = detail.output.text;
+            if (detail.node === '2') [result.paths] = detail.output.text;
           });
           api.addEventListener('execution_success', () => resolve(result), { once: true });
           api.addEventListener(

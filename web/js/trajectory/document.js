@@ -30,7 +30,7 @@ export const VERSION = Number(SCHEMA.properties?.version.enum?.[0]);
  *
  * @type {Record<number, (document: any) => any>}
  */
-export const MIGRATIONS = { 1: (document) => document };
+const MIGRATIONS = { 1: (document) => document };
 
 /** Colours of views that state none, in turn: bright enough for a dark editor. */
 export const VIEW_COLORS = ['#3B9EFF', '#FF7A33', '#2CC295', '#E58BC0', '#FFC233', '#7FD4FF', '#B98AE8', '#C9CDD3'];

@@ -16,7 +16,7 @@ import { Surface } from '../surface.js';
 /** @typedef {import('./painter.js').Point} Point */
 
 /** @type {[string, string, string][]} */
-export const PANE_KINDS = [
+const PANE_KINDS = [
   ['free', 'Free', 'Perspective from a free camera'],
   ['plan', 'Plan', 'From above: right is right, forward is up'],
   ['side', 'Side', 'From the right: forward is right'],
