@@ -124,6 +124,7 @@ def test_an_interruption_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monk
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_a_real_process(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "cvd_core.cli", "demo", "--out", str(tmp_path / "out")],

@@ -31,6 +31,7 @@ def test_the_arithmetic_ratio_is_what_the_layers_multiply(views: int) -> None:
     assert added / own == pytest.approx(size.arithmetic_ratio, rel=0.01)
 
 
+@pytest.mark.slow
 def test_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     report = tmp_path / "cost.json"
     words = "--views 2 --width 64 --height 64 --frames 5 --blocks 1 --channels 256 --repeats 1 --threads 1"

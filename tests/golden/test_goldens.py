@@ -15,12 +15,17 @@ from tests.golden import replay
 from tests.golden.networks import golden_unet
 
 DATA = Path(__file__).parent / "data"
+SLOW = {"sample_four_views128_r2_q2", "sample_four_views_r3_q1"}
+"""A minute each; ``.ci/run`` runs them too."""
 
 
 @pytest.mark.parametrize(
     "path",
-    [path for folder in (DATA, DATA / "syncam", DATA / "cami2v") for path in replay.golden_files(folder)],
-    ids=lambda path: path.stem,
+    [
+        pytest.param(path, id=path.stem, marks=[pytest.mark.slow] * (path.stem in SLOW))
+        for folder in (DATA, DATA / "syncam", DATA / "cami2v")
+        for path in replay.golden_files(folder)
+    ],
 )
 def test_golden(path: Path) -> None:
     """Within the stated tolerance - or, where float32 itself does not pin the number down, within that uncertainty.

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.parametrize(
     "options",
     [
-        ["--count", "1", "--only", "generate", "train"],
+        ["--count", "1", "--only", "generate"],
         pytest.param(["--count", "30"], marks=[pytest.mark.slow, pytest.mark.timeout(7200)], id="full"),
     ],
 )
