@@ -40,6 +40,7 @@ BRANCHES = 2
 THRESHOLD = 3.0
 COPIED_BYTES = 2 << 30
 TOLERANCE = 1e-3
+CPU = torch.device("cpu")
 RELEASED: Final = "released"
 DENSE: Final = "dense"
 SPARSE: Final = "sparse"
@@ -51,11 +52,14 @@ class Case:
 
     Attributes:
         resolution: pixels of a side; the maps have an eighth of them.
+        device, dtype: of features and weights.
     """
 
     views: int
     resolution: int
     frames: int
+    device: torch.device = CPU
+    dtype: torch.dtype = torch.float32
     x: Tensor = field(init=False)  # (V * B * F, C, h, w)
     module: SyncModule = field(init=False)
     slope: Tensor = field(init=False)
@@ -64,7 +68,7 @@ class Case:
         generator = torch.Generator().manual_seed(0)
         self.side = self.resolution // LATENT_STRIDE
         shape = (self.views * BRANCHES * self.frames, CHANNELS, self.side, self.side)
-        self.x = torch.randn(shape, generator=generator)
+        self.x = torch.randn(shape, generator=generator).to(self.device, self.dtype)
         self.slope = torch.rand(1, generator=generator)
         self.module = SyncModule(CHANNELS).eval().requires_grad_(False)
         for name, weight in self.module.named_parameters():
@@ -72,6 +76,7 @@ class Case:
                 weight.normal_(0, weight.shape[1] ** -0.5, generator=generator)
             else:
                 weight.fill_(1.0 if "norm" in name and name.endswith("weight") else 0.0)
+        self.module.to(self.device, self.dtype)
         self.cameras = make_rig("circle", self.views, self.frames)
 
     @property
@@ -128,7 +133,7 @@ class Released:
         pairs = enumerate(case.partners)
         sides = (case.resolution, case.resolution)
         geometry = [pair_geometry(case.cameras, view, partner, *sides) for view, partner in pairs]
-        self.fundamental = torch.stack([g.fundamental for g in geometry])  # (V, F, 3, 3)
+        self.fundamental = torch.stack([g.fundamental for g in geometry]).to(case.device)  # (V, F, 3, 3)
         rows = torch.arange(case.views * BRANCHES * case.frames).view(case.views, -1)
         self.partner_rows = rows[case.partners].flatten()
 
@@ -152,7 +157,7 @@ class Released:
         for first in range(0, len(z), step):
             rows = slice(first, first + step)
             bias = self._bias(rows)
-            copied = bias[:, None].expand(-1, HEADS, -1, -1).contiguous()
+            copied = bias.to(z.dtype)[:, None].expand(-1, HEADS, -1, -1).contiguous()
             self.bias_bytes, self.copied_bytes = bias.nbytes, copied.nbytes
             parts.append(scaled_dot_product_attention(q[rows], k[rows], v[rows], copied))
         out = torch.cat(parts).transpose(1, 2).flatten(2)
@@ -165,8 +170,8 @@ class Released:
     def _bias(self, rows: slice) -> Tensor:
         """``(rows, N, N)``; rows are ordered view, branch, frame."""
         case = self.case
-        pixels = feature_pixels(case.resolution, case.resolution, case.side, case.side).float()
-        angle = math.pi * case.slope
+        pixels = feature_pixels(case.resolution, case.resolution, case.side, case.side).float().to(case.device)
+        angle = math.pi * case.slope.to(case.device)
         normal = torch.cat([angle.cos(), angle.sin()])
         through = torch.cat([normal.expand(len(pixels), 2), -(pixels[:, :2] @ normal)[:, None]], -1)
         lines = pixels @ self.fundamental.float().mT  # (V, F, N, 3)

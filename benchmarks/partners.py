@@ -1,0 +1,64 @@
+"""Sync modules trained on several partners at once, against ones trained on pairs, under every strategy.
+
+    python -m benchmarks.partners PAIRS_FOLDER PARTNERS_FOLDER --rows runs/partners.jsonl
+
+Both models make the same held-out scenes with the same noise. Ratios are paired by scene, with 95% intervals: below 1 the
+second model's views agree better. Network calls are counted as in benchmarks/pareto.py: the joint strategy's one call
+for all V views as V / 2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from benchmarks.consistency import SETTINGS, Estimate, Measured, Trajectories, Variant, arguments, mean, ratio
+from benchmarks.harness import machine, print_table, write_report
+from benchmarks.pareto import points
+from cvd_core import ModelPaths
+
+MEASURES = ("first frames", "epipolar", "resting", "place")
+ON_SCALE = "place"
+"""A difference is more telling than a ratio there, for a copy has 0."""
+
+
+def main() -> None:
+    """Run from the command line."""
+    parser = arguments(__doc__)
+    parser.add_argument("other", type=Path, help="folder of the model with the other sync modules")
+    parser.add_argument("--views", type=int, nargs="+", default=[2, 4, 6])
+    parser.add_argument("--most-calls", type=float, default=60, help="leave out what needs more network calls")
+    parser.add_argument("--trajectories", choices=("own", "same", "mirrored", "orbiting"), default="own")
+    args = parser.parse_args()
+    about = machine()
+    trajectories: Trajectories = args.trajectories
+    models = {"pairs": ModelPaths.in_folder(args.model), "partners": ModelPaths.in_folder(args.other)}
+    settings = replace(SETTINGS, steps=args.steps)
+    chosen = [p for p in points(settings) if p.views in args.views and p.calls <= args.most_calls]
+    variants = {
+        (trained, point): Variant(
+            f"{trained}, {trajectories}, {point.name}", files, point.settings, point.views, trajectories
+        )
+        for point in chosen
+        for trained, files in models.items()
+    }
+    measured = Measured(args.rows)
+    measured.make(list(variants.values()), args.scenes, args.seeds, args.workers)
+    table = [["sampling", "network calls", *(f"{m}, {name}" for m in MEASURES for name in (*models, "ratio"))]]
+    results: dict[str, dict[str, dict[str, float]]] = {}
+    for point in chosen:
+        found: dict[str, Estimate] = {}
+        for measure in MEASURES:
+            first, second = (
+                measured.by_scene(variants[trained, point].name, measure, args.scenes, args.seeds) for trained in models
+            )
+            found |= {f"{measure}, pairs": mean(first), f"{measure}, partners": mean(second)}
+            found[f"{measure}, ratio"] = mean(second - first) if measure == ON_SCALE else ratio(second, first)
+        table.append([point.name, f"{point.calls:g}", *map(str, found.values())])
+        results[point.name] = {name: vars(value) for name, value in found.items()}
+    print_table(table)
+    write_report(args.json, "partners", about, results)
+
+
+if __name__ == "__main__":
+    main()
