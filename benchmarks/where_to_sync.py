@@ -36,24 +36,9 @@ class OnLevels:
                 network.sync.at(site).register_forward_hook(_as_before)
 
 
-def on_condition(pipeline: CollaborativePipeline) -> None:
-    """Leave the unconditional branch as it would be without sync modules."""
-    assert pipeline.unet.sync is not None
-    for site in pipeline.unet.sites:
-        pipeline.unet.sync.at(site).register_forward_hook(_on_condition)
-
-
 def _as_before(_module: nn.Module, inputs: tuple[Any, ...], _output: Tensor) -> Tensor:
     before: Tensor = inputs[0]
     return before
-
-
-def _on_condition(_module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor:
-    before, context = inputs
-    shape = len(context.views), context.branches, -1, *output.shape[1:]
-    kept = output.reshape(shape).clone()
-    kept[:, 0] = before.reshape(shape)[:, 0]
-    return kept.reshape(output.shape)
 
 
 def main() -> None:
@@ -69,7 +54,7 @@ def main() -> None:
         "first quarter of the steps": (replace(settings, sync_end=0.25), None),
         "finest level": (settings, OnLevels((0,))),
         "coarser levels": (settings, OnLevels((1, 2, 3))),
-        "conditional branch": (settings, on_condition),
+        "conditional branch": (replace(settings, sync_branches="conditional"), None),
     }
     model = ModelPaths.in_folder(args.model)
     variants = [

@@ -7,6 +7,7 @@ from typing import Any, get_args
 from comfy_api.latest import io
 
 from cvd_core.networks.tiles import AttentionKind
+from cvd_core.sync.context import SyncBranches
 
 from .host.injection import SyncSettings, apply_sync, load_sync
 from .inputs import check_choices, check_range, strength_inputs, verdict
@@ -83,13 +84,22 @@ class ApplySync(io.ComfyNode):
                     tooltip="sparse passes over pixels outside the epipolar band, dense computes all; the same videos "
                     "within rounding. auto: sparse on a CPU where maps are large, dense elsewhere.",
                 ),
+                io.Combo.Input(
+                    "branches",
+                    options=list(get_args(SyncBranches)),
+                    default="both",
+                    optional=True,
+                    tooltip="Which branches of guidance are synchronised. both: as in the paper. conditional: that of "
+                    "the positive prompt alone; cfg then multiplies what the sync modules add, and they take half the "
+                    "time.",
+                ),
             ],
             outputs=[io.Model.Output(display_name="synced model", tooltip="For Collaborative KSampler or Guider.")],
         )
 
     @classmethod
-    def validate_inputs(cls, attention: str | None = None) -> bool | str:
-        return verdict(check_choices, cls, attention=attention)
+    def validate_inputs(cls, attention: str | None = None, branches: str | None = None) -> bool | str:
+        return verdict(check_choices, cls, attention=attention, branches=branches)
 
     @classmethod
     def execute(
@@ -101,10 +111,11 @@ class ApplySync(io.ComfyNode):
         start_percent: float,
         end_percent: float,
         attention: AttentionKind = "auto",
+        branches: SyncBranches = "both",
     ) -> io.NodeOutput:
-        check_choices(cls, attention=attention)
+        check_choices(cls, attention=attention, branches=branches)
         check_range(start_percent, end_percent, "the sync modules would never be active")
-        settings = SyncSettings(epipolar, strength, start_percent, end_percent, attention)
+        settings = SyncSettings(epipolar, strength, start_percent, end_percent, attention, branches)
         return io.NodeOutput(apply_sync(model, sync, settings))
 
 

@@ -131,8 +131,9 @@ def _without_effect(request: Request, paths: ModelPaths, settings: Settings, vie
         },
         **{
             f"`{name}` without `sync`": name in asked and paths.sync is None
-            for name in ("sync_strength", "sync_start", "sync_end")
+            for name in ("sync_strength", "sync_start", "sync_end", "sync_branches")
         },
+        "`sync_branches` with `guidance` 1": "sync_branches" in asked and settings.guidance == 1,
         "`attention` with `band` none": "attention" in asked and settings.band == "none",
         "`camera_guidance_schedule` with `camera_guidance` 1": "camera_guidance_schedule" in asked
         and settings.camera_guidance == 1,

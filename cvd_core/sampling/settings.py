@@ -18,6 +18,7 @@ from cvd_core.networks.sizes import check_size
 from cvd_core.networks.tiles import AttentionKind
 from cvd_core.sampling.pairs import Pairing
 from cvd_core.sampling.recurrence import Recurrence
+from cvd_core.sync.context import SyncBranches
 from cvd_core.syncam.novel_view import VIDEO_GUIDANCE
 
 Sampler = Literal["ddim", "euler", "euler_ancestral", "dpmpp_2m", "dpmpp_2m_sde", "unipc", "lcm"]
@@ -99,6 +100,8 @@ class Settings:
         sync_strength: factor on what the sync modules add; 1 as trained, 0 disconnects the views.
         sync_start, sync_end: fractions of the noise schedule, 0 its noisy beginning and 1 its clean end, between which
             the sync modules are active. The views are independent of each other in all other steps.
+        sync_branches: of classifier-free guidance: both, as in the paper, or the conditional one alone. Guidance then
+            multiplies what the sync modules add by its scale, and they take half the time.
         camera_strength: factor on CameraCtrl's merge, or on what CamI2V's camera adds; 1 as trained.
         camera_guidance: guidance scale of the camera, apart from the text's: by how much predictions are moved away
             from those without camera. 1 is none; anything else evaluates the network once more in every step.
@@ -127,6 +130,7 @@ class Settings:
     sync_strength: Annotated[float, Interval(ge=-1000, le=1000)] = 1.0
     sync_start: Annotated[float, Interval(ge=0, le=1)] = 0.0
     sync_end: Annotated[float, Interval(ge=0, le=1)] = 1.0
+    sync_branches: SyncBranches = "both"
     camera_strength: Annotated[float, Interval(ge=-1000, le=1000)] = 1.0
     camera_guidance: Annotated[float, Interval(ge=0, le=1000), "1 is none"] = 1.0
     camera_guidance_schedule: Schedule = "constant"

@@ -15,6 +15,8 @@ from cvd_core.sync.cache import BiasCache
 from cvd_core.sync.slopes import Slopes, SlopeTape
 
 Layout = Literal["view branch", "branch view"]
+SyncBranches = Literal["both", "conditional"]
+"""Which branches of classifier-free guidance are synchronised."""
 Partners = Mapping[int, tuple[int, ...]]
 
 
@@ -44,6 +46,7 @@ class SyncContext:
         bias: None leaves the attention unmasked (the paper's ablation "w/o Epi").
         cache: what the calls of a run keep of their masks; None builds every mask where it is used.
         strength: factor on what the modules add; 0 disconnects the views.
+        synced: places of the branches that are synchronised; None: all. The others pass through.
         attention: whether masked attention passes over keys that are masked out; the same result within rounding.
         exchange: reaches views that other processes evaluate; None: all views of the call are in this batch.
         positions: where keys and values of a view are among those that :meth:`reached` returns.
@@ -56,6 +59,7 @@ class SyncContext:
     branches: int = 1
     layout: Layout = "view branch"
     strength: float = 1.0
+    synced: tuple[int, ...] | None = None
     cache: BiasCache | None = None
     attention: AttentionKind = "auto"
     exchange: Exchange | None = None
@@ -80,7 +84,11 @@ class SyncContext:
     @property
     def synchronised(self) -> bool:
         """Whether the views of this batch attend to each other at all."""
-        return self.strength != 0 and bool(self.partners.get(self.views[0]))
+        return self.strength != 0 and self.synced != () and bool(self.partners.get(self.views[0]))
+
+    def of_synced(self) -> SyncContext:
+        """Of the synchronised branches alone."""
+        return self if self.synced is None else replace(self, branches=len(self.synced), synced=None)
 
     def reached(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values ``(V', ...)`` of all views within reach, from those ``(V, ...)`` of this batch."""

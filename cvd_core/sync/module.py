@@ -112,7 +112,15 @@ class SyncModule(nn.Module):
                 f"the sync module got a batch of {x.shape[0]}; expected {len(context.views)} views x "
                 f"{context.branches} guidance branches{frames}"
             )
-        return self.epi_transformer(x, context)
+        if context.synced is None:
+            return self.epi_transformer(x, context)
+        by_view = context.layout == "view branch"
+        shape = (len(context.views), context.branches) if by_view else (context.branches, len(context.views))
+        out = x.unflatten(0, (*shape, -1)).clone()
+        chosen = (slice(None), list(context.synced)) if by_view else (list(context.synced),)
+        synced = self.epi_transformer(out[chosen].flatten(0, 2), context.of_synced())
+        out[chosen] = synced.view_as(out[chosen])
+        return out.flatten(0, 2)
 
 
 class SyncModules(PerSite[SyncModule]):

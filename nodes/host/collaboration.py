@@ -24,6 +24,9 @@ from .memory import advising, free_memory, keeping_schedules
 from .motion_backend import Frames, MotionBackend
 from .names import named
 
+UNCONDITIONAL = 1
+"""The host's number of the negative prompt among the conditionings of a sampler."""
+
 
 class CollaborativeCalls:
     """The network calls of one run: their state, and the wrappers that use it.
@@ -122,11 +125,18 @@ class CollaborativeCalls:
         options = self.video.with_cameras(options, views, branches, frames, x)
         low, high = self._active
         if low <= float(options["sigmas"][0]) <= high:
-            options = {**options, KEY: self._context(frames, branches)}
+            options = {**options, KEY: self._context(frames, branches, self._synced(options, branches))}
         with advising("set views_per_pass to 2, or make width and height smaller"):
             return executor(*args[:5], options, *args[6:], **kwargs)
 
-    def _context(self, frames: Frames | None, branches: int) -> SyncContext:
+    def _synced(self, options: dict[str, Any], branches: int) -> tuple[int, ...] | None:
+        """Places of the conditional branches in this call, where they alone are synchronised."""
+        if self.sync.branches == "both":
+            return None
+        kinds = options["cond_or_uncond"]  # one per branch, or per branch and view
+        return tuple(i for i, kind in enumerate(kinds[:: len(kinds) // branches]) if kind != UNCONDITIONAL)
+
+    def _context(self, frames: Frames | None, branches: int, synced: tuple[int, ...] | None) -> SyncContext:
         # The host may run the branches of a batch one by one when memory is short: each sees the slopes of one call.
         tape = self._tapes.setdefault(frames, SlopeTape(self.draws.slopes))
         tape.rewind()
@@ -138,6 +148,7 @@ class CollaborativeCalls:
             branches,
             layout="branch view",
             strength=self.sync.strength,
+            synced=synced,
             cache=self._cache,
             attention=self.sync.attention,
         )

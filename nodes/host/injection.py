@@ -10,7 +10,7 @@ from comfy.patcher_extension import PatcherInjection
 
 from cvd_core.networks.tiles import AttentionKind
 from cvd_core.sync.checkpoint import load_sync_modules
-from cvd_core.sync.context import SyncContext
+from cvd_core.sync.context import SyncBranches, SyncContext
 from cvd_core.sync.module import SyncModule
 
 from .blocks import check_fit, end, in_unet_dtype, managed, remove, site_layers, unet_of
@@ -42,6 +42,7 @@ class SyncSettings:
     start: float
     end: float
     attention: AttentionKind = "auto"
+    branches: SyncBranches = "both"
 
 
 def load_sync(path: str | os.PathLike[str]) -> Any:

@@ -188,6 +188,22 @@ def test_the_module_is_its_definition(
     torch.testing.assert_close(found.double(), plain(module, x, partners, bias), rtol=0, atol=2e-4)
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("synced", [(), (0,), (1,), (2, 0), (0, 1, 2)])
+def test_some_branches_alone(layout: Layout, synced: tuple[int, ...]) -> None:
+    """Those are what they are without the others, which pass as they came."""
+    partners, bias, module = {4: (2,), 2: (4, 0), 0: (2,)}, rig_bias(6, 2), random_module()
+    x = features(0, 3, 3, 2, (3, 4))
+    found = synchronise(module, x, context_of(partners, bias, 3, layout, synced=synced))
+    for branch in range(3):
+        if branch in synced:
+            alone = synchronise(module, x[:, branch : branch + 1], context_of(partners, bias, 1))
+            torch.testing.assert_close(found[:, branch : branch + 1], alone, rtol=0, atol=1e-5)
+            assert (alone - x[:, branch : branch + 1]).abs().max() > 0.01
+        else:
+            assert torch.equal(found[:, branch], x[:, branch])
+
+
 # Who hears whom
 
 

@@ -187,6 +187,7 @@ def test_settings_of_version_1_are_read() -> None:
     later = {
         "sync_start": 0.0,
         "sync_end": 1.0,
+        "sync_branches": "both",
         "camera_guidance": 1.0,
         "camera_guidance_schedule": "constant",
         "attention": "auto",
@@ -210,6 +211,7 @@ WRONG: dict[str, list[Any]] = {
     "sync_strength": [math.nan, -math.inf, "1", None],
     "sync_start": [math.nan, -0.1, 1.1, "0", None],
     "sync_end": [math.nan, -0.1, 1.1, None],
+    "sync_branches": ["unconditional", None],
     "camera_strength": [math.nan, "1"],
     "camera_guidance": [-1, math.nan, "2", None],
     "camera_guidance_schedule": ["linear", None],

@@ -194,6 +194,23 @@ def test_camera_strength_zero_is_no_camera() -> None:
     assert (call(golden_unet(), x, image, camera=camera) - plain).abs().max() > 0.01
 
 
+def test_sync_of_the_conditional_branch_alone() -> None:
+    """One step from noise: guidance between a prediction of views that know nothing of each other and one of a pair."""
+    rig, text = random_rig(3, 2, 2, "shared start"), formula.noise("test_unet/branches", (2, 2, 77, 64))
+    settings = Settings(("",), width=64, height=64, steps=1, guidance=3.0)
+
+    def latents(text: Tensor, **changes: Any) -> Tensor:
+        return denoise(golden_unet(), rig, text, replace(settings, **changes), SeededDraws(1))
+
+    negative = latents(text[:, :1], guidance=1.0, sync_strength=0.0)
+    positive = latents(text[:, 1:], guidance=1.0)
+    found = latents(text, sync_branches="conditional")
+    expected = negative + settings.guidance * (positive - negative)  # the step is linear in what the network says
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-3 * float(expected.abs().max()))
+    assert (latents(text) - found).abs().max() > 0.01 * expected.abs().max()
+    assert torch.equal(latents(text[:, 1:], guidance=1.0, sync_branches="conditional"), positive)
+
+
 def test_a_copy_is_whole_and_independent() -> None:
     """The copy's hooks must drive the copy's modules: neither nothing nor the original's."""
     image = (64, 64)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from cvd_core.sampling.pairs import Pairing
+from cvd_core.sync.context import SyncBranches
 from tests.nodes import small_network as small
 from tests.nodes.host_process import Host
 
@@ -73,11 +74,19 @@ class Scene:
         return small.evolved(self.host, model or self.base, self.motion, poses, self.context)
 
     def synced(
-        self, *, identity: bool = False, strength: float = 1.0, start: float = 0.0, end: float = 1.0, model: Any = None
+        self,
+        *,
+        identity: bool = False,
+        strength: float = 1.0,
+        start: float = 0.0,
+        end: float = 1.0,
+        branches: SyncBranches = "both",
+        model: Any = None,
     ) -> Any:
         """The model of a collaborative run."""
         injection = self.host.pack("nodes.host.injection")
-        settings = injection.SyncSettings(small.epipolar(self.host, self.cameras, self.size), strength, start, end)
+        epipolar = small.epipolar(self.host, self.cameras, self.size)
+        settings = injection.SyncSettings(epipolar, strength, start, end, branches=branches)
         sync = injection.managed(small.sync_modules(identity))
         if model is not None:
             return injection.apply_sync(model, sync, settings)

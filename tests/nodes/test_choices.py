@@ -15,6 +15,7 @@ COMBOS = [
     ("CVD_ApplyMotion", "beta_schedule"),
     ("CVD_ApplySynCam", "pair_strategy"),
     ("CVD_ApplySync", "attention"),
+    ("CVD_ApplySync", "branches"),
     ("CVD_CamI2VGuider", "camera_cfg_schedule"),
     ("CVD_CamI2VSampler", "spacing"),
     ("CVD_CameraGuidance", "schedule"),

@@ -170,6 +170,10 @@ def test_views_per_pass_changes_nothing(host: Host) -> None:
     assert relative(ksampler(scene, steps=1, views_per_pass=2), whole) < 1e-4
 
 
+def none_free(_device: Any = None, torch_free_too: bool = False) -> Any:
+    return (0, 0) if torch_free_too else 0
+
+
 def test_one_branch_at_a_time_sees_the_same_slopes(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     """Short of memory the host runs cond and uncond apart."""
     scene = Scene(host)
@@ -178,18 +182,30 @@ def test_one_branch_at_a_time_sees_the_same_slopes(host: Host, monkeypatch: pyte
     run = host.pack("nodes.host.collaboration").CollaborativeCalls
     original = run._context
 
-    def record(self: Any, frames: Any, branches: int) -> Any:
+    def record(self: Any, frames: Any, branches: int, synced: Any) -> Any:
         calls.append(branches)
-        return original(self, frames, branches)
+        return original(self, frames, branches, synced)
 
     monkeypatch.setattr(run, "_context", record)
-
-    def none_free(_device: Any = None, torch_free_too: bool = False) -> Any:
-        return (0, 0) if torch_free_too else 0
-
     monkeypatch.setattr(comfy.model_management, "get_free_memory", none_free)
     assert relative(ksampler(scene, steps=1), whole) < 1e-4
     assert calls == [1, 1]
+
+
+@pytest.mark.parametrize("native", [True, False], ids=["this pack's motion", "AnimateDiff-Evolved's"])
+def test_the_conditional_branch_alone(host: Host, monkeypatch: pytest.MonkeyPatch, native: bool) -> None:
+    """One step, linear in the predictions: of views apart for the negative prompt, of a pair for the positive one."""
+    scene = Scene(host, native=native, steps=1, cfg=4.0)
+    found = scene.together(scene.synced(branches="conditional"))
+    assert relative(scene.together(scene.synced()), found) > 1e-3
+    alone = Scene(host, native=native, steps=1, cfg=1.0)
+    positive = alone.together(alone.synced(branches="conditional"))
+    assert torch.equal(alone.together(alone.synced()), positive)
+    alone.positive = alone.negative
+    negative = alone.together(alone.synced(strength=0.0))
+    assert relative(negative + scene.cfg * (positive - negative), found) < 1e-3
+    monkeypatch.setattr(comfy.model_management, "get_free_memory", none_free)
+    assert relative(scene.together(scene.synced(branches="conditional")), found) < 1e-4, "one branch at a time"
 
 
 def test_inactive_modules_are_absent(scene: Scene) -> None:

@@ -77,6 +77,7 @@ def denoise(
             bias,
             branches=branches,
             strength=settings.sync_strength_at(solver.progress(step)),
+            synced=(branches - 1,) if settings.sync_branches == "conditional" else None,
             cache=cache,
             exchange=call.exchange,
             attention=settings.attention,

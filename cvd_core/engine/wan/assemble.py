@@ -61,6 +61,8 @@ def check(paths: ModelPaths, cameras: Cameras, settings: Settings) -> None:
         raise FieldError("camera_guidance", "goes with CameraCtrl and CamI2V; leave it out with Wan 2.1")
     if settings.attention != "auto":
         raise FieldError("attention", "goes with epipolar lines, of CVD and CamI2V; leave it out with Wan 2.1")
+    if settings.sync_branches != "both":
+        raise FieldError("sync_branches", "goes with CVD's sync modules; leave it out with Wan 2.1")
     if settings.sampler != "euler":
         raise FieldError("sampler", f"is {settings.sampler!r}; Wan 2.1 is a rectified flow, expected 'euler'")
     for name in ("width", "height"):
