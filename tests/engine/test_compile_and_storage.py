@@ -43,7 +43,7 @@ def off(found: Tensor, expected: Tensor) -> float:
 
 @pytest.mark.parametrize("whole", [True, False], ids=["network", "UNet"])
 def test_compiled_is_the_same(whole: bool) -> None:
-    """Traced by dynamo, run as it is: what dynamo takes for constant could be wrong, and inductor's kernels are not ours."""
+    """Traced by dynamo and run as it is: what dynamo takes for constant could be wrong, whatever the backend."""
     network = copy.deepcopy(golden_unet())
     part = {"sync_start": 0.3, "sync_end": 0.7}
     expected, always = latents(network, **part), latents(network)
