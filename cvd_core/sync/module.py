@@ -112,7 +112,7 @@ class SyncModule(nn.Module):
                 f"the sync module got a batch of {x.shape[0]}; expected {len(context.views)} views x "
                 f"{context.branches} guidance branches{frames}"
             )
-        if context.synced is None:
+        if context.synced is None or len(context.synced) == context.branches:
             return self.epi_transformer(x, context)
         by_view = context.layout == "view branch"
         shape = (len(context.views), context.branches) if by_view else (context.branches, len(context.views))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import comfy.ops
+import torch
 from comfy.patcher_extension import PatcherInjection
 
 from cvd_core.networks.tiles import AttentionKind
@@ -89,6 +90,7 @@ def sync_settings(model: Any) -> SyncSettings:
     return found
 
 
+@torch.compiler.disable  # the host's compilation checks nothing of its options: the first call's partners would stay
 def _run_module(layer: SyncModule, x: Tensor, _emb: Any, _text: Any, transformer_options: Any, *_: Any) -> Tensor:
     """The host's call of a sync module inside a block; outside a collaborative sampler it changes nothing."""
     context: SyncContext | None = transformer_options.get(KEY)

@@ -41,13 +41,13 @@ def off(found: Tensor, expected: Tensor) -> float:
     return float((found - expected).abs().max() / expected.abs().max())
 
 
-@pytest.mark.parametrize("whole", [True, False], ids=["network", "UNet"])
-def test_compiled_is_the_same(whole: bool) -> None:
+@pytest.mark.slow
+def test_compiled_is_the_same() -> None:
     """Traced by dynamo and run as it is: what dynamo takes for constant could be wrong, whatever the backend."""
     network = copy.deepcopy(golden_unet())
     part = {"sync_start": 0.3, "sync_end": 0.7}
     expected, always = latents(network, **part), latents(network)
-    (network if whole else network.unet).compile(backend="eager")
+    network.unet.compile(backend="eager")
     assert off(latents(network, **part), expected) < 1e-4
     assert off(latents(network), always) < 1e-4
     assert off(always, expected) > 1e-3

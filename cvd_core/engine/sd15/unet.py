@@ -76,6 +76,7 @@ class _Synchronise:
         self.module = module
         self.running = running
 
+    @torch.compiler.disable  # partners and slopes change from call to call: compiled code would never fit again
     def __call__(self, _motion: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
         context = self.running.call.sync
         if context is None:
