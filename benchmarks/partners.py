@@ -3,8 +3,8 @@
     python -m benchmarks.partners PAIRS_FOLDER PARTNERS_FOLDER --rows runs/partners.jsonl
 
 Both models make the same held-out scenes with the same noise. Ratios are paired by scene, with 95% intervals: below 1
-the second model's views agree better. Network calls are counted as in benchmarks/pareto.py: the joint strategy's one call
-for all V views as V / 2.
+the second model's views agree better. Network calls are counted as in benchmarks/pareto.py: the joint strategy's one
+call for all V views as V / 2.
 """
 
 from __future__ import annotations

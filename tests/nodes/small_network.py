@@ -42,8 +42,8 @@ def _weights(part: str) -> dict[str, Tensor]:
     return formula.tensors(formula.key_list("reduced")[part])
 
 
-def base_model() -> Any:
-    """A MODEL: the host's UNet with formula weights, as a checkpoint loader would return it."""
+def base_model(stored: torch.dtype = torch.float32) -> Any:
+    """A MODEL: the host's UNet with formula weights, as a loader would return it; it computes in float32."""
     config = comfy.supported_models.SD15(
         {
             "use_checkpoint": False,
@@ -53,7 +53,7 @@ def base_model() -> Any:
             "use_spatial_transformer": True,
             "legacy": False,
             "adm_in_channels": None,
-            "dtype": torch.float32,
+            "dtype": stored,
             "model_channels": WIDTHS[0],
             "channel_mult": [width // WIDTHS[0] for width in WIDTHS],
             "num_res_blocks": [2, 2, 2, 2],
@@ -66,7 +66,7 @@ def base_model() -> Any:
             "use_temporal_resblock": False,
         }
     )
-    config.set_inference_dtype(torch.float32, None)
+    config.set_inference_dtype(stored, None if stored == torch.float32 else torch.float32)
     model = comfy.model_base.BaseModel(config, comfy.model_base.ModelType.EPS)
     prefix = "model.diffusion_model."
     state = original_layout(_weights("base"), {}, {})

@@ -1,4 +1,4 @@
-"""The host's torch.compile around this pack's modules: nothing of one step may be baked into the compiled network."""
+"""What the host offers for speed and memory around this pack's modules: torch.compile, and weights in float8."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 import torch
 from comfy_extras.nodes_torch_compile import TorchCompileModel
 
+from tests.nodes import small_network as small
 from tests.nodes.host_process import Host
 from tests.nodes.runs import Scene, relative
 
@@ -30,7 +31,7 @@ def compiled(model: Any) -> Any:
 @pytest.mark.parametrize("native", [True, False], ids=["this pack's motion", "AnimateDiff-Evolved's"])
 @pytest.mark.parametrize("after", [True, False], ids=["behind the sync modules", "before them"])
 def test_compiled_is_the_same(host: Host, native: bool, after: bool) -> None:
-    """Sync modules that act in the middle step alone: what dynamo took from one step would show in the next."""
+    """Sync modules that act in the middle step alone: what of one step is baked into compiled code shows in the next."""
     scene = Scene(host, steps=3, native=native)
     part = {"start": 0.2, "end": 0.6}
     expected = scene.together(scene.synced(**part))
@@ -40,3 +41,17 @@ def test_compiled_is_the_same(host: Host, native: bool, after: bool) -> None:
     assert relative(found, expected) < 1e-4
     assert relative(always, expected) > 1e-2
     assert relative(scene.together(scene.synced(**part)), expected) < 1e-4, "the model afterwards"
+
+
+@pytest.mark.parametrize("stored", [torch.float8_e4m3fn, torch.float8_e5m2])
+def test_float8_weights_are_rounded_weights(host: Host, stored: torch.dtype) -> None:
+    """As Load Diffusion Model's weight_dtype leaves them, under sync modules and motion of full width."""
+    scene = Scene(host, native=True)
+    exact = scene.together(scene.synced())
+    for weight in scene.base.model.diffusion_model.parameters():
+        weight.copy_(weight.to(stored).float())
+    rounded = scene.together(scene.synced())
+    scene.base = small.base_model(stored)
+    assert scene.base.model.diffusion_model.out[-1].weight.dtype == stored
+    assert relative(scene.together(scene.synced()), rounded) < 1e-4
+    assert relative(rounded, exact) > 1e-3
