@@ -12,6 +12,7 @@ from cvd_core.networks.tiles import AttentionKind
 from cvd_core.runs import mini
 from cvd_core.sampling.pairs import STRATEGIES, Pairing
 from cvd_core.sampling.settings import Sampler, Settings
+from cvd_core.sync.context import SyncBranches
 
 
 def add_sampling(parser: argparse.ArgumentParser) -> None:
@@ -109,6 +110,13 @@ def _add_views(group: argparse._ArgumentGroup) -> None:
             metavar="N",
             help=f"no synchronisation {text}; those steps take less time (default: {default:g})",
         )
+    group.add_argument(
+        "--sync-branches",
+        choices=get_args(SyncBranches),
+        help="branches of guidance that are synchronised: both as in the paper, or the conditional one alone; guidance "
+        "then multiplies what the sync modules add by its scale, and they take half the time (default: "
+        f"{Settings.sync_branches})",
+    )
     group.add_argument(
         "--camera-strength",
         type=float,
