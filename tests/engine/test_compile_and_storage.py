@@ -42,6 +42,7 @@ def off(found: Tensor, expected: Tensor) -> float:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_compiled_is_the_same() -> None:
     """Traced by dynamo and run as it is: what dynamo takes for constant could be wrong, whatever the backend."""
     network = copy.deepcopy(golden_unet())

@@ -28,11 +28,12 @@ def compiled(model: Any) -> Any:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("native", [True, False], ids=["this pack's motion", "AnimateDiff-Evolved's"])
 @pytest.mark.parametrize("after", [True, False], ids=["behind the sync modules", "before them"])
 def test_compiled_is_the_same(host: Host, native: bool, after: bool) -> None:
     """Sync modules that act in the middle step alone: what of one step stays in compiled code shows in the next."""
-    scene = Scene(host, steps=3, native=native)
+    scene = Scene(host, size=64, steps=3, native=native)
     part = {"start": 0.2, "end": 0.6}
     expected = scene.together(scene.synced(**part))
     always = scene.together(scene.synced())
