@@ -151,8 +151,8 @@ def test_network_calls_of_a_step(
     partners: Counter[int] = Counter()
     original = host.pack("nodes.host.collaboration").CollaborativeCalls._context
 
-    def record(self: Any, frames: Any, branches: int) -> Any:
-        context = original(self, frames, branches)
+    def record(self: Any, frames: Any, branches: int, synced: Any) -> Any:
+        context = original(self, frames, branches, synced)
         seen[len(context.views)] += 1
         partners.update(len(p) for p in context.partners.values())
         return context
