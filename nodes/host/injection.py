@@ -90,7 +90,7 @@ def sync_settings(model: Any) -> SyncSettings:
     return found
 
 
-@torch.compiler.disable  # the host's compilation checks nothing of its options: the first call's partners would stay
+@torch.compiler.disable  # type: ignore[untyped-decorator] # compiled by the host, the first call's partners would stay
 def _run_module(layer: SyncModule, x: Tensor, _emb: Any, _text: Any, transformer_options: Any, *_: Any) -> Tensor:
     """The host's call of a sync module inside a block; outside a collaborative sampler it changes nothing."""
     context: SyncContext | None = transformer_options.get(KEY)

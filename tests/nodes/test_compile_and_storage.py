@@ -34,7 +34,7 @@ def compiled(model: Any) -> Any:
 def test_compiled_is_the_same(host: Host, native: bool, after: bool) -> None:
     """Sync modules that act in the middle step alone: what of one step stays in compiled code shows in the next."""
     scene = Scene(host, size=64, steps=3, native=native)
-    part = {"start": 0.2, "end": 0.6}
+    part: dict[str, Any] = {"start": 0.2, "end": 0.6}
     expected = scene.together(scene.synced(**part))
     always = scene.together(scene.synced())
     model = compiled(scene.synced(**part)) if after else scene.synced(**part, model=compiled(scene.with_motion()))

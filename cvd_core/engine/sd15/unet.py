@@ -76,7 +76,7 @@ class _Synchronise:
         self.module = module
         self.running = running
 
-    @torch.compiler.disable  # partners and slopes change from call to call: compiled code would never fit again
+    @torch.compiler.disable  # type: ignore[untyped-decorator] # compiled for one call's partners it never fits again
     def __call__(self, _motion: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
         context = self.running.call.sync
         if context is None:
