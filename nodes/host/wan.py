@@ -67,7 +67,7 @@ class SynCamSettings:
     Attributes:
         cameras: V views of 4n + 1 frames in metres.
         strength: factor on what the modules add.
-        start, end: fraction of the noise schedule, 0 its noisy end, in which they are active.
+        start, end: fractions of the noise schedule between which they are active, 0 its noisy beginning.
         pairing: who attends to whom.
         seed: of the random groups.
     """
@@ -168,7 +168,7 @@ def _eject(patcher: Any) -> None:
 
 
 def _begin(patcher: Any) -> None:
-    """A run begins."""
+    """Before a run: nothing has been said in it yet."""
     if loaded := _LOADED.get(patcher.model.diffusion_model):
         loaded.without.clear()
 
@@ -194,9 +194,14 @@ def _evaluate(
     network = executor.class_obj
     options = _transformer_options(arguments, named)
     sigma = float(options["sigmas"][0]) if "sigmas" in options else sigmas[0]
-    loaded = _LOADED.get(network)
-    if loaded is None or settings.strength == 0 or not sigmas[1] <= sigma <= sigmas[0]:
+    if settings.strength == 0 or not sigmas[1] <= sigma <= sigmas[0]:
         return executor(x, *arguments, **named)
+    loaded = _LOADED.get(network)
+    if loaded is None:
+        raise ValueError(
+            "SynCamMaster's modules are not loaded with the model: a node behind Apply SynCamMaster took them away; "
+            "exchange the two"
+        )
     cameras = settings.cameras
     _check_latent(x, cameras, len(options.get("cond_or_uncond", (0,))))
     scenes = len(x) // cameras.views

@@ -19,7 +19,7 @@ from tests.nodes.host_process import Host
 from tests.nodes.small_wan import CPU, DATA, apply, modules, noise, rig, run, sample, wan_model, weights, with_shift
 
 
-def from_embedding(embedding: Tensor, host: Host) -> Callable[..., Tensor]:
+def from_embedding(embedding: Tensor) -> Callable[..., Tensor]:
     """The recorded sampler has camera numbers that are no poses."""
     return lambda *_: embedding
 
@@ -31,7 +31,7 @@ def test_recorded_sampling(host: Host, name: str, monkeypatch: pytest.MonkeyPatc
     tiny = "noise" in case
     state = {key[2:]: case.tensor(key) for key in case.arrays if key.startswith("w.")} if tiny else weights()
     embedding = case.tensor("cam_emb")
-    monkeypatch.setattr(host.pack("nodes.host.wan"), "camera_embedding", from_embedding(embedding, host))
+    monkeypatch.setattr(host.pack("nodes.host.wan"), "camera_embedding", from_embedding(embedding))
     cameras = rig(len(embedding), FRAME_STRIDE * (embedding.shape[1] - 1) + 1)
     model = apply(host, wan_model(state), cameras, modules(host, state))
     shape = meta.get("latent")
@@ -75,8 +75,8 @@ def test_two_scenes_in_one_batch(host: Host) -> None:
     """Scenes are blocks of V rows; each comes out as if it were alone."""
     model = apply(host, wan_model(), rig(2))
     both = sample(model, noise(4))
-    alone = sample(model, noise(4)[:2])
-    torch.testing.assert_close(both[:2], alone, atol=1e-4, rtol=1e-4)
+    for scene in (slice(2), slice(2, 4)):
+        torch.testing.assert_close(both[scene], sample(model, noise(4)[scene]), atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize(("size", "frames"), [((6, 14), 1), ((14, 6), 5), ((10, 10), 13), ((7, 9), 5)])
@@ -185,6 +185,14 @@ def test_cancel(host: Host, strategy: str) -> None:
     assert calls == 1
     assert hooks(model) == 0
     assert torch.equal(sample(model, noise(3)), full)
+
+
+def test_modules_that_another_node_took_away_are_missed(host: Host) -> None:
+    """Rather than videos that do not know of each other."""
+    model = apply(host, wan_model(), rig(2))
+    model.remove_injections("cvd syncam")
+    with pytest.raises(ValueError, match="modules are not loaded"):
+        sample(model, noise(2))
 
 
 def test_bad_graphs(host: Host) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from diffusers.loaders.single_file_utils import convert_wan_transformer_to_diffu
 from torch import Tensor
 from transformers import T5TokenizerFast, UMT5Config, UMT5EncoderModel
 
+from cvd_core.declared import short
 from cvd_core.engine.model_folder import DIFFUSION_WEIGHTS, TRANSFORMERS_WEIGHTS, FolderLayout, read_config, reason
 from cvd_core.engine.tokenizer import require_known_tokens
 from cvd_core.engine.wan.texts import tokenize
@@ -24,6 +26,33 @@ WAN_FOLDER = FolderLayout(
     {"transformer": DIFFUSION_WEIGHTS, "vae": DIFFUSION_WEIGHTS, "text_encoder": TRANSFORMERS_WEIGHTS},
     tokenizers=(("tokenizer.json",), ("spiece.model",)),
 )
+_SIZES = {
+    "transformer": ("num_attention_heads", "num_layers", "ffn_dim", "text_dim", "freq_dim"),
+    "vae": ("base_dim", "decoder_base_dim", "num_res_blocks"),
+    "text_encoder": ("vocab_size", "d_model", "d_kv", "d_ff", "num_layers", "num_heads"),
+}
+"""By component, what is taken from its config, as models of the family differ in it."""
+_ALIKE = {
+    "transformer": (
+        *("patch_size", "attention_head_dim", "in_channels", "out_channels", "cross_attn_norm", "qk_norm", "eps"),
+        *("image_dim", "added_kv_proj_dim", "rope_max_seq_len", "pos_embed_seq_len"),
+    ),
+    "vae": (
+        *("z_dim", "in_channels", "out_channels", "dim_mult", "attn_scales", "temperal_downsample", "patch_size"),
+        *("latents_mean", "latents_std", "is_residual", "scale_factor_temporal", "scale_factor_spatial"),
+    ),
+    "text_encoder": (
+        *("relative_attention_num_buckets", "relative_attention_max_distance", "layer_norm_epsilon"),
+        "feed_forward_proj",
+    ),
+}
+"""What no model of the family differs in, as the libraries' defaults have it; a config may repeat it."""
+_CONFIGURED = {"transformer": WanTransformer3DModel, "vae": AutoencoderKLWan, "text_encoder": UMT5Config}
+_MAKE: Mapping[str, Callable[..., Any]] = {
+    "transformer": WanTransformer3DModel,
+    "vae": AutoencoderKLWan,
+    "text_encoder": lambda **sizes: UMT5EncoderModel(UMT5Config(**sizes)),
+}
 _TIED = ("shared.weight", "encoder.embed_tokens.weight")
 """Two names of the text encoder's table of tokens; files hold one or both."""
 
@@ -60,16 +89,7 @@ def load_wan(path: Path, *, config: Path | None = None, dtype: torch.dtype = tor
     states = {c: read_checkpoint(WAN_FOLDER.weights_file(folder, c)).tensors for c in WAN_FOLDER.components}
     if not path.is_dir():
         states["transformer"] = released_transformer(read_checkpoint(path))
-    transformer = _network(WanTransformer3DModel.from_config, folder / "transformer", states, path, dtype)
-    vae = _network(AutoencoderKLWan.from_config, folder / "vae", states, path, dtype)
-    if transformer.config.in_channels != vae.config.z_dim:
-        raise ValueError(
-            f"{path} takes {transformer.config.in_channels} channels where its VAE makes {vae.config.z_dim}; expected "
-            "Wan 2.1 text-to-video, not picture-to-video"
-        )
-    text_encoder = _network(
-        lambda values: UMT5EncoderModel(UMT5Config.from_dict(values)), folder / "text_encoder", states, path, dtype
-    )
+    transformer, vae, text_encoder = (_network(folder / name, states[name], path.name, dtype) for name in _SIZES)
     return WanModel(transformer, vae, text_encoder, _tokenizer(folder, text_encoder.config.vocab_size))
 
 
@@ -89,27 +109,43 @@ def released_transformer(checkpoint: Checkpoint) -> dict[str, Tensor]:
     return converted
 
 
-def _network(
-    make: Callable[[dict[str, Any]], Any],
-    folder: Path,
-    states: Mapping[str, Mapping[str, Tensor]],
-    path: Path,
-    dtype: torch.dtype,
-) -> Any:
-    config = read_config(folder / "config.json")
+def _network(folder: Path, state: Mapping[str, Tensor], file: str, dtype: torch.dtype) -> Any:
+    sizes = _sizes(folder / "config.json", folder.name)
     try:
         with init_empty_weights():
-            network = make(config)
+            network = _MAKE[folder.name](**sizes)
     except Exception as error:  # what a damaged config makes the libraries raise is of every type
         raise ValueError(
             f"{folder / 'config.json'} does not describe a part of Wan 2.1 ({reason(error)}); get it again"
         ) from error
-    state = dict(states[folder.name])
+    state = dict(state)
     names = [name for name in _TIED if name in network.state_dict()]
     if known := [name for name in _TIED if name in state]:
         state |= dict.fromkeys(names, state[known[0]])
-    load_exact(network, state, file=path.name, what=folder.name, dtype=dtype)
+    load_exact(network, state, file=file, what=folder.name, dtype=dtype)
     return network.eval().requires_grad_(False)
+
+
+def _sizes(file: Path, component: str) -> dict[str, int]:
+    """What a config says of sizes; nothing else in it may contradict what Wan 2.1 text-to-video is.
+
+    Raises:
+        ValueError: it is damaged, or of another model.
+    """
+    sizes, known = {}, inspect.signature(_CONFIGURED[component]).parameters
+    for name, value in read_config(file).items():
+        if name in _ALIKE[component]:
+            expected = known[name].default
+            if value != (list(expected) if isinstance(expected, tuple) else expected):
+                raise ValueError(
+                    f"{file}: {name} is {short(value)}, but {short(expected)} in Wan 2.1 text-to-video; it is damaged "
+                    "or another model's - get the folder of Wan2.1-T2V-1.3B-Diffusers"
+                )
+        if name in _SIZES[component] and value is not None:
+            if type(value) is not int or value < 1:
+                raise ValueError(f"{file}: {name} is {short(value)}; expected a positive whole number - get it again")
+            sizes[name] = value
+    return sizes
 
 
 def _tokenizer(folder: Path, known: int) -> T5TokenizerFast:
