@@ -27,14 +27,14 @@ WAN_FOLDER = FolderLayout(
     tokenizers=(("tokenizer.json",), ("spiece.model",)),
 )
 _SIZES = {
-    "transformer": ("num_attention_heads", "num_layers", "ffn_dim", "text_dim", "freq_dim"),
+    "transformer": ("num_attention_heads", "attention_head_dim", "num_layers", "ffn_dim", "text_dim", "freq_dim"),
     "vae": ("base_dim", "decoder_base_dim", "num_res_blocks"),
     "text_encoder": ("vocab_size", "d_model", "d_kv", "d_ff", "num_layers", "num_heads"),
 }
 """By component, what is taken from its config, as models of the family differ in it."""
 _ALIKE = {
     "transformer": (
-        *("patch_size", "attention_head_dim", "in_channels", "out_channels", "cross_attn_norm", "qk_norm", "eps"),
+        *("patch_size", "in_channels", "out_channels", "cross_attn_norm", "qk_norm", "eps"),
         *("image_dim", "added_kv_proj_dim", "rope_max_seq_len", "pos_embed_seq_len"),
     ),
     "vae": (
