@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -96,3 +98,32 @@ def test_python_is_told_the_same(pipe: Pipeline) -> None:  # noqa: F811
     ):
         with pytest.raises(ValueError, match=message):
             pipe(preset_cameras("az", frames), "a red ball", progress=False, **{**SIZE, **changes})
+
+
+@pytest.mark.parametrize(
+    ("component", "name", "value", "message"),
+    [
+        ("transformer", "in_channels", 36, "in_channels is 36, but 16 in Wan 2.1 text-to-video"),
+        ("transformer", "patch_size", [2, 2, 2], r"patch_size is \[2, 2, 2\], but \(1, 2, 2\)"),
+        ("transformer", "num_layers", "30", "num_layers is '30'; expected a positive whole number"),
+        ("transformer", "num_layers", 3, r"holds \d+ of \d+ transformer tensors; missing"),
+        ("vae", "z_dim", 48, "z_dim is 48, but 16 in Wan 2.1 text-to-video"),
+        ("vae", "latents_mean", [0.0], r"latents_mean is \[0\.0\], but"),
+        ("text_encoder", "feed_forward_proj", "relu", "feed_forward_proj is 'relu', but 'gated-gelu'"),
+    ],
+)
+def test_configs_of_other_models(
+    wan: Path,  # noqa: F811
+    tmp_path: Path,
+    component: str,
+    name: str,
+    value: object,
+    message: str,
+) -> None:
+    """Image-to-video, Wan 2.2 5B, damage: told before a network of other sizes meets the weights, or after."""
+    shutil.copytree(wan, tmp_path / "wan")
+    file = tmp_path / "wan" / component / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {name: value}))
+    with pytest.raises(ValueError, match=message) as refused:
+        cvd_core.load_pipeline(tmp_path / "wan", device="cpu")
+    assert "\n" not in str(refused.value)
