@@ -37,13 +37,19 @@ def read_list(path: Path) -> list[dict[str, str]]:
     """Rows of the list.
 
     Raises:
-        ValueError: it is empty, or its columns are others.
+        ValueError: it is empty, no CSV file, or its columns are others.
     """
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = list(csv.DictReader(file))
-    if not rows or not {"poses", "prompt"} <= rows[0].keys() <= COLUMNS or None in rows[0].values():
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path} is not a CSV file in UTF-8 ({error})") from error
+    if not rows or not {"poses", "prompt"} <= rows[0].keys() <= COLUMNS:
         found = ", ".join(map(str, rows[0])) if rows else "nothing"
         raise ValueError(f"{path} holds {found}; expected rows with poses, prompt and, for pictures, image")
+    for number, row in enumerate(rows, 1):
+        if None in row or None in row.values():
+            raise ValueError(f"row {number} of {path} does not have {len(rows[0])} columns, as its heading says")
     return rows
 
 

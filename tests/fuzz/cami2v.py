@@ -77,6 +77,7 @@ def _table(rng: np.random.Generator, folder: Path) -> None:
         content = damaged_bytes(rng, content)
     (folder / "list.csv").write_bytes(content)
     for row in read_list(folder / "list.csv"):
+        assert all(isinstance(value, str) for value in row.values())
         read_cameras(folder / row["poses"])
 
 

@@ -144,6 +144,7 @@ def test_it_runs_on_full_size_networks(server: Server, path: Path) -> None:
     prompt = shrunk(to_prompt(json.loads(path.read_text()), snapshot()))
     done = server.execute(prompt, patience=1500)
     assert done["status"]["status_str"] == "success", done["status"]["messages"][-1]
+    print(f"\n{path.stem}: peak memory of the server so far {server.peak_memory / 2**30:.2f} GiB")
     by_class = {node["class_type"]: done["outputs"].get(number, {}) for number, node in prompt.items()}
     if path.stem == "2 Cameras only":
         saved = server.base / "output" / "cameras"

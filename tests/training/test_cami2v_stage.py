@@ -237,21 +237,27 @@ def test_the_camera_branch_is_trained_and_nothing_else(config: TrainConfig) -> N
     assert moved == {name for name in trained if any(part in name for part in last)}, "what is zero"
 
 
-def test_a_fixed_batch_is_learned_and_the_base_is_left_as_it_is(config: TrainConfig) -> None:
+def test_a_fixed_batch_is_learned_and_the_base_is_left_as_it_is(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stage = new_stage(config, learned=False)
     before = {name: p.clone() for name, p in stage.named_parameters() if not p.requires_grad}
     batch = stage.batch(0, range(1))
-    optimizer = torch.optim.AdamW([p for _, p in stage.trained()], 3e-3)
+    with torch.no_grad():  # what does not change from step to step
+        latents, context = stage.latents(batch), stage.context(batch)
+    monkeypatch.setattr(stage, "latents", lambda _: latents)
+    monkeypatch.setattr(stage, "context", lambda _: context)
+    optimizer = torch.optim.AdamW([p for _, p in stage.trained()], 1e-2)
     losses = []
-    for _ in range(25):
+    for _ in range(7):
         loss = stage(batch)["loss"]
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         losses.append(float(loss.detach()))
     # Layers of random numbers lie between the camera branch and the noise: it learns no more than they let through.
-    assert losses[-1] < 0.95 * losses[0]
-    assert losses[-1] < losses[12] < losses[0]
+    assert losses[-1] < 0.95 * losses[0], losses
+    assert losses[-1] < losses[3] < losses[0]
     after = dict(stage.named_parameters())
     assert all(torch.equal(value, after[name]) for name, value in before.items())
 
