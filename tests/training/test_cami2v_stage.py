@@ -123,7 +123,7 @@ def test_clips_are_cut_with_their_cameras_at_random_strides(config: TrainConfig)
     whole = fit(VideoFile(folder / "clip.mp4").read(range(CLIP)), SIZE, SIZE)
     path = cvd_core.read_cameras(folder / "clip.txt").crop_to(SIZE, SIZE)
     seen = set()
-    for step in range(30):
+    for step in range(20):
         clip = clips.sample(0, step)
         assert torch.equal(clip.video, clips.sample(0, step).video)
         start = int((whole - clip.video[:1]).abs().mean((1, 2, 3)).argmin())
@@ -187,11 +187,11 @@ def test_what_is_to_be_predicted_leads_the_sampler_back_to_the_latents(either: T
 def test_text_and_picture_are_left_out_together(config: TrainConfig) -> None:
     stage = new_stage(replace(config, noise=replace(config.noise, empty_text=0.5)))
     empty, count = stage.tokens[""][0], 0
-    for step in range(40):
+    for step in range(24):
         batch = stage.batch(step, range(1))
         assert torch.equal(batch["tokens"][0], empty) == bool(batch["silent"])
         count += int(batch["silent"])
-    assert 8 < count < 32
+    assert 4 < count < 20
 
 
 # what is trained
@@ -247,16 +247,16 @@ def test_a_fixed_batch_is_learned_and_the_base_is_left_as_it_is(
         latents, context = stage.latents(batch), stage.context(batch)
     monkeypatch.setattr(stage, "latents", lambda _: latents)
     monkeypatch.setattr(stage, "context", lambda _: context)
-    optimizer = torch.optim.AdamW([p for _, p in stage.trained()], 1e-2)
+    optimizer = torch.optim.AdamW([p for _, p in stage.trained()], 3e-3)
     losses = []
-    for _ in range(7):
+    for _ in range(6):
         loss = stage(batch)["loss"]
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         losses.append(float(loss.detach()))
     # Layers of random numbers lie between the camera branch and the noise: it learns no more than they let through.
-    assert losses[-1] < 0.95 * losses[0], losses
+    assert losses[-1] < 0.975 * losses[0]
     assert losses[-1] < losses[3] < losses[0]
     after = dict(stage.named_parameters())
     assert all(torch.equal(value, after[name]) for name, value in before.items())
