@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from cvd_core.weights import convert_checkpoint
-
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser of ``cvd``."""
@@ -18,5 +16,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> None:
     """Write a checkpoint as safetensors, without wrappers; CameraCtrl becomes the flat file that ComfyUI takes."""
+    from cvd_core.weights import convert_checkpoint
+
     info = convert_checkpoint(args.source, args.target)
     print(f"{args.source} ({info.label}) -> {args.target}, {args.target.stat().st_size / 1e6:.1f} MB")
