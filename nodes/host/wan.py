@@ -108,10 +108,14 @@ def apply_syncam(model: Any, modules: Any, settings: SynCamSettings) -> Any:
     model.set_attachments(KEY, settings)
     model.remove_callbacks_with_key(CallbacksMP.ON_PRE_RUN, KEY)
     model.add_callback_with_key(CallbacksMP.ON_PRE_RUN, KEY, _begin)
-    model.remove_wrappers_with_key(WrappersMP.DIFFUSION_MODEL, KEY)
     sampling = model.get_model_object("model_sampling")
     sigmas = (float(sampling.percent_to_sigma(settings.start)), float(sampling.percent_to_sigma(settings.end)))
-    model.add_wrapper_with_key(WrappersMP.DIFFUSION_MODEL, KEY, partial(_evaluate, settings, sigmas))
+    for kind, wrapper in (
+        (WrappersMP.OUTER_SAMPLE, partial(_sample, settings.cameras)),
+        (WrappersMP.DIFFUSION_MODEL, partial(_evaluate, settings, sigmas)),
+    ):
+        model.remove_wrappers_with_key(kind, KEY)
+        model.add_wrapper_with_key(kind, KEY, wrapper)
     return model
 
 
@@ -173,6 +177,14 @@ def _begin(patcher: Any) -> None:
         loaded.without.clear()
 
 
+def _check_text(context: Tensor, width: int) -> None:
+    if context.shape[-1] != width:
+        raise ValueError(
+            f"the conditioning has {context.shape[-1]} numbers per token, Wan takes {width}; encode the prompt with "
+            "UMT5-XXL, from Load CLIP with type wan"
+        )
+
+
 def _modulation(inputs: tuple[Any, ...], named: Mapping[str, Any]) -> Tensor:
     """The host's block takes ``(x, e, freqs, context)``, e being ``(N, 1, 6, d)``."""
     e: Tensor = named["e"] if "e" in named else inputs[1]
@@ -185,6 +197,12 @@ def _modulation(inputs: tuple[Any, ...], named: Mapping[str, Any]) -> Tensor:
 
 
 PARTS = BlockParts("norm3", "cross_attn", _modulation)
+
+
+def _sample(cameras: Cameras, executor: Any, noise: Tensor, latent: Tensor, *arguments: Any, **named: Any) -> Any:
+    """The host's run: what cannot be sampled is refused before models are loaded."""
+    _check_latent(latent, cameras)
+    return executor(noise, latent, *arguments, **named)
 
 
 def _evaluate(
@@ -204,6 +222,7 @@ def _evaluate(
         )
     cameras = settings.cameras
     _check_latent(x, cameras, len(options.get("cond_or_uncond", (0,))))
+    _check_text(named["context"] if "context" in named else arguments[1], network.text_dim)
     scenes = len(x) // cameras.views
     _, patch_height, patch_width = network.patch_size
 
@@ -261,12 +280,13 @@ def _rows(value: Any, chosen: list[int], rows: int) -> Any:
     return value
 
 
-def _check_latent(x: Tensor, cameras: Cameras, chunks: int) -> None:
+def _check_latent(x: Tensor, cameras: Cameras, chunks: int = 1) -> None:
     """``chunks``: how many guidance branches the batch holds, each with all videos."""
-    videos = len(x) // chunks
-    if x.ndim != 5 or videos % cameras.views:
+    shape = None if x.is_nested else (len(x) // chunks, *x.shape[1:])
+    if shape is None or len(shape) != 5 or shape[0] % cameras.views or shape[1] != CHANNELS:
+        found = "several streams" if shape is None else f"shape {shape}"
         raise ValueError(
-            f"the latent batch has shape {(videos, *x.shape[1:])}; expected one video for each of the {cameras.views} "
+            f"the latent batch has {found}; expected one video of {CHANNELS} channels for each of the {cameras.views} "
             "cameras - use Empty Multi-View Video Latent with that many views"
         )
     if x.shape[2] != latent_frames(cameras.frames):

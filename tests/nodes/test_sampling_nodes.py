@@ -140,6 +140,7 @@ def test_custom_sampler_is_the_same_run(host: Host) -> None:
         ("multi-partition", 2, 0, {4: 2}),
         ("exhaustive", 1, 0, {4: 3}),
         ("joint", 1, 0, {4: 1}),
+        ("star", 1, 0, {2: 3}),
     ],
 )
 def test_network_calls_of_a_step(

@@ -197,8 +197,12 @@ def test_modules_that_another_node_took_away_are_missed(host: Host) -> None:
 
 def test_bad_graphs(host: Host) -> None:
     model = wan_model()
-    with pytest.raises(ValueError, match=r"one video for each of the 2 cameras"):
-        sample(apply(host, model, rig(2)), noise(3))
+    for latent in (noise(3), noise(2)[:, :4], noise(2)[:, :, 0], torch.cat([noise(2)] * 3, 1)):
+        with pytest.raises(ValueError, match=r"one video of 16 channels for each of the 2 cameras"):
+            sample(apply(host, model, rig(2)), latent)
+    narrow = [torch.zeros(1, 9, 24) for _ in range(2)]
+    with pytest.raises(ValueError, match=r"24 numbers per token, Wan takes 32; encode the prompt with UMT5-XXL"):
+        run(apply(host, model, rig(2)), noise(2), 1, 5.0, *narrow)
     with pytest.raises(ValueError, match=r"3 latent frames \(9 frames of video\), but the cameras have 5 frames"):
         sample(apply(host, model, rig(2, 5)), noise(2))
     with pytest.raises(ValueError, match=r"8 frames; Wan makes 4n \+ 1"):
@@ -256,5 +260,10 @@ def test_nodes_around_it(host: Host) -> None:
     torch.testing.assert_close(camera_embedding(cameras), camera_embedding(rig(3)))
     (latent,) = host.call("CVD_EmptyMultiViewVideoLatent", views=3, frames=9, width=96, height=64)
     assert latent["samples"].shape == (3, 16, 3, 8, 12)
-    with pytest.raises(ValueError, match=r"4n \+ 1"):
-        host.call("CVD_EmptyMultiViewVideoLatent", views=3, frames=10, width=96, height=64)
+    for bad, message in (
+        ({"frames": 10}, r"4n \+ 1"),
+        ({"width": 104}, "width is 104 pixels; expected a multiple of 16"),
+        ({"height": 72}, "height is 72 pixels"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            host.call("CVD_EmptyMultiViewVideoLatent", **{"views": 3, "frames": 9, "width": 96, "height": 64} | bad)
