@@ -17,6 +17,7 @@ from cvd_core.cami2v.network import Camera, DynamiCrafterUNet, Layout
 from cvd_core.cami2v.resampler import HEADS, Resampler
 from cvd_core.cami2v.transformers import GROUPS
 from cvd_core.weights import (
+    Checkpoint,
     Kind,
     identify,
     identify_tensors,
@@ -88,11 +89,12 @@ def load_picture_to_video(
         ValueError: the file is something else, holds parts of another model than ``base``, or tensors are missing,
             unexpected or of another shape (the message names them).
     """
-    state = _state(path)
+    checkpoint = read_checkpoint(path)
+    state = _state(checkpoint)
     if base is not None:
         wanted = "what CamI2V trained on DynamiCrafter"
-        require_kind(identify(read_checkpoint(path)), _TRAINED, file=str(path), wanted=wanted)
-        state = _over(_state(base), state, str(path), str(base))
+        require_kind(identify(checkpoint), _TRAINED, file=str(path), wanted=wanted)
+        state = _over(_state(read_checkpoint(base)), state, str(path), str(base))
     return networks_of(state, file=str(path), dtype=dtype, ops=ops, head_width=head_width)
 
 
@@ -118,10 +120,9 @@ def networks_of(
     return PictureToVideo(unet, resampler, camera, predicts)
 
 
-def _state(path: str | os.PathLike[str]) -> dict[str, Tensor]:
+def _state(checkpoint: Checkpoint) -> dict[str, Tensor]:
     """Tensors of the three networks under DynamiCrafter's names, whatever wraps them."""
-    tensors = read_checkpoint(path).tensors
-    renamed = {key.replace("framestride_embed", "fps_embedding"): value for key, value in tensors.items()}
+    renamed = {key.replace("framestride_embed", "fps_embedding"): value for key, value in checkpoint.tensors.items()}
     return {key: value for key, value in renamed.items() if key.startswith(_PREFIXES)}
 
 

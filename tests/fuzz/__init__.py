@@ -38,10 +38,12 @@ class Target:
         name: of the target, for ``--only``.
         attempt: ``(random numbers, empty folder) -> None``: make an input, in the folder where it is a file, and read
             it. Raises ValueError if the input is refused; AssertionError if it is read but must not be so.
+        slow: an input takes tenths of a second; the suite runs fewer.
     """
 
     name: str
     attempt: Callable[[np.random.Generator, Path], None]
+    slow: bool = False
 
 
 @dataclass(frozen=True)
