@@ -31,7 +31,8 @@ def load_syncam(
     """
     state = syncam_tensors(read_checkpoint(path))
     blocks = len({m[1] for key in state if (m := re.match(r"blocks\.(\d+)\.", key))})
-    width = next((value.shape[-1] for key, value in state.items() if key.endswith(".modulation_mvs")), head_width)
+    widths = [value.shape[-1] for key, value in state.items() if key.endswith(".modulation_mvs") and value.ndim]
+    width = widths[0] if widths else head_width
     if width <= 0 or width % head_width:
         raise ValueError(f"{path} has blocks of width {width}; expected a multiple of {head_width} - get it again")
     with torch.device("meta"):

@@ -216,6 +216,9 @@ def test_files_of_another_kind_are_named(tmp_path: Path) -> None:
     torch.save(state, tmp_path / "cut.pt")
     with pytest.raises(ValueError, match=r"missing 1: blocks\.1\.projector\.bias"):
         load_syncam(tmp_path / "cut.pt", head_width=4)
+    torch.save(state | {"blocks.0.modulation_mvs": torch.tensor(1.0)}, tmp_path / "flat.pt")
+    with pytest.raises(ValueError, match=r"blocks\.0\.modulation_mvs \(\) instead of"):
+        load_syncam(tmp_path / "flat.pt", head_width=4)
 
 
 # a given video as view 0
