@@ -287,12 +287,11 @@ def test_every_option_of_the_picture_matters(
 
 
 def test_seeds_and_sizes(folder: Path, pipe: Pipeline, plain: cvd_core.Run) -> None:
-    """A seed gives one video, bit for bit, and another seed another; sides are any multiples of 64."""
+    """Another seed gives another video; sides are any multiples of 64."""
 
     def frames(**values: Any) -> Tensor:
         return pipe(rig(), "a red ball", picture=start(folder), progress=False, **{**SIZE, **values}).frames
 
-    assert torch.equal(frames(), plain.frames)
     assert not torch.equal(frames(seed=1), plain.frames)
     wide = frames(width=128)
     assert wide.shape == (1, 16, 64, 128, 3)
@@ -300,7 +299,7 @@ def test_seeds_and_sizes(folder: Path, pipe: Pipeline, plain: cvd_core.Run) -> N
 
 
 def test_stopping(folder: Path, pipe: Pipeline, plain: cvd_core.Run) -> None:
-    """Whoever watches a run may stop it; the models then work as before."""
+    """Whoever watches a run may stop it; the models then work as before: the same seed gives the same bits."""
 
     def stop(_: object) -> None:
         raise KeyboardInterrupt
