@@ -25,6 +25,7 @@ from PIL import Image, ImageOps
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.geometry.trajectory_json import VIEW_COLORS
 from cvd_core.runs import mini
+from cvd_core.sampling.settings import Settings
 from cvd_core.scenes.world import random_scene
 from tests.nodes import full_size
 from tests.nodes.host_process import Host, host_folder
@@ -43,8 +44,10 @@ _SHARED_WORLD = "CVD_ApplySynCam"
 _MINI = "CVD_LoadMiniModel"
 _PERSPECTIVE = (12, 84, 880, 708)
 """The largest panel of the picture of paths, without its title."""
-_COLOURFUL, _MARGIN = 100, 0.08
-"""Saturation of what is drawn of cameras, of 255, and room around it in the thumbnail as a fraction of its size."""
+_GRID, _MARGIN = 80, 0.08
+"""Brightness between that of the grid and of cameras, and room around these as a fraction of their size."""
+_FIRST_SCENE = 20
+"""Seeds of the scenes of thumbnails start here."""
 _SIDE, _VIEWS_HEIGHT = 512, 300
 """Pixels of a thumbnail, and those left to the views where cameras stand below."""
 _SETTINGS = {
@@ -104,17 +107,19 @@ def _node_of(prompt: Json, kind: str) -> str | None:
 
 
 def _thumbnail(server: Server, name: str, prompt: Json, start: Json) -> Image.Image:
-    """The cameras of a workflow and, where they are CVD's, what the small model makes along them.
+    """The cameras of a workflow and, where it has learned such, what the small model makes along them.
 
     The cards that show thumbnails are square. Most workflows need files that are not here; the small model, in the
     graph ``start``, stands in for theirs, with a scene of its own for every workflow.
     """
+    number = _FIRST_SCENE + int(name.split()[0])
+    text = random_scene(np.random.default_rng(number), moving=False).prompt()
     source, cameras = _cameras(prompt)
     corner, paths = _draw_paths(cameras, together=_node_of(prompt, _SHARED_WORLD) is None)
     sheet = Image.new("RGB", (_SIDE, _SIDE), corner)
     top = 0
-    if _node_of(prompt, "CVD_ApplySync"):
-        number = int(name.split()[0])
+    unknown = mini.hints(Settings(prompts=(text,), **mini.SETTINGS), cameras.relative_to_first())
+    if _node_of(prompt, "CVD_ApplySync") and not unknown:
         small = copy.deepcopy(start)
         camera_node = copy.deepcopy(prompt[source])
         camera_node["inputs"]["frames"] = mini.FRAMES
@@ -124,7 +129,7 @@ def _thumbnail(server: Server, name: str, prompt: Json, start: Json) -> Image.Im
             "CVD_EmptyMultiViewLatent": {"views": cameras.views},
             "CVD_MultiViewVideoCombine": {"views": cameras.views, "layout": "row" if cameras.views < 3 else "grid"},
             "CVD_CollaborativeKSampler": {"seed": number},
-            "CLIPTextEncode": {"text": random_scene(np.random.default_rng(number), moving=False).prompt()},
+            "CLIPTextEncode": {"text": text},
         }
         for kind, inputs in changes.items():
             changed = _node_of(small, kind)
@@ -164,11 +169,12 @@ def _draw_paths(cameras: Cameras, *, together: bool) -> tuple[tuple[int, ...], I
     shown = cameras.relative_to_first() if together else cameras
     (picture,) = _host().pack("nodes.previews.paths").draw_paths(shown, VIEW_COLORS[: shown.views])
     panel = Image.fromarray((picture * 255).byte().numpy()).crop(_PERSPECTIVE)
-    colourful = panel.convert("HSV").getchannel("S").point(lambda s: 255 * (s > _COLOURFUL))
-    left, upper, right, lower = cast(tuple[int, int, int, int], colourful.getbbox())
-    margin = _MARGIN * max(right - left, lower - upper)
+    cameras_alone = panel.convert("L").point(lambda brightness: 255 * (brightness > _GRID))
+    left, upper, right, lower = cast(tuple[int, int, int, int], cameras_alone.getbbox())
+    margin = round(_MARGIN * max(right - left, lower - upper))
     corner = cast(tuple[int, ...], panel.getpixel((0, 0)))
-    return corner, panel.crop((left - margin, upper - margin, right + margin, lower + margin))
+    framed = ImageOps.expand(panel, margin, fill=corner)
+    return corner, framed.crop((left, upper, right + 2 * margin, lower + 2 * margin))
 
 
 def _prepare(base: Path) -> None:

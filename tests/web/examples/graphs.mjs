@@ -137,8 +137,18 @@ const rig = (name, views, parameters) => ({
 /** What the networks are told of the cameras of the node `cameras`. @returns {Record<string, NodeOf>} */
 function conditioning(size = SIZE) {
   return {
-    plucker: { type: 'CVD_PluckerEmbed', widgets: size, inputs: { cameras: ['cameras', 'cameras'] } },
-    epipolar: { type: 'CVD_EpipolarMask', widgets: size, inputs: { cameras: ['cameras', 'cameras'] } },
+    plucker: {
+      type: 'CVD_PluckerEmbed',
+      size: [400, 440], // with what it shows after Run
+      widgets: size,
+      inputs: { cameras: ['cameras', 'cameras'] },
+    },
+    epipolar: {
+      type: 'CVD_EpipolarMask',
+      size: [400, 580],
+      widgets: size,
+      inputs: { cameras: ['cameras', 'cameras'] },
+    },
   };
 }
 
