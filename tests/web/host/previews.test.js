@@ -47,6 +47,9 @@ const showing = () => ({
   },
 });
 
+/** Where those nodes stand, side by side. @type {Record<number, number[]>} */
+const PLACES = { 3: [0, 0], 4: [520, 0], 6: [1040, 0] };
+
 /** What a node shows: the classic one in a widget or as what it paints, that of Nodes 2.0 in its element. */
 const shown = () => {
   const of = (/** @type {string} */ type) =>
@@ -83,16 +86,17 @@ inBothRenderers((open) => {
     await open.front.build({ views: 2, frames: 3 }, nodes);
     const graph = await saved();
     graph.id = randomUUID(); // what is loaded in API format has none
+    for (const node of graph.nodes) node.pos = PLACES[node.id] ?? [-1000, 0];
     await load(graph);
     return graph;
   }
 
-  /** Nodes 2.0 draws only what is in sight. */
+  /** Nodes 2.0 draws only what is in sight, and early ones no pictures in small nodes. */
   const inSight = () =>
     open.front.page.evaluate(() => {
       const { canvas } = window.app;
-      canvas.ds.scale = 0.4;
-      canvas.ds.offset = [300, 200];
+      canvas.ds.scale = 0.85;
+      canvas.ds.offset = [100, 140];
       canvas.setDirty(true, true);
     });
 
