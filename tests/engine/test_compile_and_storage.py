@@ -54,19 +54,19 @@ def test_compiled_is_the_same() -> None:
     assert off(always, expected) > 1e-3
 
 
-@pytest.mark.parametrize("storage", [torch.float8_e4m3fn, torch.float8_e5m2])
-def test_float8_storage_is_the_network_with_rounded_weights(storage: torch.dtype) -> None:
+def test_float8_storage_is_the_network_with_rounded_weights() -> None:
     """Diffusers' layerwise casting of the UNet with its motion modules; sync modules and camera stay as they are."""
+    storage, small = torch.float8_e4m3fn, {"width": 64, "height": 64, "steps": 1}
     network = copy.deepcopy(golden_unet())
-    exact = latents(network)
+    exact = latents(network, **small)
     network.unet.enable_layerwise_casting(storage_dtype=storage, compute_dtype=torch.float32)
     stored = {name for name, value in network.unet.named_parameters() if value.dtype == storage}
     assert any("motion_modules" in name for name in stored)
     assert any("resnets" in name for name in stored)
-    found = latents(network)
+    found = latents(network, **small)
     rounded = copy.deepcopy(golden_unet())
     for name, value in rounded.unet.named_parameters():
         if name in stored:
             value.copy_(value.to(storage).float())
-    assert off(found, latents(rounded)) < 1e-5
+    assert off(found, latents(rounded, **small)) < 1e-5
     assert off(found, exact) > 1e-3

@@ -179,7 +179,7 @@ def test_every_setting_has_its_option() -> None:
     words = ["--prompt", "a", "--prompt", "b", "--negative", "c", "--width", 72, "--height", 80, "--steps", 7]
     words += ["--guidance", 3, "--sampler", "unipc", "--seed", 9, "--strategy", "multi-partition", "--partitions", 2]
     words += ["--recurrence", 3, "--recurrence-range", 0.25, 0.5, "--views-per-pass", 1, "--sync-strength", 0.5]
-    words += ["--sync-start", 0.125, "--sync-end", 0.75]
+    words += ["--sync-start", 0.125, "--sync-end", 0.75, "--sync-branches", "conditional"]
     words += ["--camera-strength", 0.25, "--band", "hard", "--threshold", 5, "--camera-guidance", 1.5]
     words += ["--camera-guidance-schedule", "cosine", "--attention", "sparse"]
     picture = ["--image", "a.png", "--reference-frame", 3, "--path-scale", 2, "--frame-rate", 8, "--eta", 0.5]
@@ -198,6 +198,7 @@ def test_every_setting_has_its_option() -> None:
         sync_strength=0.5,
         sync_start=0.125,
         sync_end=0.75,
+        sync_branches="conditional",
         camera_strength=0.25,
         camera_guidance=1.5,
         camera_guidance_schedule="cosine",

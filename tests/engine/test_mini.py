@@ -222,7 +222,7 @@ def test_the_user_is_told_which_model_it_is(
     words = ["--rig", "circle", "--prompt", "a cat", "--steps", 1, "--guidance", 1, "--frames", 2]
     assert main(["generate", *map(str, words), "--out", str(tmp_path / "mini")]) == 0
     said = capsys.readouterr().err
-    assert f"cvd: note: {mini.ABOUT.replace('`base`', '--base')}\n" in said
+    assert f"cvd: note: {mini.ABOUT}; {mini.INSTEAD.replace('`base`', '--base')}\n" in said
     assert "does not know 'cat'" in said
     assert "has not learned such camera motion" in said
     files = ["--base", models.base_folder, "--motion", models.motion, "--width", 64, "--height", 64]
