@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from cvd_core.cli import COMMANDS, explain, note
 from cvd_core.cli.generate_inputs import add_inputs
 from cvd_core.cli.generate_sampling import add_sampling
+from cvd_core.cli.job_file import read_jobs
 from cvd_core.engine.model_paths import ModelPaths
 from cvd_core.runs.request import RIG_PARAMETERS, Request
 from cvd_core.sampling.pairs import Pairing
@@ -92,7 +93,6 @@ def run(args: argparse.Namespace) -> None:
 
 def _run_jobs(args: argparse.Namespace) -> None:
     """Make the runs of a file of jobs that are missing."""
-    from cvd_core.cli.job_file import read_jobs
     from cvd_core.runs.jobs import Job, check_folders, do_jobs
     from cvd_core.runs.launched import placed
     from cvd_core.runs.plan import plan_run

@@ -8,6 +8,8 @@ from typing import Any, NoReturn
 
 from pydantic_core import from_json
 
+from cvd_core.cli.generate_inputs import add_inputs
+from cvd_core.cli.generate_sampling import add_sampling
 from cvd_core.declared import short
 
 NOT_IN_A_JOB = ("jobs", "help", "debug")
@@ -44,7 +46,7 @@ def read_jobs(common: argparse.Namespace) -> list[tuple[str, argparse.Namespace]
         if line.strip():
             name = f"{path}, line {number}"
             try:
-                own = parser.parse_args(["generate", *_words(line)])
+                own = parser.parse_args(_words(line))
             except ValueError as error:
                 raise ValueError(f"{name}: {error}") from None
             jobs.append((name, _merged(common, own)))
@@ -57,10 +59,9 @@ EXAMPLE = '{"out": "car", "rig": "circle", "views": 4, "prompt": "a red car"}'
 
 
 def _parser() -> argparse.ArgumentParser:
-    from cvd_core.cli.generate import add_parser
-
-    parser = _Raising(add_help=False)
-    add_parser(parser.add_subparsers(parser_class=_Raising))
+    parser = _Raising(add_help=False, allow_abbrev=False)
+    add_inputs(parser)
+    add_sampling(parser)
     return parser
 
 
