@@ -181,11 +181,11 @@ def test_the_module_is_its_definition(
     band: Any,
     attentions: int,
 ) -> None:
-    module = random_module(seed, attentions=attentions)
+    module = random_module(seed, attentions=attentions).double()  # few pixels a group: float32 is not exact there
     bias = without_cameras(frames) if band == "homographies" else rig_bias(6, frames, band=band) if band else None
-    x = features(seed, len(partners), branches, frames, size)
+    x = features(seed, len(partners), branches, frames, size).double()
     found = synchronise(module, x, context_of(partners, bias, branches, layout))
-    torch.testing.assert_close(found.double(), plain(module, x, partners, bias), rtol=0, atol=2e-4)
+    torch.testing.assert_close(found, plain(module, x, partners, bias), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -315,6 +315,7 @@ def test_ctrl_c_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_a_real_process(models: ModelFiles, tmp_path: Path) -> None:
     words = [*TINY, *model_options(models), "--out", tmp_path / "out", "--steps", 500]
     process = subprocess.Popen(

@@ -157,6 +157,7 @@ def test_a_race_for_one_folder_is_no_failure(tmp_path: Path, monkeypatch: pytest
     assert looks == [True, True]
 
 
+@pytest.mark.slow
 def test_kill_9(tmp_path: Path) -> None:
     """Two processes share the jobs; one is killed in the middle of a run, and a third process makes what is missing."""
     jobs = [{"out": str(i), "seed": i, **({"steps": 40} if i == 1 else {})} for i in range(4)]

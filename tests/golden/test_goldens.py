@@ -15,8 +15,14 @@ from tests.golden import replay
 from tests.golden.networks import golden_unet
 
 DATA = Path(__file__).parent / "data"
-SLOW = {"sample_four_views128_r2_q2", "sample_four_views_r3_q1", "sample_pair_5steps", "cami2v_sample_eps_camera2"}
-"""Ten seconds to a minute each; ``.ci/run`` runs them too."""
+SLOW = {
+    "sample_four_views128_r2_q2",
+    "sample_four_views_r3_q1",
+    "sample_pair_5steps",
+    "unet_four_views128_cfg_16x16",
+    "cami2v_sample_eps_camera2",
+}
+"""Five seconds to a minute each; ``.ci/run`` runs them too."""
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,8 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(tmp_path)  # gigabytes
 
 
-@pytest.mark.parametrize("size", ["reduced", pytest.param("full", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("size", ["reduced", "full"])
 @pytest.mark.timeout(3600)
 def test_two_steps(folder: Path, size: formula.Size, capsys: pytest.CaptureFixture[str]) -> None:
     write_model(folder / "model", size)
