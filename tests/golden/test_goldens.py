@@ -19,6 +19,7 @@ SLOW = {
     "sample_four_views128_r2_q2",
     "sample_four_views_r3_q1",
     "sample_pair_5steps",
+    "sample_pair128_3steps",
     "unet_four_views128_cfg_16x16",
     "cami2v_sample_eps_camera2",
 }
