@@ -13,6 +13,7 @@ from cvd_core.geometry.formats.load3d import DEFAULT_FOV, from_load3d, to_load3d
 from cvd_core.geometry.plucker import wan_camera_embedding
 from cvd_core.geometry.trajectories import resample
 from cvd_core.scenes.reference import film_path
+from cvd_core.syncam.cameras import SIDE
 from cvd_core.video.labelled import stacked
 
 from .inputs import side_input
@@ -23,7 +24,6 @@ from .types import CamerasType
 WanCameraEmbedding = io.Custom("WAN_CAMERA_EMBEDDING")
 Load3DCamera = io.Custom("LOAD3D_CAMERA")
 DA3Geometry = io.Custom("DA3_GEOMETRY")
-_WAN_STEP = 16
 ALL_FRAMES = -1
 
 
@@ -57,8 +57,8 @@ class CamerasToWan(io.ComfyNode):
 
     @classmethod
     def execute(cls, cameras: Cameras, view: int, width: int, height: int, length: int) -> io.NodeOutput:
-        if width % _WAN_STEP or height % _WAN_STEP:
-            raise ValueError(f"width and height are {width} and {height}; Wan takes multiples of {_WAN_STEP}")
+        if width % SIDE or height % SIDE:
+            raise ValueError(f"width and height are {width} and {height}; Wan takes multiples of {SIDE}")
         path = resample(_one_view(cameras, view), length)
         return io.NodeOutput(
             wan_camera_embedding(prepare_cameras(path, width, height), width, height), width, height, length
@@ -244,9 +244,9 @@ def _wan_size(where: str) -> list[io.Input]:
             io.Int.Input(
                 name,
                 default=default,
-                min=_WAN_STEP,
+                min=SIDE,
                 max=4096,
-                step=_WAN_STEP,
+                step=SIDE,
                 tooltip=f"{name.capitalize()} of the video in pixels, {where}.",
             )
             for name, default in (("width", 832), ("height", 480))

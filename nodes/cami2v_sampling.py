@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, get_args
 
 from comfy_api.latest import io
 
@@ -45,7 +45,7 @@ class CamI2VGuider(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "camera_cfg_schedule",
-                    options=["constant", "cosine"],
+                    options=list(get_args(Schedule)),
                     default="constant",
                     tooltip="constant: camera_cfg in all steps. cosine: falling to none at the clean end.",
                 ),
@@ -74,11 +74,11 @@ class CamI2VGuider(io.ComfyNode):
         negative: Any,
         cfg: float,
         camera_cfg: float,
-        camera_cfg_schedule: str,
+        camera_cfg_schedule: Schedule,
         rescale: float,
     ) -> io.NodeOutput:
         check_choices(cls, camera_cfg_schedule=camera_cfg_schedule)
-        guider = CameraGuider(model, CameraGuidance(cfg, camera_cfg, cast(Schedule, camera_cfg_schedule), rescale))
+        guider = CameraGuider(model, CameraGuidance(cfg, camera_cfg, camera_cfg_schedule, rescale))
         guider.set_conds(positive, negative)
         return io.NodeOutput(guider)
 
@@ -102,7 +102,7 @@ class CamI2VSampler(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "spacing",
-                    options=["uniform_trailing", "uniform"],
+                    options=list(get_args(Spacing)),
                     default="uniform_trailing",
                     tooltip="uniform_trailing, as published, starts from pure noise. uniform starts a little later.",
                 ),
@@ -127,9 +127,9 @@ class CamI2VSampler(io.ComfyNode):
         return verdict(check_choices, cls, spacing=spacing)
 
     @classmethod
-    def execute(cls, model: Any, steps: int, spacing: str, eta: float) -> io.NodeOutput:
+    def execute(cls, model: Any, steps: int, spacing: Spacing, eta: float) -> io.NodeOutput:
         check_choices(cls, spacing=spacing)
-        return io.NodeOutput(ddim_sampler(eta), ddim_sigmas(model, steps, cast(Spacing, spacing)))
+        return io.NodeOutput(ddim_sampler(eta), ddim_sigmas(model, steps, spacing))
 
 
 CAMI2V_SAMPLING_NODES: list[type[io.ComfyNode]] = [CamI2VGuider, CamI2VSampler]

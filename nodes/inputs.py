@@ -26,6 +26,17 @@ def side_input(name: str, default: int = 256, more: str = "") -> io.Int.Input:
     )
 
 
+def check_sides(step: int, **sides: int) -> None:
+    """Refuse sides of videos that are no multiples of ``step``.
+
+    Raises:
+        ValueError: one is not; the message names it.
+    """
+    for name, side in sides.items():
+        if side < step or side % step:
+            raise ValueError(f"{name} is {side} pixels; expected a multiple of {step}")
+
+
 def strength_inputs(what: str, tooltip: str, *, plural: bool = True) -> list[io.Input]:
     """How much of what a node attaches is used, and in which part of the noise schedule.
 

@@ -8,14 +8,14 @@ import torch
 from comfy_api.latest import io
 
 from cvd_core.networks.sd15 import LATENT_STRIDE
-from cvd_core.syncam.cameras import latent_frames
+from cvd_core.syncam.cameras import SIDE, latent_frames
 from cvd_core.syncam.novel_view import TEXT_GUIDANCE, UNGUIDED, UNTRAINED, VIDEO_GUIDANCE
 
 from .host.novel_view import NovelViewGuider
 from .host.wan import CHANNELS, check_vae
 from .inputs import guidance_input
 from .schema import node_schema
-from .syncam import CATEGORY, SIDE
+from .syncam import CATEGORY
 
 
 class EncodeReferenceView(io.ComfyNode):

@@ -14,7 +14,7 @@ from cvd_core.networks.sd15 import LATENT_CHANNELS, LATENT_STRIDE
 
 from .host.dynamicrafter_files import load_model, load_other_models
 from .host.picture_encoding import encode_picture
-from .inputs import verdict
+from .inputs import check_sides, verdict
 from .model_files import ModelFile, ModelFileNode, file_names
 from .schema import node_schema
 
@@ -163,7 +163,7 @@ class PictureConditioning(io.ComfyNode):
         frame_rate: int,
         shared_noise: bool,
     ) -> io.NodeOutput:
-        _check_size(width, height)
+        check_sides(SIDE, width=width, height=height)
         if videos % len(picture):
             raise ValueError(
                 f"{len(picture)} pictures for {videos} videos; give one picture, or one for each video - a batch of "
@@ -179,12 +179,6 @@ class PictureConditioning(io.ComfyNode):
             node_helpers.conditioning_set_values(negative, hidden),
             latent,
         )
-
-
-def _check_size(width: int, height: int) -> None:
-    for name, side in (("width", width), ("height", height)):
-        if side < SIDE or side % SIDE:
-            raise ValueError(f"{name} is {side} pixels; expected a multiple of {SIDE}")
 
 
 PICTURE_NODES: list[type[io.ComfyNode]] = [LoadDynamiCrafter, PictureConditioning]

@@ -11,11 +11,11 @@ from comfy_api.latest import io
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.networks.sd15 import LATENT_STRIDE
 from cvd_core.sampling.pairs import STRATEGIES, Pairing, Strategy
-from cvd_core.syncam.cameras import FRAME_STRIDE, beyond_training, latent_frames
+from cvd_core.syncam.cameras import FRAME_STRIDE, SIDE, beyond_training, latent_frames
 from cvd_core.syncam.presets import PRESETS, preset_cameras
 
 from .host.wan import CHANNELS, SynCamSettings, apply_syncam, load_modules
-from .inputs import CONVENTION, check_choices, check_range, strength_inputs, verdict
+from .inputs import CONVENTION, check_choices, check_range, check_sides, strength_inputs, verdict
 from .model_files import ModelFile, ModelFileNode
 from .sampling_inputs import views_per_pass_input
 from .schema import node_schema
@@ -24,8 +24,6 @@ from .types import CamerasType, SynCamType
 
 CATEGORY = "CVD/syncammaster"
 _RELEASED = "step20000.ckpt"
-SIDE = 16
-"""Pixels: the latent's stride times the patch size."""
 
 
 def _side(name: str, default: int) -> io.Int.Input:
@@ -235,9 +233,7 @@ class EmptyMultiViewVideoLatent(io.ComfyNode):
 
     @classmethod
     def execute(cls, views: int, frames: int, width: int, height: int) -> io.NodeOutput:
-        for name, side in (("width", width), ("height", height)):
-            if side % SIDE:
-                raise ValueError(f"{name} is {side} pixels; expected a multiple of {SIDE}")
+        check_sides(SIDE, width=width, height=height)
         shape = (views, CHANNELS, latent_frames(frames), height // LATENT_STRIDE, width // LATENT_STRIDE)
         return io.NodeOutput({"samples": torch.zeros(shape, device=comfy.model_management.intermediate_device())})
 

@@ -86,10 +86,6 @@ class SyncContext:
         """Whether the views of this batch attend to each other at all."""
         return self.strength != 0 and self.synced != () and bool(self.partners.get(self.views[0]))
 
-    def of_synced(self) -> SyncContext:
-        """Of the synchronised branches alone."""
-        return self if self.synced is None else replace(self, branches=len(self.synced), synced=None)
-
     def reached(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values ``(V', ...)`` of all views within reach, from those ``(V, ...)`` of this batch."""
         if self.exchange is None:

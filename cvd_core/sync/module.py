@@ -6,6 +6,7 @@ Parameter names are those of the released ``CVD.ckpt``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -118,7 +119,8 @@ class SyncModule(nn.Module):
         shape = (len(context.views), context.branches) if by_view else (context.branches, len(context.views))
         out = x.unflatten(0, (*shape, -1)).clone()
         chosen = (slice(None), list(context.synced)) if by_view else (list(context.synced),)
-        synced = self.epi_transformer(out[chosen].flatten(0, 2), context.of_synced())
+        part = replace(context, branches=len(context.synced), synced=None)
+        synced = self.epi_transformer(out[chosen].flatten(0, 2), part)
         out[chosen] = synced.view_as(out[chosen])
         return out.flatten(0, 2)
 

@@ -14,6 +14,8 @@ UNIT_METRES = 2.0
 """The network's unit of translation."""
 FRAME_STRIDE = 4
 """Video frames per latent frame after the first, which stands alone."""
+SIDE = 16
+"""Pixels of which sides of Wan's videos are multiples: the latent's stride times the patch size."""
 TRAINED_AZIMUTH, TRAINED_ELEVATION = 30.0, 15.0
 """Largest angles between two views of the released model's training pairs, degrees."""
 TRAINED_FOCAL = 840 / 832

@@ -20,6 +20,7 @@ from cvd_core.scenes.paths import AXES, SPREAD
 from cvd_core.scenes.world import LONGEST_PROMPT
 from cvd_core.sync.module import ATTENTIONS
 from cvd_core.syncam.cameras import FRAME_STRIDE
+from cvd_core.syncam.cameras import SIDE as SYNCAM_SIDE
 from cvd_core.training.yaml_values import read_yaml
 
 Precision = Literal["no", "bf16", "fp16"]
@@ -289,7 +290,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         if "syncam" in self.stages:
-            self._check_alone("syncam", 16)
+            self._check_alone("syncam", SYNCAM_SIDE)
             self._check_syncam()
             return
         if "cami2v" in self.stages:

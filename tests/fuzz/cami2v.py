@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import torch
 import yaml
-from safetensors.torch import save_file
 from torch import Tensor
 
 from benchmarks.camera_table import read_list
@@ -25,7 +24,15 @@ from cvd_core.training.data.guided_clips import GuidedClips
 from cvd_core.video.files import write_video
 from tests.engine.test_cami2v import TRAINED, whole_file
 from tests.fuzz import Target
-from tests.fuzz.damage import damaged_bytes, damaged_json, damaged_state, damaged_value, damaged_words, pick
+from tests.fuzz.damage import (
+    damaged_bytes,
+    damaged_json,
+    damaged_state,
+    damaged_value,
+    damaged_words,
+    pick,
+    written_state,
+)
 
 _ENCODERS = (AUTOENCODER, TEXT_ENCODER, PICTURE_ENCODER)
 _CLIP, _SIDE = 20, 64
@@ -45,18 +52,11 @@ def _model(camera: Camera, learned: bool) -> dict[str, Tensor]:
     return {key: value for key, value in _cami2v().items() if not any(name in key for name in lacking)}
 
 
-def _saved(rng: np.random.Generator, file: Path, state: dict[str, Tensor]) -> Path:
+def _saved(rng: np.random.Generator, stem: Path, state: dict[str, Tensor]) -> Path:
     """The tensors as one of the programs that train writes them."""
     if rng.random() < 0.2:
-        save_file(state, file.with_suffix(".safetensors"))
-        return file.with_suffix(".safetensors")
-    if rng.random() < 0.2:
         state = {key.replace("fps_embedding", "framestride_embed"): value for key, value in state.items()}
-    wrapped = pick(rng, [state, {"state_dict": state}, {"module": state}, {"module": state, "state_dict": state}])
-    torch.save(wrapped, file)
-    if rng.random() < 0.1:
-        file.write_bytes(damaged_bytes(rng, file.read_bytes()))
-    return file
+    return written_state(rng, stem, state)
 
 
 def _damaged_model(rng: np.random.Generator, folder: Path) -> None:
@@ -64,13 +64,13 @@ def _damaged_model(rng: np.random.Generator, folder: Path) -> None:
     state = _model(pick(rng, ["epipolar", "epipolar", "plucker", "none"]), bool(rng.random() < 0.5))
     if not (with_encoders := rng.random() < 0.15):
         state = {key: value for key, value in state.items() if not key.startswith(_ENCODERS)}
-    base, trained = folder / "model.ckpt", None
+    base, trained = folder / "model", None
     if rng.random() < 0.5:
         parts = {key: value for key, value in state.items() if any(name in key for name in TRAINED)}
         rest = _model("none", bool(rng.random() < 0.5)) if rng.random() < 0.2 else state
         rest = {key: value for key, value in rest.items() if key not in parts}
         if parts:
-            trained = _saved(rng, folder / "trained.pt", damaged_state(rng, parts) if rng.random() < 0.7 else parts)
+            trained = _saved(rng, folder / "trained", damaged_state(rng, parts) if rng.random() < 0.7 else parts)
         state = rest
     if trained is None or rng.random() < 0.3:
         state = damaged_state(rng, dict(state))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 JUNK: tuple[Any, ...] = (
@@ -133,3 +135,17 @@ def damaged_state(rng: np.random.Generator, state: dict[str, Tensor]) -> dict[st
             case _:
                 state[key] = state[key].flatten()[: int(rng.integers(3))].clone()
     return state
+
+
+def written_state(rng: np.random.Generator, stem: Path, state: dict[str, Tensor]) -> Path:
+    """Tensors in a file as programs write them - safetensors, or a pickle, bare or wrapped -, at times damaged."""
+    if rng.random() < 0.4:
+        file = stem.with_suffix(".safetensors")
+        save_file(state, file)
+    else:
+        file = stem.with_suffix(".ckpt")
+        wrapped = [state, {"state_dict": state, "epoch": 3}, {"module": state}, {"module": state, "state_dict": state}]
+        torch.save(pick(rng, wrapped), file)
+    if rng.random() < 0.1:
+        file.write_bytes(damaged_bytes(rng, file.read_bytes()))
+    return file

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from tests.fuzz import Target
-from tests.fuzz.damage import damaged_bytes, damaged_json, damaged_state, damaged_value, pick
+from tests.fuzz.damage import damaged_bytes, damaged_json, damaged_state, damaged_value, pick, written_state
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 SCENE_FRAMES = 5
@@ -42,19 +42,6 @@ def _good() -> Path:
     return folder
 
 
-def _written(rng: np.random.Generator, state: dict[str, Tensor], folder: Path) -> Path:
-    """The tensors in one of the forms that files have, at times with damaged bytes."""
-    if rng.random() < 0.5:
-        file = folder / "x.safetensors"
-        save_file(state, file)
-    else:
-        file = folder / "x.ckpt"
-        torch.save(pick(rng, [state, {"state_dict": state, "epoch": 3}, {"module": state}]), file)
-    if rng.random() < 0.1:
-        file.write_bytes(damaged_bytes(rng, file.read_bytes()))
-    return file
-
-
 def _modules(rng: np.random.Generator, folder: Path) -> None:
     """SynCamMaster's modules, alone or beside the transformer, damaged."""
     from cvd_core.syncam.checkpoint import load_syncam
@@ -62,7 +49,7 @@ def _modules(rng: np.random.Generator, folder: Path) -> None:
     state = damaged_state(rng, load_file(_good() / "syncam.safetensors"))
     if rng.random() < 0.3:
         state |= _transformer()
-    load_syncam(_written(rng, state, folder), dtype=pick(rng, [None, torch.float32, torch.float16]))
+    load_syncam(written_state(rng, folder / "x", state), dtype=pick(rng, [None, torch.float32, torch.float16]))
 
 
 def _transformer() -> dict[str, Tensor]:
@@ -77,7 +64,7 @@ def _single_file(rng: np.random.Generator, folder: Path) -> None:
 
     state = damaged_state(rng, _transformer())
     prefix = pick(rng, ["", "", "model.diffusion_model.", "diffusion_model."])
-    file = _written(rng, {f"{prefix}{key}": value for key, value in state.items()}, folder)
+    file = written_state(rng, folder / "x", {f"{prefix}{key}": value for key, value in state.items()})
     _use(load_wan(file, config=_good() / "wan"))
 
 

@@ -18,7 +18,7 @@ from cvd_core.fields import FieldError
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.sampling.pairs import Pairing
 from cvd_core.sampling.settings import Settings
-from cvd_core.syncam.cameras import beyond_training, latent_frames
+from cvd_core.syncam.cameras import SIDE, beyond_training, latent_frames
 from cvd_core.syncam.checkpoint import load_syncam
 from cvd_core.syncam.novel_view import REFERENCE, TEXT_GUIDANCE, UNGUIDED, UNTRAINED
 
@@ -37,8 +37,6 @@ SMALLER = (
     "`views_per_pass` 2"
 )
 UNUSED: Collection[str] = ("band", "threshold")
-_SIDE = 16
-"""Pixels: the latent's stride times the patch size."""
 
 
 def defaults(paths: ModelPaths, asked: Collection[str] = ()) -> Mapping[str, Any]:
@@ -66,8 +64,8 @@ def check(paths: ModelPaths, cameras: Cameras, settings: Settings) -> None:
     if settings.sampler != "euler":
         raise FieldError("sampler", f"is {settings.sampler!r}; Wan 2.1 is a rectified flow, expected 'euler'")
     for name in ("width", "height"):
-        if (side := getattr(settings, name)) % _SIDE:
-            raise FieldError(name, f"is {side} pixels; Wan 2.1 makes multiples of {_SIDE}")
+        if (side := getattr(settings, name)) % SIDE:
+            raise FieldError(name, f"is {side} pixels; Wan 2.1 makes multiples of {SIDE}")
     latent_frames(cameras.frames)
     if settings.given:
         if paths.sync is None:
