@@ -64,6 +64,7 @@ async function showAgain(id) {
     sessionStorage.removeItem(place);
   } else if (place === placeOf(id)) {
     app.api.dispatchCustomEvent('executed', { node: id, display_node: id, output, prompt_id: '' });
+    app.canvas.setDirty(true, true); // classic nodes load their pictures as they are drawn; a run draws all the time
   }
 }
 

@@ -49,12 +49,27 @@ export class FrontEnd {
     this.vue = vue;
   }
 
-  ready() {
-    return this.page.waitForFunction(
-      () => window.app?.graph && Object.keys(window.LiteGraph?.registered_node_types ?? {}).length > 100,
-      null,
-      { timeout: 120_000 },
+  /** Started, and done with the graph that it opens by itself, which would come in the place of another. */
+  async ready() {
+    const wait = { timeout: 120_000 };
+    const started = () => window.app?.graph && Object.keys(window.LiteGraph?.registered_node_types ?? {}).length > 100;
+    await this.page.waitForFunction(started, null, wait);
+    await this.page.waitForFunction(
+      (early) => {
+        const { workflow, setting } = window.app.extensionManager;
+        return workflow.activeWorkflow || (early && !setting.get('Comfy.Workflow.Persist'));
+      },
+      await this.early(),
+      wait,
     );
+  }
+
+  /**
+   * Before 1.30: its Nodes 2.0 shows no elements of extensions, no videos and no widgets that come late, and it opens no
+   * graph by itself where it keeps none.
+   */
+  early() {
+    return this.page.evaluate(() => Number(window.__COMFYUI_FRONTEND_VERSION__?.split('.')[1]) < 30);
   }
 
   /** A fresh graph. @param {object} [settings]  of the builder @param {object} [others]  more nodes, by id */
@@ -65,44 +80,34 @@ export class FrontEnd {
       await this.page.reload();
       await this.ready();
     }
-    const load = () =>
-      this.page.evaluate(async ([type, trajectory, more, also]) => {
-        await window.app.loadApiJson(
-          {
-            1: { class_type: type, inputs: { views: 2, frames: 16, width: 256, height: 256, trajectory, ...more } },
-            2: {
-              class_type: 'CVD_SaveCameraPoses',
-              inputs: { cameras: ['1', 0], format: 'nerfstudio', filename_prefix: 'drawn', width: 256, height: 256 },
-            },
-            ...also,
+    await this.page.evaluate(async ([type, trajectory, more, also]) => {
+      await window.app.loadApiJson(
+        {
+          1: { class_type: type, inputs: { views: 2, frames: 16, width: 256, height: 256, trajectory, ...more } },
+          2: {
+            class_type: 'CVD_SaveCameraPoses',
+            inputs: { cameras: ['1', 0], format: 'nerfstudio', filename_prefix: 'drawn', width: 256, height: 256 },
           },
-          'drawn',
-        );
-      }, /** @type {const} */ ([BUILDER, START, settings, others]));
-    // The graph that the front end starts with may come late, in the place of this one.
-    for (let tries = 0; tries < 5; tries++) {
-      await load();
-      await this.page.waitForTimeout(300);
-      if (await this.#holdsBuilder()) break;
-    }
+          ...also,
+        },
+        'drawn',
+      );
+    }, /** @type {const} */ ([BUILDER, START, settings, others]));
     await this.shown();
   }
 
-  #holdsBuilder() {
-    return this.page.evaluate(
-      (type) => window.app.graph.nodes.some((/** @type {any} */ of) => of.type === type),
-      BUILDER,
-    );
-  }
-
-  /** The builder's node in view, and its editor open: in the node, or by its button where the node cannot show it. */
+  /**
+   * The builder's node in view, all others beside it, and its editor open: in the node, or by its button where the node
+   * cannot show it.
+   */
   async shown() {
     await this.page.evaluate((type) => {
       const { app } = window;
-      const node = app.canvas.graph.nodes.find((/** @type {any} */ of) => of.type === type);
-      const other = app.canvas.graph.nodes.find((/** @type {any} */ of) => of.type === 'CVD_SaveCameraPoses');
-      node.pos = [0, 0];
-      if (other) other.pos = [620, 0];
+      let y = 0;
+      for (const node of app.canvas.graph.nodes) {
+        node.pos = node.type === type ? [0, 0] : [620, y];
+        if (node.type !== type) y += node.size[1] + 100;
+      }
       app.canvas.ds.scale = 1;
       app.canvas.ds.offset = [250, 140];
       app.canvas.setDirty(true, true);

@@ -189,9 +189,6 @@ inBothRenderers((open) => {
     mkdirSync(join(open.host.base, 'input'), { recursive: true });
     copyFileSync(PICTURE, join(open.host.base, 'input', 'picture.png'));
     await open.front.build({ image: ['3', 0] }, { 3: { class_type: 'LoadImage', inputs: { image: 'picture.png' } } });
-    await open.front.page.evaluate(() => {
-      window.app.graph.nodes.find((/** @type {any} */ of) => of.type === 'LoadImage').pos = [-600, 0];
-    });
     await open.front.page.locator('.cvd-chips').first().hover();
     await open.front.page.waitForFunction(() => document.querySelector('.cvd-editor').editor.session.image !== null);
     await expectRunAsShown();
