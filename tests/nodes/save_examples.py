@@ -4,6 +4,9 @@
 
 writes ``example_workflows/*.json``, their thumbnails, ``subgraphs/*.json``, the pictures of graphs in ``docs`` and
 ``tests/data/object_info.json``. It needs node, Chromium and ``npm --prefix tests/web ci``.
+
+What is committed is what the oldest host writes, which both hosts open the same. The newest one also runs through, but
+leaves out the size of group titles, keeps only some of the blueprint's settings in sight, and names every value twice.
 """
 
 from __future__ import annotations

@@ -115,7 +115,8 @@ function enclose(
   node.title = name;
   node.properties.proxyWidgets = shown.map(([of, widget]) => [String(nodes[of].id), widget]);
   const saved = app.graph.serialize();
-  saved.nodes = saved.nodes.filter((/** @type {any} */ of) => of.id === node.id);
+  // newer front ends name nodes by strings, and save them as numbers
+  saved.nodes = saved.nodes.filter((/** @type {any} */ of) => String(of.id) === String(node.id));
   saved.links = [];
   const [only] = saved.nodes;
   for (const input of only.inputs) input.link = null;

@@ -65,8 +65,8 @@ export class FrontEnd {
   }
 
   /**
-   * Before 1.30: its Nodes 2.0 shows no elements of extensions, no videos and no widgets that come late, and it opens no
-   * graph by itself where it keeps none.
+   * Before 1.30: its Nodes 2.0 shows no elements of extensions, no videos and no widgets that come late, its subgraphs show
+   * no widgets, and it opens no graph by itself where it keeps none.
    */
   early() {
     return this.page.evaluate(() => Number(window.__COMFYUI_FRONTEND_VERSION__?.split('.')[1]) < 30);

@@ -56,8 +56,9 @@ inBothRenderers((open) => {
     const opened = await open.front.page.evaluate(async (saved) => {
       await window.app.loadGraphData(saved);
       const [node] = window.app.graph.nodes;
-      return [node.isSubgraphNode?.(), node.subgraph?.nodes.length];
+      return [node.isSubgraphNode?.(), node.subgraph?.nodes.length, node.widgets.length];
     }, graph);
-    expect(opened).toEqual([true, graph.definitions.subgraphs[0].nodes.length]);
+    const settings = (await open.front.early()) ? [] : graph.nodes[0].properties.proxyWidgets;
+    expect(opened).toEqual([true, graph.definitions.subgraphs[0].nodes.length, settings.length]);
   });
 });
