@@ -31,7 +31,10 @@ class CameraTrajectoryBuilder(io.ComfyNode):
             node_id="CVD_CameraTrajectoryBuilder",
             display_name="Camera Trajectory Builder",
             category="CVD/cameras",
-            search_aliases=["camera path", "camera motion", "camera control", "orbit", "dolly", "pan", "rig"],
+            search_aliases=[
+                *("camera path", "camera motion", "camera control", "orbit", "dolly", "crane", "pan", "rig"),
+                *("2 views", "4 views", "several cameras"),
+            ],
             description="Makes camera paths for several synchronised views from a rig, named moves or keyframes. "
             f"{CONVENTION} Lengths are in world units, angles in degrees.",
             inputs=[

@@ -85,7 +85,10 @@ class CollaborativeKSampler(io.ComfyNode):
             node_id="CVD_CollaborativeKSampler",
             display_name="Collaborative KSampler",
             category=CATEGORY,
-            search_aliases=["CVD", "multi-view sampler", "synchronised videos", "collaborative video diffusion"],
+            search_aliases=[
+                *("CVD", "multi-view sampler", "2 views", "4 views"),
+                *("sync", "synchronised videos", "synchronized videos", "collaborative video diffusion"),
+            ],
             description=(
                 "Denoises several videos of one scene together, each along its own camera path. The views attend to "
                 "each other through the sync modules, in pairs that are redrawn for every network call."

@@ -28,7 +28,7 @@ FRUSTUM = 0.13
 
 
 @dataclass(frozen=True)
-class _Look:
+class Look:
     """How a panel sees the world: ``axes`` are its right, down and away in world coordinates."""
 
     title: str
@@ -45,12 +45,18 @@ def _oblique() -> Array:
 
 
 _X, _Y, _Z = np.eye(3)
+PERSPECTIVE = Look("perspective", _oblique(), perspective=True)
 _LOOKS = (
-    _Look("perspective", _oblique(), perspective=True),
-    _Look("plan (from above)", np.stack([_X, -_Z, _Y])),
-    _Look("side (from the right)", np.stack([_Z, _Y, -_X])),
-    _Look("front (from behind)", np.stack([_X, _Y, _Z])),
+    PERSPECTIVE,
+    Look("plan (from above)", np.stack([_X, -_Z, _Y])),
+    Look("side (from the right)", np.stack([_Z, _Y, -_X])),
+    Look("front (from behind)", np.stack([_X, _Y, _Z])),
 )
+
+
+def frustum_depth(positions: Array) -> float:
+    """How deep frusta are drawn, in world units, in a picture of ``positions`` ``(N, 3)``."""
+    return FRUSTUM * (float(np.ptp(positions, axis=0).max()) or 1.0)
 
 
 def draw_paths(cameras: Cameras, colors: Sequence[str]) -> Tensor:
@@ -58,7 +64,7 @@ def draw_paths(cameras: Cameras, colors: Sequence[str]) -> Tensor:
 
     A ring marks the first pose, a square the last; the roof of a frustum is its upper side.
     """
-    depth = FRUSTUM * (float(np.ptp(cameras.centers.reshape(-1, 3).numpy(), axis=0).max()) or 1.0)
+    depth = frustum_depth(cameras.centers.reshape(-1, 3).numpy())
     canvas = Image.new("RGB", (WIDTH * FINE, HEIGHT * FINE), BACKGROUND)
     line, gap = round(TEXT_SIZE * FINE * 1.9), GAP * FINE
     top, bottom = line + gap // 2, HEIGHT * FINE - line - gap // 2
@@ -72,7 +78,7 @@ def draw_paths(cameras: Cameras, colors: Sequence[str]) -> Tensor:
     flat = [np.abs((points - center) @ look.axes[:2].T).max() for look in _LOOKS[1:]]
     scale = height / 2 / (max(flat) * 1.12)  # one for all three, so that they can be compared
     for look, box in zip(_LOOKS, boxes, strict=True):
-        panel = _Panel(look, (box[2] - box[0], box[3] - box[1]), center, points, scale)
+        panel = Panel(look, (box[2] - box[0], box[3] - box[1]), points, scale)
         panel.draw_grid(points)
         for view, color in enumerate(colors):
             panel.draw_view(cameras, view, color, depth)
@@ -94,10 +100,11 @@ def draw_paths(cameras: Cameras, colors: Sequence[str]) -> Tensor:
     return to_images([canvas])
 
 
-class _Panel:
-    """One panel while it is drawn, in its own fine pixels."""
+class Panel:
+    """One panel while it is drawn, in its own fine pixels: as large as it can be in perspective, else in ``scale``."""
 
-    def __init__(self, look: _Look, size: tuple[int, int], center: Array, points: Array, scale: float) -> None:
+    def __init__(self, look: Look, size: tuple[int, int], points: Array, scale: float = 1.0) -> None:
+        center = (points.max(0) + points.min(0)) / 2
         self.look, self.size, self.center, self.scale = look, size, center, scale
         self.picture = Image.new("RGB", size, PANEL)
         self.draw = ImageDraw.Draw(self.picture)
@@ -147,12 +154,12 @@ class _Panel:
         pixels = self.project(path)
         if len(path) <= MOST_DOTS:
             for x, y in pixels:
-                self._mark(x, y, 2.2, fill=color)
+                self.mark(x, y, 2.2, fill=color)
         (x, y), r = pixels[-1], 5 * FINE
         self.draw.rectangle((x - r, y - r, x + r, y + r), fill=color)
-        self._mark(pixels[0][0], pixels[0][1], 6, fill=PANEL, outline=color)
+        self.mark(pixels[0][0], pixels[0][1], 6, fill=PANEL, outline=color)
 
-    def _mark(self, x: float, y: float, radius: float, *, fill: str, outline: str | None = None) -> None:
+    def mark(self, x: float, y: float, radius: float, *, fill: str, outline: str | None = None) -> None:
         r = radius * FINE
         self.draw.ellipse((x - r, y - r, x + r, y + r), fill=fill, outline=outline, width=2 * FINE)
 

@@ -23,9 +23,11 @@ from typing import Any, cast
 
 import av
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from cvd_core.geometry.cameras import Cameras
+from cvd_core.geometry.frustum import all_points
 from cvd_core.geometry.trajectory_json import VIEW_COLORS
 from cvd_core.runs import mini
 from cvd_core.sampling.settings import Settings
@@ -45,10 +47,8 @@ _TAKE_CAMERAS = ("CVD_PluckerEmbed", "CVD_ApplyCamI2V", "CVD_ApplySynCam")
 _SHARED_WORLD = "CVD_ApplySynCam"
 """Takes cameras where they stand; others have all views start in one place."""
 _MINI = "CVD_LoadMiniModel"
-_PERSPECTIVE = (12, 84, 880, 708)
-"""The largest panel of the picture of paths, without its title."""
-_GRID, _MARGIN = 80, 0.08
-"""Brightness between that of the grid and of cameras, and room around these as a fraction of their size."""
+_SIGHT, _SUBJECT, _SUBJECT_RADIUS = "#596273", "#E8C15A", 11
+"""Lines of sight, and what cameras look at that surround it: colours, and radius in pixels."""
 _FIRST_SCENE = 20
 """Seeds of the scenes of thumbnails start here."""
 _SIDE, _VIEWS_HEIGHT = 512, 300
@@ -58,6 +58,7 @@ _SETTINGS = {
     "Comfy.Minimap.Visible": False,
     "Comfy.Graph.CanvasInfo": False,
     "Comfy.Graph.CanvasMenu": False,
+    "LiteGraph.Canvas.MinFontSizeForLOD": 0,  # text, however small
 }
 
 
@@ -91,7 +92,7 @@ def main() -> None:
             shutil.copy(path, _BLUEPRINTS / f"{path.stem}.json")
         for name, file in SCREENSHOTS.items():
             with Image.open(Path(work) / f"{name}.png") as shot:
-                shot.convert("RGB").quantize(128).save(ROOT / "docs" / file, optimize=True)
+                shot.convert("RGB").save(ROOT / "docs" / file, optimize=True)
         kept = {name: _portable(nodes[name]) for name in sorted(nodes) if name in used or name.startswith(_OWN)}
         SNAPSHOT.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
 
@@ -118,9 +119,7 @@ def _thumbnail(server: Server, name: str, prompt: Json, start: Json) -> Image.Im
     number = _FIRST_SCENE + int(name.split()[0])
     text = random_scene(np.random.default_rng(number), moving=False).prompt()
     source, cameras = _cameras(prompt)
-    corner, paths = _draw_paths(cameras, together=_node_of(prompt, _SHARED_WORLD) is None)
-    sheet = Image.new("RGB", (_SIDE, _SIDE), corner)
-    top = 0
+    views: Image.Image | None = None
     unknown = mini.hints(Settings(prompts=(text,), **mini.SETTINGS), cameras.relative_to_first())
     if _node_of(prompt, "CVD_ApplySync") and not unknown:
         small = copy.deepcopy(start)
@@ -139,10 +138,12 @@ def _thumbnail(server: Server, name: str, prompt: Json, start: Json) -> Image.Im
             assert changed
             small[changed]["inputs"] |= inputs
         views = ImageOps.contain(_result(server, small), (_SIDE, _VIEWS_HEIGHT), Image.Resampling.LANCZOS)
+    top = views.height if views else 0
+    paths = _draw_paths(cameras, (_SIDE, _SIDE - top), together=_node_of(prompt, _SHARED_WORLD) is None)
+    sheet = Image.new("RGB", (_SIDE, _SIDE), paths.getpixel((0, 0)))
+    sheet.paste(paths, (0, top))
+    if views:
         sheet.paste(views, ((_SIDE - views.width) // 2, 0))
-        top = views.height
-    paths = ImageOps.contain(paths, (_SIDE, _SIDE - top), Image.Resampling.LANCZOS)
-    sheet.paste(paths, ((_SIDE - paths.width) // 2, top + (_SIDE - top - paths.height) // 2))
     return sheet
 
 
@@ -167,17 +168,30 @@ def _cameras(prompt: Json) -> tuple[str, Cameras]:
     return source, _host().run({source: node}, outputs=[source]).outputs[source][0]
 
 
-def _draw_paths(cameras: Cameras, *, together: bool) -> tuple[tuple[int, ...], Image.Image]:
-    """Background colour and picture of camera paths, cut to what is drawn; ``together`` moves them to one start."""
+def _draw_paths(cameras: Cameras, size: tuple[int, int], *, together: bool) -> Image.Image:
+    """Camera paths in perspective: moved to one start if ``together``, else with what all cameras look at."""
+    drawing, fine = _host().pack("nodes.previews.paths"), _host().pack("nodes.previews.pictures").FINE
     shown = cameras.relative_to_first() if together else cameras
-    (picture,) = _host().pack("nodes.previews.paths").draw_paths(shown, VIEW_COLORS[: shown.views])
-    panel = Image.fromarray((picture * 255).byte().numpy()).crop(_PERSPECTIVE)
-    cameras_alone = panel.convert("L").point(lambda brightness: 255 * (brightness > _GRID))
-    left, upper, right, lower = cast(tuple[int, int, int, int], cameras_alone.getbbox())
-    margin = round(_MARGIN * max(right - left, lower - upper))
-    corner = cast(tuple[int, ...], panel.getpixel((0, 0)))
-    framed = ImageOps.expand(panel, margin, fill=corner)
-    return corner, framed.crop((left, upper, right + 2 * margin, lower + 2 * margin))
+    subjects = np.empty((0, 3)) if together else _subject(shown)[None]
+    depth = drawing.frustum_depth(np.concatenate([shown.centers.reshape(-1, 3).numpy(), subjects]))
+    points = np.concatenate([all_points(shown, depth), subjects])
+    panel = drawing.Panel(drawing.PERSPECTIVE, (size[0] * fine, size[1] * fine), points)
+    panel.draw_grid(points)
+    for view, color in enumerate(VIEW_COLORS[: shown.views]):
+        for subject in subjects:
+            panel.line(np.stack([shown.centers[view, 0].numpy(), subject]), _SIGHT, 1.0)
+        panel.draw_view(shown, view, color, depth)
+    for x, y in panel.project(subjects):
+        panel.mark(x, y, _SUBJECT_RADIUS, fill=_SUBJECT)
+    return cast(Image.Image, panel.picture.reduce(fine))
+
+
+def _subject(cameras: Cameras) -> NDArray[np.float64]:
+    """``(3,)``: the point nearest to the optical axes of all first poses."""
+    axes = cameras.c2w[:, 0, :3, 2].numpy()
+    across = np.eye(3) - axes[:, :, None] * axes[:, None]
+    centers = cameras.centers[:, 0].numpy()
+    return np.linalg.solve(across.sum(0), np.einsum("vij,vj->i", across, centers))
 
 
 def _prepare(base: Path) -> None:

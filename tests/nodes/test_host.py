@@ -51,6 +51,8 @@ def test_newer_fields_are_told_where_the_host_knows_them(host: Host) -> None:
     }
     if NEWEST:
         assert all(schema.search_aliases for schema in nodes.values())
+        words = {word.replace("-", " ") for schema in nodes.values() for word in schema.search_aliases}
+        assert words >= {"camera path", "orbit", "dolly", "bullet time", "novel view", "4 views", "sync"}
         kept = {name for name, schema in nodes.items() if schema.has_intermediate_output}
         assert kept == {"CVD_PluckerEmbed", "CVD_EpipolarMask"}
         assert nodes["CVD_MultiViewVideoCombine"].essentials_category == "Video Tools"

@@ -25,6 +25,9 @@ const BLUE = '#6f9fdc',
   GREY = '#b0b0b0';
 const NEGATIVE = 'blurry, distorted, watermark, text, low quality';
 
+/** With room for a square video, in Nodes 2.0 too. */
+const COMBINE = [400, 900];
+
 /** @type {(text: string) => NodeOf} */
 const note = (text) => ({ type: 'MarkdownNote', size: [380, 330], widgets: { '': text } });
 
@@ -244,7 +247,7 @@ function videos(views, samples, widgets = {}) {
     decode: { type: 'VAEDecode', inputs: { samples, vae: ['checkpoint', 'VAE'] } },
     combine: {
       type: 'CVD_MultiViewVideoCombine',
-      size: [400, 720],
+      size: COMBINE,
       widgets: { views, ...widgets },
       inputs: { images: ['decode', 'IMAGE'] },
     },
@@ -336,7 +339,7 @@ const pictureToVideo = ({ file, size, prompt, text, cameras }) => [
       decode: { type: 'VAEDecode', inputs: { samples: ['sampler', 'output'], vae: ['load', 'vae'] } },
       combine: {
         type: 'CVD_MultiViewVideoCombine',
-        size: [400, 720],
+        size: COMBINE,
         widgets: { views: 1 },
         inputs: { images: ['decode', 'IMAGE'] },
       },
@@ -451,7 +454,7 @@ function synCamMaster(about, positive, { views, layout, pairs = {} }) {
         decode: { type: 'VAEDecode', inputs: { samples: ['sampler', 'LATENT'], vae: ['vae', 'VAE'] } },
         combine: {
           type: 'CVD_MultiViewVideoCombine',
-          size: [400, 720],
+          size: COMBINE,
           widgets: { views, layout, fps: 15 },
           inputs: { images: ['decode', 'IMAGE'] },
         },
@@ -523,7 +526,7 @@ The other templates are the same graph with Stable Diffusion 1.5.`),
           },
           combine: {
             type: 'CVD_MultiViewVideoCombine',
-            size: [400, 720],
+            size: COMBINE,
             widgets: { views: 4, layout: 'grid' },
             inputs: { images: ['enlarged', 'IMAGE'] },
           },

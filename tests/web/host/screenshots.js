@@ -121,6 +121,7 @@ async function shootTemplate(url, vue, folder) {
     await page.evaluate(async () => {
       const video = /** @type {HTMLVideoElement} */ (document.querySelector('video'));
       video.pause();
+      video.controls = false; // as while it plays: then browsers hide them
       video.currentTime = video.duration * 0.45; // where the views are far apart
       await new Promise((shown) => video.addEventListener('seeked', shown, { once: true }));
     });
