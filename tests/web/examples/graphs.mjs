@@ -25,7 +25,7 @@ const BLUE = '#6f9fdc',
   GREY = '#b0b0b0';
 const NEGATIVE = 'blurry, distorted, watermark, text, low quality';
 
-/** With room for a square video, in Nodes 2.0 too. */
+/** With room for a square video, in Nodes 2.0 too. @type {[number, number]} */
 const COMBINE = [400, 900];
 
 /** @type {(text: string) => NodeOf} */
