@@ -1,8 +1,8 @@
-"""Does an exported model follow its cameras? ``python -m benchmarks.camera_following MODEL_FOLDER``.
+"""Does an exported model follow its cameras and prompts? ``python -m benchmarks.camera_following MODEL_FOLDER``.
 
 One object per held-out scene; the camera moves sideways (truck) or turns (pan), half of the scenes to each side. Prints
-how far objects move in generated videos and in renders of such scenes, at each of the given camera guidances;
-``--pictures`` shows both, a row per scene.
+how far objects move in generated videos and in renders of such scenes, at each of the given camera guidances, and how
+many balls are balls and cubes cubes; ``--pictures`` shows both, a row per scene.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import itertools
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import get_args
+from typing import cast, get_args
 
 import numpy as np
 import torch
@@ -22,7 +22,11 @@ from torch import Tensor
 
 from cvd_core import Cameras, ModelPaths, Settings, load_pipeline
 from cvd_core.cami2v.guidance import Schedule
-from cvd_core.evaluation.truck_test import truck_test
+from cvd_core.engine.sd15.pipeline import CollaborativePipeline
+from cvd_core.evaluation.shape_test import ShapeClassifier, shape_test
+from cvd_core.evaluation.truck_test import single_object_scenes, truck_test
+from cvd_core.runs.make import Pipeline
+from cvd_core.training.autoencoder_stage import LATENT_NOISE
 
 AMOUNTS = {"truck": 1.2, "pan": 15.0}
 
@@ -44,6 +48,7 @@ def main() -> None:
     pipe = load_pipeline(replace(ModelPaths.in_folder(args.model), sync=None), device="cpu")
     settings = Settings(("",), width=args.size, height=args.size, steps=args.steps, guidance=args.guidance)
     settings = replace(settings, seed=args.seed, camera_guidance_schedule=args.camera_guidance_schedule)
+    classifier = ShapeClassifier(lambda pictures: through_autoencoder(pipe, pictures), size=args.size)
     for axis, camera_guidance in itertools.product(AMOUNTS, args.camera_guidance):
         amount = AMOUNTS[axis]
         kept: list[Tensor] = []
@@ -60,10 +65,22 @@ def main() -> None:
             generate, axis, amount, scenes=args.scenes, frames=args.frames, size=args.size, seed=args.seed
         )
         about = {"axis": axis, "amount": amount, "camera_guidance": camera_guidance, "ratio": test.ratio}
-        print(json.dumps(about | asdict(test)), flush=True)
+        shapes = shape_test(kept[0], single_object_scenes(args.scenes, args.seed), classifier)
+        shown = {"shapes": {"fraction right": shapes.fraction} | asdict(shapes)}
+        print(json.dumps(about | asdict(test) | shown), flush=True)
         if args.pictures:
             args.pictures.mkdir(parents=True, exist_ok=True)
             Image.fromarray(_sheet(kept[0][:12])).save(args.pictures / f"{axis}-{camera_guidance:g}.png")
+
+
+@torch.no_grad()
+def through_autoencoder(pipe: Pipeline, pictures: Tensor) -> Tensor:
+    """``(N, 3, H, W)`` in [-1, 1], encoded, disturbed as a diffusion leaves latents, and decoded."""
+    vae = cast(CollaborativePipeline, pipe.networks).base.vae
+    latents = vae.encode(pictures)
+    noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(0))
+    decoded: Tensor = vae.decode(latents + LATENT_NOISE * noise).sample
+    return decoded
 
 
 def _sheet(videos: Tensor) -> NDArray[np.uint8]:

@@ -1,8 +1,8 @@
-"""Consistency against network calls: ``python -m benchmarks.pareto MODEL_FOLDER --rows runs/pareto.jsonl``.
+"""Consistency against time: ``python -m benchmarks.pareto MODEL_FOLDER --rows runs/pareto.jsonl``.
 
 Every pair strategy with recurrence 1 to 6, also over the first half of the steps alone, for 2, 4 and 6 views of
 held-out scenes (CVD paper, Sec. 4.3). A network call is the denoising of one pair of views in one pass of one step: the
-joint strategy's one call for all V views counts as V / 2. ``--plot`` draws the curves.
+joint strategy's one call for all V views counts as V / 2. ``--plot`` draws the curves over the seconds of one core.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks.consistency import SETTINGS, Estimate, Measured, Variant, arguments, mean
+from benchmarks.consistency import SECONDS, SETTINGS, Estimate, Measured, Variant, arguments, mean
 from benchmarks.harness import machine, print_table, write_report
 from benchmarks.plots import Curve, draw_curves
 from cvd_core import ModelPaths, Pairing, Recurrence, Settings
@@ -71,20 +71,23 @@ def main() -> None:
     chosen = [p for p in points(replace(SETTINGS, steps=args.steps)) if p.calls <= args.most_calls]
     measured = Measured(args.rows)
     measured.make([Variant(p.name, files, p.settings, p.views) for p in chosen], args.scenes, args.seeds, args.workers)
-    found = {p: mean(measured.by_scene(p.name, MEASURE, args.scenes, args.seeds)) for p in chosen}
-    print_table([["sampling", "network calls", MEASURE], *[[p.name, f"{p.calls:g}", str(found[p])] for p in chosen]])
-    write_report(args.json, "pareto", about, {p.name: {"calls": p.calls} | vars(found[p]) for p in chosen})
+    found, seconds = (
+        {p: mean(measured.by_scene(p.name, name, args.scenes, args.seeds)) for p in chosen}
+        for name in (MEASURE, SECONDS)
+    )
+    table = [[p.name, f"{p.calls:g}", f"{seconds[p].value:.1f}", str(found[p])] for p in chosen]
+    print_table([["sampling", "network calls", SECONDS, MEASURE], *table])
+    costs = {p.name: {"calls": p.calls, SECONDS: seconds[p].value} | vars(found[p]) for p in chosen}
+    write_report(args.json, "pareto", about, costs)
     if args.plot:
-        draw_curves(
-            args.plot, curves(found), "network calls (pairs of views denoised)", "difference of first frames, MSE"
-        )
+        draw_curves(args.plot, curves(found, seconds), "seconds of one core", "difference of first frames, MSE")
 
 
-def curves(found: dict[Point, Estimate]) -> dict[str, dict[str, Curve]]:
+def curves(found: dict[Point, Estimate], seconds: dict[Point, Estimate]) -> dict[str, dict[str, Curve]]:
     """Lines by number of views and name."""
     out: dict[str, dict[str, Curve]] = {}
     for point, estimate in found.items():
-        out.setdefault(f"{point.views} views", {}).setdefault(point.line, []).append((point.calls, estimate))
+        out.setdefault(f"{point.views} views", {}).setdefault(point.line, []).append((seconds[point].value, estimate))
     return out
 
 

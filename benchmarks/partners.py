@@ -28,13 +28,22 @@ def main() -> None:
     parser.add_argument("other", type=Path, help="folder of the model with the other sync modules")
     parser.add_argument("--views", type=int, nargs="+", default=[2, 4, 6])
     parser.add_argument("--most-calls", type=float, default=60, help="leave out what needs more network calls")
+    parser.add_argument(
+        "--sampling", nargs="+", metavar="WORDS", help='leave out all but these, such as "joint, R = 1"'
+    )
     parser.add_argument("--trajectories", choices=("own", "same", "mirrored", "orbiting"), default="own")
     args = parser.parse_args()
     about = machine()
     trajectories: Trajectories = args.trajectories
     models = {"pairs": ModelPaths.in_folder(args.model), "partners": ModelPaths.in_folder(args.other)}
     settings = replace(SETTINGS, steps=args.steps)
-    chosen = [p for p in points(settings) if p.views in args.views and p.calls <= args.most_calls]
+    chosen = [
+        p
+        for p in points(settings)
+        if p.views in args.views
+        and p.calls <= args.most_calls
+        and (not args.sampling or p.name.partition(", ")[2] in args.sampling)
+    ]
     variants = {
         (trained, point): Variant(
             f"{trained}, {trajectories}, {point.name}", files, point.settings, point.views, trajectories

@@ -85,13 +85,13 @@ def track_objects(videos: Tensor, colours: Mapping[str, Sequence[float]]) -> Obj
     whole = np.zeros((views, frames, count), dtype=bool)
     for view, frame in np.ndindex(views, frames):
         picture = videos[view, frame].cpu().numpy() / 255.0
-        masks = [_largest(_of_hue(picture, colour)) for colour in colours.values()]
+        masks = [largest_of_hue(picture, colour) for colour in colours.values()]
         for i, mask in enumerate(masks):
             if mask.any():
                 at = (view, frame, i)
                 centers[at], areas[at], roundness[at] = _outline(mask)
                 rgb[at] = picture[mask].mean(0)
-                whole[at] = not _touches(mask, masks[:i] + masks[i + 1 :])
+                whole[at] = not hidden_in_part(mask, masks[:i] + masks[i + 1 :])
     return ObjectTracks(
         names=tuple(colours),
         centers=torch.from_numpy(centers),
@@ -136,8 +136,14 @@ def _of_hue(picture: NDArray[np.float64], colour: Sequence[float]) -> NDArray[np
     return np.asarray(saturated & (hue > math.cos(HUE_TOLERANCE)))
 
 
-def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The largest connected region, or nothing if it is smaller than :data:`SMALLEST_AREA`."""
+def largest_of_hue(picture: NDArray[np.float64], colour: Sequence[float]) -> NDArray[np.bool_]:
+    """The largest connected region of a colour's hue, ``(H, W)``; nothing if it is smaller than :data:`SMALLEST_AREA`.
+
+    Args:
+        picture: ``(H, W, 3)`` in [0, 1].
+        colour: RGB in [0, 1].
+    """
+    mask = _of_hue(picture, colour)
     labels, count = ndimage.label(mask)
     if not count:
         return mask
@@ -156,7 +162,8 @@ def _outline(mask: NDArray[np.bool_]) -> tuple[NDArray[np.float64], int, float]:
     return center, len(points), min(1.0, len(points) / (math.pi * reach**2))
 
 
-def _touches(mask: NDArray[np.bool_], others: Sequence[NDArray[np.bool_]]) -> bool:
+def hidden_in_part(mask: NDArray[np.bool_], others: Sequence[NDArray[np.bool_]]) -> bool:
+    """Whether a region is cut by the picture's edge or touches another, which might hide a part of it."""
     edge = mask[[0, -1]].any() or mask[:, [0, -1]].any()
     around = ndimage.binary_dilation(mask, _EIGHT, iterations=2)
     return bool(edge or any((around & other).any() for other in others))

@@ -332,10 +332,15 @@ class TrainConfig:
     def _check_order(self) -> None:
         """Every stage has what it builds on."""
         if self.start_from is not None:
-            if new := [name for name in ("autoencoder", "images") if name in self.stages]:
+            if "autoencoder" in self.stages:
                 raise ValueError(
-                    f"stages has {', '.join(new)}, but the model of start_from has an autoencoder and a UNet that go "
-                    "together; train the stages video and sync alone"
+                    "stages has autoencoder, but the model of start_from has one that its UNet goes with; train the "
+                    "other stages alone"
+                )
+            if "images" in self.stages and "video" not in self.stages:
+                raise ValueError(
+                    "stages has images but not video, and the motion modules of the model of start_from go with its "
+                    "UNet; add video"
                 )
             return
         for name, earlier in (("images", "autoencoder"), ("video", "autoencoder"), ("sync", "video")):

@@ -69,7 +69,11 @@ def test_the_packaged_configurations_are_valid() -> None:
         (f"{SMALLEST}tensorboard: yes", "tensorboard is 'yes'; expected true or false"),
         (f"output: x\nstages: {{images: {LOOP}}}", "stages has images but not autoencoder, which it builds on"),
         (f"output: x\nstages: {{sync: {LOOP}}}", "stages has sync but not video"),
-        (f"{SMALLEST}start_from: m", "stages has autoencoder, but the model of start_from has an autoencoder"),
+        (f"{SMALLEST}start_from: m", "stages has autoencoder, but the model of start_from has one"),
+        (
+            f"start_from: m\noutput: x\nstages: {{images: {LOOP}}}",
+            "stages has images but not video, and the motion modules",
+        ),
         (f"{SMALLEST}sync: {{video_lora: a.safetensors}}", "LoRAs of a model; name it with start_from"),
         (f"start_from: m\noutput: x\nstages: {{sync: {LOOP}}}\ndata: {{dynamic: 0}}", "but data.dynamic is 0"),
         (f"start_from: m\noutput: x\nstages: {{sync: {LOOP}}}\ndata: {{dynamic: 1}}", "but data.dynamic is 1"),
