@@ -16,7 +16,8 @@ from benchmarks.harness import machine, print_table, write_report
 from benchmarks.plots import draw_bars
 from cvd_core import ModelPaths, Pairing
 from cvd_core.engine.model_paths import MODEL_FILES
-from cvd_core.training.config import LoopConfig, SyncConfig, load_config
+from cvd_core.training.config import load_config
+from cvd_core.training.config_parts import LoopConfig, SyncConfig
 from cvd_core.training.data.source import ViewsSource
 from cvd_core.training.sd15_trainer import Sd15Trainer
 

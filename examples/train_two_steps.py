@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import cvd_core
-from cvd_core.training.config import LoopConfig, load_config
+from cvd_core.training.config import load_config
+from cvd_core.training.config_parts import LoopConfig
 from cvd_core.training.trainers import trainer_for
 
 

@@ -42,6 +42,12 @@ def velocity(x0: Tensor, noise: Tensor, timestep: Tensor) -> Tensor:
     return a * noise - s * x0
 
 
+def to_clean(kind: Prediction, output: Tensor, latents: Tensor, timestep: Tensor) -> Tensor:
+    """The latents without noise that a network's ``output`` for ``latents`` ``(rows, ...)`` amounts to."""
+    a, s = signal_and_noise(timestep, latents)
+    return (latents - s * output) / a if kind == "epsilon" else a * latents - s * output
+
+
 def to_noise(kind: Prediction, output: Tensor, latents: Tensor, timestep: Tensor) -> Tensor:
     """The noise that a network's ``output`` for ``latents`` ``(rows, ...)`` of unit variance amounts to."""
     if kind == "epsilon":

@@ -20,7 +20,7 @@ from cvd_core.engine.cami2v.loading import PictureModel, load_picture_model
 from cvd_core.engine.model_paths import MODEL_FILES
 from cvd_core.engine.prediction import Prediction
 from cvd_core.training.cami2v_stage import CamI2VStage, camera_parameters
-from cvd_core.training.config import StageName
+from cvd_core.training.config_parts import StageName
 from cvd_core.training.data.guided_clips import GuidedClips
 from cvd_core.training.new_networks import save_tensors
 from cvd_core.training.precision import COMPUTED_IN, keep_as_computed

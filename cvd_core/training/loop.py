@@ -20,7 +20,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from cvd_core.interruption import deferred, interruption
 from cvd_core.training.checkpoint import CHECKPOINT, Progress
-from cvd_core.training.config import LoopConfig, Precision
+from cvd_core.training.config_parts import LoopConfig, Precision
 from cvd_core.training.metrics import Metrics
 from cvd_core.training.stage import Stage
 

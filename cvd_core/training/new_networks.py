@@ -16,7 +16,7 @@ from cvd_core.engine.sd15.loading import BaseModel
 from cvd_core.engine.sd15.unet import CollaborativeUNet
 from cvd_core.engine.solvers import NOISE_SCHEDULE
 from cvd_core.files import atomic_path
-from cvd_core.training.config import NetworkConfig
+from cvd_core.training.config_parts import NetworkConfig
 
 NORM_GROUPS = 8
 SPATIAL_HEADS = 4

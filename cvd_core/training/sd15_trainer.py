@@ -15,7 +15,9 @@ from cvd_core.engine.sd15.loading import BaseModel
 from cvd_core.engine.sd15.patch_autoencoder import PatchAutoencoder
 from cvd_core.engine.sd15.unet import CollaborativeUNet
 from cvd_core.training.autoencoder_stage import AutoencoderStage
-from cvd_core.training.config import StageName, TrainConfig
+from cvd_core.training.config import TrainConfig
+from cvd_core.training.config_parts import StageName
+from cvd_core.training.consistency_stage import ConsistencyStage
 from cvd_core.training.data.folders import RealEstate10KViews, VideoViews
 from cvd_core.training.data.latents import latent_views
 from cvd_core.training.data.source import FolderSource, ViewsSource
@@ -29,6 +31,9 @@ from cvd_core.training.sync_stage import SyncStage
 from cvd_core.training.tokenizer import TOKENIZER, tokenize
 from cvd_core.training.trainer import Trainer
 from cvd_core.training.video_stage import VideoStage
+
+LORA = "few-steps.safetensors"
+"""What the stage consistency exports."""
 
 
 class Sd15Trainer(Trainer):
@@ -48,16 +53,21 @@ class Sd15Trainer(Trainer):
         if name == "autoencoder":
             assert isinstance(self.base.vae, PatchAutoencoder)
             return AutoencoderStage(self.base.vae, self.config)
-        material = Material(self.config, lambda: self.source, self.base.text_encoder, self._tokenize([""])[0])
         if name == "images":
-            return ImageStage(self.base.unet, material)
+            return ImageStage(self.base.unet, self._material)
         if name == "video":
-            return VideoStage(self.denoiser, material)
+            return VideoStage(self.denoiser, self._material)
+        if name == "consistency":
+            return self._distillation
         files = {"camera": self.config.sync.camera_lora, "video": self.config.sync.video_lora}
         loras = PhaseLoras(self.base, {phase: file for phase, file in files.items() if file is not None})
-        return SyncStage(self.denoiser, material, loras)
+        return SyncStage(self.denoiser, self._material, loras)
 
     def exported(self, trained: Collection[StageName]) -> list[str]:
+        if "consistency" in self.config.stages:
+            if not trained:
+                raise ValueError(f"{self.config.output} has no checkpoints; expected one of the stage consistency")
+            return [LORA]
         start = self.config.start_from
         if start is None and "video" not in trained:
             there = f"checkpoints of {', '.join(trained)}" if trained else "no checkpoints"
@@ -66,7 +76,13 @@ class Sd15Trainer(Trainer):
         return [MODEL_FILES.base, MODEL_FILES.motion, MODEL_FILES.camera, *[MODEL_FILES.sync] * with_sync]
 
     def write(self, folder: Path, trained: Collection[StageName], dtype: torch.dtype) -> None:
-        """Write the networks; files of the model to start from that no stage has trained are copied as they are."""
+        """Write the networks; files of the model to start from that no stage has trained are copied as they are.
+
+        Of the stage consistency its LoRA alone, for any model of the same base.
+        """
+        if "consistency" in trained:
+            save_tensors(self._distillation.lora(), folder / LORA, dtype)
+            return
         start = self.config.start_from
         if start is not None and set(trained) <= {"sync"}:
             shutil.copytree(start / MODEL_FILES.base, folder / MODEL_FILES.base)
@@ -89,6 +105,15 @@ class Sd15Trainer(Trainer):
     def denoiser(self) -> CollaborativeUNet:
         """The base's UNet with motion, camera and sync modules; from nothing, made of the UNet as it is by then."""
         return self._networks[1] or new_denoiser(self.base, self.config)
+
+    @cached_property
+    def _distillation(self) -> ConsistencyStage:
+        """Made once: it holds what it trains."""
+        return ConsistencyStage(self.denoiser, self._material)
+
+    @cached_property
+    def _material(self) -> Material:
+        return Material(self.config, lambda: self.source, self.base.text_encoder, self._tokenize([""])[0])
 
     @cached_property
     def _networks(self) -> tuple[BaseModel, CollaborativeUNet | None]:

@@ -16,7 +16,7 @@ from cvd_core.engine.wan.network import SynCamTransformer
 from cvd_core.engine.wan.texts import tokenize
 from cvd_core.syncam.checkpoint import load_syncam
 from cvd_core.syncam.module import MultiViewSync, SynCamModules
-from cvd_core.training.config import StageName
+from cvd_core.training.config_parts import StageName
 from cvd_core.training.data.scenes import SceneSource
 from cvd_core.training.new_networks import save_tensors
 from cvd_core.training.precision import COMPUTED_IN

@@ -11,7 +11,8 @@ import torch
 
 from cvd_core.output_folder import complete_folder, one_writer
 from cvd_core.training.checkpoint import CHECKPOINT, load_average, load_checkpoint
-from cvd_core.training.config import STAGES, StageName, TrainConfig
+from cvd_core.training.config import TrainConfig
+from cvd_core.training.config_parts import STAGES, StageName
 from cvd_core.training.loop import train_stage
 from cvd_core.training.metrics import check_tensorboard
 from cvd_core.training.processes import processes

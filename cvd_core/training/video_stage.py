@@ -9,8 +9,20 @@ from torch import Tensor
 
 from cvd_core.engine.sd15.unet import CollaborativeUNet
 from cvd_core.geometry.plucker import plucker_embedding
+from cvd_core.training.config_parts import DataConfig
+from cvd_core.training.data.source import ViewsBatch
 from cvd_core.training.diffusion_stage import DiffusionStage, Material, one_view
 from cvd_core.training.stage import StageBatch
+
+
+def single_videos(clips: ViewsBatch, data: DataConfig, rng: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+    """Latents ``(rows, C, F, h, w)`` of a video of each clip, and its prompt's tokens and Plücker embedding."""
+    rows, view = torch.arange(len(clips.latents)), one_view(clips, rng)
+    batch = {"tokens": clips.tokens}
+    if clips.cameras is not None:
+        chosen = clips.cameras.select((data.views * rows + view).tolist())
+        batch["plucker"] = plucker_embedding(chosen, data.size, data.size)
+    return clips.latents[rows, view].transpose(1, 2), batch
 
 
 class VideoStage(DiffusionStage):
@@ -32,13 +44,9 @@ class VideoStage(DiffusionStage):
 
     def batch(self, step: int, positions: Sequence[int]) -> StageBatch:
         clips, rng = self.draw(step, positions)
-        rows, view = torch.arange(len(positions)), one_view(clips, rng)
-        latents = clips.latents[rows, view].transpose(1, 2)  # (rows, C, F, h, w)
-        batch = {**self.noised(latents, rng), "tokens": self.prompts(clips.tokens, rng)}
-        if clips.cameras is not None:
-            chosen = clips.cameras.select((self.config.data.views * rows + view).tolist())
-            batch["plucker"] = plucker_embedding(chosen, self.config.data.size, self.config.data.size)
-        return batch
+        latents, batch = single_videos(clips, self.config.data, rng)
+        noised = self.noised(latents, rng)
+        return {**batch, **noised, "tokens": self.prompts(clips.tokens, rng)}
 
     def forward(self, batch: StageBatch) -> dict[str, Tensor]:
         text = self.encode_text(batch["tokens"])

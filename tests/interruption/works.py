@@ -19,7 +19,7 @@ from cvd_core.drawing import panels  # noqa: F401
 from cvd_core.runs import make  # noqa: F401
 from cvd_core.training import trainer  # noqa: F401
 from cvd_core.training.checkpoint import load_checkpoint
-from cvd_core.training.config import SD15_STAGES
+from cvd_core.training.config_parts import SD15_STAGES
 from tests.training.small import small_values
 
 demo.make_demo = partial(demo.make_demo, frames=2, steps=1, guidance=1.0)

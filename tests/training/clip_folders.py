@@ -10,7 +10,7 @@ from cvd_core.geometry.formats import write_cameras
 from cvd_core.scenes.paths import camera_paths
 from cvd_core.scenes.render import render
 from cvd_core.scenes.world import random_scene
-from cvd_core.training.config import FoldersConfig
+from cvd_core.training.config_parts import FoldersConfig
 from cvd_core.video.files import write_video
 
 

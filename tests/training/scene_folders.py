@@ -15,7 +15,7 @@ from cvd_core.scenes.paths import camera_paths
 from cvd_core.scenes.render import render
 from cvd_core.scenes.world import random_scene
 from cvd_core.syncam.presets import preset_cameras
-from cvd_core.training.config import FoldersConfig
+from cvd_core.training.config_parts import FoldersConfig
 from cvd_core.video.files import write_video
 
 WIDTH, HEIGHT, FRAMES, VIEWS, AROUND = 64, 48, 9, 4, 60

@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from cvd_core.training.config import SD15_STAGES, TrainConfig
+from cvd_core.training.config import TrainConfig
+from cvd_core.training.config_parts import SD15_STAGES
 
 
 def small_values(folder: Path) -> dict[str, Any]:

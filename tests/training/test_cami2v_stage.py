@@ -29,15 +29,8 @@ from cvd_core.sampling.settings import StartPicture
 from cvd_core.scenes.paths import camera_paths
 from cvd_core.training.cami2v_stage import CamI2VStage
 from cvd_core.training.cami2v_trainer import CamI2VTrainer
-from cvd_core.training.config import (
-    CamI2VConfig,
-    DataConfig,
-    FoldersConfig,
-    LoopConfig,
-    NoiseConfig,
-    TrainConfig,
-    load_config,
-)
+from cvd_core.training.config import TrainConfig, load_config
+from cvd_core.training.config_parts import CamI2VConfig, DataConfig, FoldersConfig, LoopConfig, NoiseConfig
 from cvd_core.training.data.decode import VideoFile, fit
 from cvd_core.training.data.guided_clips import GuidedClips
 from cvd_core.training.loop import train_stage

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from cvd_core.cli import main
 from cvd_core.scenes.world import LONGEST_PROMPT, random_scene
-from cvd_core.training.config import PACKAGED, SD15_STAGES, LoopConfig, TrainConfig, load_config
+from cvd_core.training.config import PACKAGED, TrainConfig, load_config
+from cvd_core.training.config_parts import SD15_STAGES, LoopConfig
 from cvd_core.training.yaml_values import read_yaml
 from tests.training.small import small_config
 
@@ -73,6 +74,15 @@ def test_the_packaged_configurations_are_valid() -> None:
         (
             f"start_from: m\noutput: x\nstages: {{images: {LOOP}}}",
             "stages has images but not video, and the motion modules",
+        ),
+        (f"output: x\nstages: {{consistency: {LOOP}}}", "the stage consistency adds modules to a model"),
+        (
+            f"start_from: m\noutput: x\nstages: {{consistency: {LOOP}, sync: {LOOP}}}",
+            "stages has sync beside consistency",
+        ),
+        (
+            f"start_from: m\noutput: x\nstages: {{consistency: {LOOP}}}\nconsistency: {{guidance: [4, 2]}}",
+            "guidance from 4 to 2; expected the smaller first",
         ),
         (f"{SMALLEST}sync: {{video_lora: a.safetensors}}", "LoRAs of a model; name it with start_from"),
         (f"start_from: m\noutput: x\nstages: {{sync: {LOOP}}}\ndata: {{dynamic: 0}}", "but data.dynamic is 0"),

@@ -14,7 +14,8 @@ from safetensors.torch import save_file
 from cvd_core.engine.sd15.loading import load_base
 from cvd_core.engine.sd15.lora import apply_lora
 from cvd_core.sync.checkpoint import load_sync_modules
-from cvd_core.training.config import DataConfig, FoldersConfig, LoopConfig, NoiseConfig, TrainConfig
+from cvd_core.training.config import TrainConfig
+from cvd_core.training.config_parts import DataConfig, FoldersConfig, LoopConfig, NoiseConfig
 from cvd_core.training.phase_loras import PhaseLoras
 from cvd_core.training.sd15_trainer import Sd15Trainer
 from cvd_core.training.sync_stage import SyncStage

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from cvd_core.training.config import StageName
+from cvd_core.training.config_parts import StageName
 from cvd_core.training.diffusion_stage import DiffusionStage
 from cvd_core.training.sd15_trainer import Sd15Trainer
 from tests.training.small import small_config

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from cvd_core.sampling.draws import seeded_generator
 from cvd_core.training.checkpoint import load_checkpoint
-from cvd_core.training.config import LoopConfig
+from cvd_core.training.config_parts import LoopConfig
 from cvd_core.training.loop import learning_rate, train_stage
 from cvd_core.training.metrics import check_tensorboard
 from cvd_core.training.stage import Stage, StageBatch

@@ -15,7 +15,7 @@ from cvd_core.geometry.epipolar import pair_geometry
 from cvd_core.geometry.trajectories import fold as fold_path
 from cvd_core.scenes.paths import camera_paths
 from cvd_core.scenes.render import project
-from cvd_core.training.config import DataConfig
+from cvd_core.training.config_parts import DataConfig
 from cvd_core.training.data.clip_views import fold, fold_frames, random_homographies, warp
 from cvd_core.training.data.clips import ClipViews, procedural_views
 

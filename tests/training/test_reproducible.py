@@ -16,7 +16,7 @@ from cvd_core.cli import main
 from cvd_core.engine.sd15.patch_autoencoder import PatchAutoencoder
 from cvd_core.scenes.world import vocabulary
 from cvd_core.training.checkpoint import CHECKPOINT, load_checkpoint
-from cvd_core.training.config import SD15_STAGES, DataConfig
+from cvd_core.training.config_parts import SD15_STAGES, DataConfig
 from cvd_core.training.data.latents import latent_views
 from cvd_core.training.tokenizer import load_tokenizer, tokenize, write_tokenizer
 from tests.training.processes import ROOT, cvd, kill_at_work

@@ -10,7 +10,7 @@ from cvd_core.geometry.cameras import Cameras
 from cvd_core.scenes.paths import AXES, camera_paths, random_amounts
 from cvd_core.scenes.render import project, render
 from cvd_core.scenes.world import OBJECT_COLOURS, Scene, random_scene, vocabulary
-from cvd_core.training.config import DataConfig
+from cvd_core.training.config_parts import DataConfig
 from cvd_core.training.data.clips import procedural_views
 
 SIZE = 96

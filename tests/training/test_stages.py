@@ -17,7 +17,7 @@ from cvd_core.geometry.epipolar import pair_geometry
 from cvd_core.sampling.settings import Settings
 from cvd_core.scenes.paths import camera_paths
 from cvd_core.training.checkpoint import load_checkpoint
-from cvd_core.training.config import SD15_STAGES, StageName
+from cvd_core.training.config_parts import SD15_STAGES, StageName
 from cvd_core.training.loop import train_stage
 from cvd_core.training.noise import timesteps
 from cvd_core.training.sd15_trainer import Sd15Trainer

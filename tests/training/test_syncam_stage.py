@@ -24,15 +24,8 @@ from cvd_core.engine.wan.texts import embed
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.syncam.cameras import camera_embedding
 from cvd_core.syncam.presets import preset_cameras
-from cvd_core.training.config import (
-    AngleRange,
-    DataConfig,
-    LoopConfig,
-    NoiseConfig,
-    SynCamConfig,
-    TrainConfig,
-    load_config,
-)
+from cvd_core.training.config import TrainConfig, load_config
+from cvd_core.training.config_parts import AngleRange, DataConfig, LoopConfig, NoiseConfig, SynCamConfig
 from cvd_core.training.data.multi_camera import MultiCameraVideos, StaticPictures, StillVideos, choose_views
 from cvd_core.training.data.scenes import SceneSource
 from cvd_core.training.loop import train_stage

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from cvd_core.sampling.draws import seeded_generator
-from cvd_core.training.config import LoopConfig
+from cvd_core.training.config_parts import LoopConfig
 from cvd_core.training.loop import train_stage
 from cvd_core.training.processes import processes
 from cvd_core.training.sd15_trainer import Sd15Trainer

@@ -12,7 +12,7 @@ from cvd_core.geometry.cameras import Cameras
 from cvd_core.scenes.paths import camera_paths, random_amounts
 from cvd_core.scenes.render import render
 from cvd_core.scenes.world import random_prompt, random_scene
-from cvd_core.training.config import DataConfig
+from cvd_core.training.config_parts import DataConfig
 from cvd_core.training.data.clip_views import random_homographies, warp
 
 HANDHELD = 0.25

@@ -19,7 +19,7 @@ from cvd_core.geometry.cameras import Cameras
 from cvd_core.sampling.draws import seeded_generator
 from cvd_core.scenes.paths import lens
 from cvd_core.scenes.world import vocabulary
-from cvd_core.training.config import DataConfig
+from cvd_core.training.config_parts import DataConfig
 from cvd_core.training.data.clips import procedural_views
 from cvd_core.training.data.source import Autoencoder, Tokenize, ViewsBatch, ViewsSource, encode_views
 

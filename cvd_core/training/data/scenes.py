@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 
 from cvd_core.sampling.draws import seeded_generator
-from cvd_core.training.config import SCENE_FOLDERS, DataConfig, FoldersConfig, SceneKind, SynCamConfig
+from cvd_core.training.config_parts import SCENE_FOLDERS, DataConfig, FoldersConfig, SceneKind, SynCamConfig
 from cvd_core.training.data.multi_camera import (
     ANY_ANGLES,
     MultiCameraVideos,
