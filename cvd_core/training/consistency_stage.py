@@ -52,10 +52,6 @@ class ConsistencyStage(DiffusionStage):
         super().__init__(student, material)
         self._teacher = [unet]  # no module of its own: all its parameters are the student's
 
-    @property
-    def camera_share(self) -> float:
-        return self.config.video.camera_share
-
     def batch(self, step: int, positions: Sequence[int]) -> StageBatch:
         clips, rng = self.draw(step, positions)
         latents, batch = single_videos(clips, self.config.data, rng)

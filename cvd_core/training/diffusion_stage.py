@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -60,9 +59,9 @@ class DiffusionStage(Stage):
         self.unet.enable_gradient_checkpointing()
 
     @property
-    @abstractmethod
     def camera_share(self) -> float:
         """Fraction of the steps on static scenes with cameras; the others are on moving ones."""
+        return self.config.video.camera_share
 
     def on_static(self, step: int) -> bool:
         """Whether a step is on static scenes, the same in all processes."""
@@ -114,10 +113,6 @@ class ImageStage(DiffusionStage):
 
     def __init__(self, unet: UNet2DConditionModel, material: Material) -> None:
         super().__init__(unet.requires_grad_(True), material, train_text=True)
-
-    @property
-    def camera_share(self) -> float:
-        return self.config.video.camera_share
 
     def batch(self, step: int, positions: Sequence[int]) -> StageBatch:
         clips, rng = self.draw(step, positions)

@@ -38,10 +38,6 @@ class VideoStage(DiffusionStage):
         if unet.sync is not None:
             unet.sync.requires_grad_(False)
 
-    @property
-    def camera_share(self) -> float:
-        return self.config.video.camera_share
-
     def batch(self, step: int, positions: Sequence[int]) -> StageBatch:
         clips, rng = self.draw(step, positions)
         latents, batch = single_videos(clips, self.config.data, rng)

@@ -14,6 +14,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from cvd_core.training.checkpoint import CHECKPOINT, load_checkpoint
 from cvd_core.training.config import TrainConfig
+from cvd_core.training.stage import Stage, StageBatch
 
 S = TypeVar("S", bound=nn.Module)
 
@@ -61,3 +62,16 @@ def assert_same_as_whole(folder: Path, stage: str, steps: int) -> None:
     assert ours.step == theirs.step == steps
     for part in ("weights", "average"):
         assert all(torch.equal(value, getattr(theirs, part)[key]) for key, value in getattr(ours, part).items())
+
+
+def losses_of(stage: Stage, batch: StageBatch, *, steps: int, learning_rate: float) -> list[float]:
+    """Losses while a stage learns one batch by heart."""
+    optimizer = torch.optim.AdamW([p for _, p in stage.trained()], learning_rate)
+    losses = []
+    for _ in range(steps):
+        loss = stage(batch)["loss"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    return losses

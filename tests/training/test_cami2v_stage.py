@@ -39,7 +39,7 @@ from cvd_core.video.files import write_video
 from tests.engine.test_cami2v import TRAINED, whole_file
 from tests.training.processes import kill_at_work
 from tests.training.scene_folders import PROMPT, WIDTH, filmed
-from tests.training.stage_checks import assert_less_is_kept, assert_same_as_whole, plain, written_config
+from tests.training.stage_checks import assert_less_is_kept, assert_same_as_whole, losses_of, plain, written_config
 
 CLIP, SIZE = 40, 64
 
@@ -240,14 +240,7 @@ def test_a_fixed_batch_is_learned_and_the_base_is_left_as_it_is(
         latents, context = stage.latents(batch), stage.context(batch)
     monkeypatch.setattr(stage, "latents", lambda _: latents)
     monkeypatch.setattr(stage, "context", lambda _: context)
-    optimizer = torch.optim.AdamW([p for _, p in stage.trained()], 3e-3)
-    losses = []
-    for _ in range(6):
-        loss = stage(batch)["loss"]
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(float(loss.detach()))
+    losses = losses_of(stage, batch, steps=6, learning_rate=3e-3)
     # Layers of random numbers lie between the camera branch and the noise: it learns no more than they let through.
     assert losses[-1] < 0.975 * losses[0]
     assert losses[-1] < losses[3] < losses[0]

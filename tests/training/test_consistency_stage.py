@@ -22,6 +22,7 @@ from cvd_core.training.initial import load_networks
 from cvd_core.training.loop import train_stage
 from cvd_core.training.sd15_trainer import LORA, Sd15Trainer
 from tests.training.small import small_config, small_values
+from tests.training.stage_checks import losses_of, written_config
 
 LOOP = {"steps": 2, "batch": 2, "learning_rate": 1e-2, "warmup": 1, "log_every": 1, "save_seconds": 0}
 
@@ -125,21 +126,15 @@ def test_timesteps_and_guidance_are_those_of_the_sampler(trainer: Sd15Trainer) -
 def test_a_fixed_batch_is_learned(trainer: Sd15Trainer) -> None:
     stage = stage_of(trainer)
     batch = stage.batch(0, range(2))
-    optimizer = torch.optim.AdamW([p for _, p in stage.trained()], 3e-3)
-    losses = []
-    for _ in range(30):
-        loss = stage(batch)["loss"]
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(float(loss.detach()))
+    losses = losses_of(stage, batch, steps=30, learning_rate=3e-3)
     assert losses[-1] < 0.7 * losses[0]
 
 
 def test_the_lora_merged_into_the_base_is_the_student(model: Path, tmp_path: Path) -> None:
     config = config_for(model, tmp_path / "out")
-    assert main(["train", str(written(config, tmp_path))]) == 0
-    assert main(["train", str(written(config, tmp_path)), "--export", str(tmp_path / "exported")]) == 0
+    file = str(written_config(config, tmp_path))
+    assert main(["train", file]) == 0
+    assert main(["train", file, "--export", str(tmp_path / "exported")]) == 0
     assert [path.name for path in (tmp_path / "exported").iterdir()] == [LORA]
     trainer = Sd15Trainer(config, resume=True)
     trainer.load()
@@ -157,16 +152,6 @@ def test_the_lora_merged_into_the_base_is_the_student(model: Path, tmp_path: Pat
     torch.testing.assert_close(merged, ours, rtol=1e-4, atol=1e-5)
     assert (merged - plain).abs().max() > 1e-4
     assert (model / MODEL_FILES.sync).exists()
-
-
-def written(config: TrainConfig, folder: Path) -> Path:
-    file = folder / "config.yaml"
-    file.write_text(
-        f"output: {config.output}\nstart_from: {config.start_from}\nnoise: {{prediction: v_prediction}}\n"
-        "data: {size: 32, frames: 3, clips: 16, dynamic: 0.5}\n"
-        f"stages: {{consistency: {{steps: {LOOP['steps']}, batch: 2, learning_rate: 1.0e-2, warmup: 1}}}}\n"
-    )
-    return file
 
 
 def test_it_continues_bit_equal(trainer: Sd15Trainer, tmp_path: Path) -> None:

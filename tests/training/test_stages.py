@@ -25,6 +25,7 @@ from cvd_core.training.stage import Stage
 from cvd_core.training.sync_stage import SyncStage
 from cvd_core.training.video_stage import VideoStage
 from tests.training.small import small_config
+from tests.training.stage_checks import losses_of
 
 
 @pytest.fixture(scope="module")
@@ -130,14 +131,7 @@ def test_a_fixed_batch_is_learned(trainer: Sd15Trainer, name: StageName) -> None
     stage = trainer.stage(name)
     step = step_where(stage, True) if isinstance(stage, VideoStage | SyncStage) else 0
     batch = stage.batch(step, range(1))
-    optimizer = torch.optim.AdamW([p for _, p in stage.trained()], 4e-3)
-    losses = []
-    for _ in range(50):
-        loss = stage(batch)["loss"]
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(float(loss.detach()))
+    losses = losses_of(stage, batch, steps=50, learning_rate=4e-3)
     # The frozen networks of a model that is hardly trained limit what sync modules can do.
     assert losses[-1] < (0.6 if name == "sync" else 0.3) * losses[0]
 

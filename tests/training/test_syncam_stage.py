@@ -34,7 +34,7 @@ from cvd_core.training.syncam_trainer import SynCamTrainer
 from cvd_core.training.trainers import trainer_for
 from tests.training.processes import kill_at_work
 from tests.training.scene_folders import FRAMES, HEIGHT, PROMPT, WIDTH, cameras_around, write_scene_folders
-from tests.training.stage_checks import assert_less_is_kept, assert_same_as_whole, plain, written_config
+from tests.training.stage_checks import assert_less_is_kept, assert_same_as_whole, losses_of, plain, written_config
 from tests.wan_folder import write_wan
 
 CLIP, SIZE = 5, 32
@@ -233,14 +233,7 @@ def test_training_leaves_the_base_as_it_is_and_lowers_the_loss(config: TrainConf
     stage = new_stage(config, learned=False)
     before = {name: p.clone() for name, p in stage.named_parameters() if not p.requires_grad}
     batch = stage.batch(step_of(stage, "views"), range(1))
-    optimizer = torch.optim.AdamW([p for _, p in stage.trained()], 3e-3)
-    losses = []
-    for _ in range(60):
-        loss = stage(batch)["loss"]
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(float(loss.detach()))
+    losses = losses_of(stage, batch, steps=60, learning_rate=3e-3)
     assert losses[-1] < 0.5 * losses[0]
     after = dict(stage.named_parameters())
     assert all(torch.equal(value, after[name]) for name, value in before.items())
