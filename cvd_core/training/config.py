@@ -96,7 +96,7 @@ class TrainConfig:
     def _check_alone(self, stage: StageName, step: int) -> None:
         """A stage of what is added to a model, whose pictures have sides that are multiples of ``step``."""
         if others := [name for name in self.stages if name != stage]:
-            raise ValueError(f"stages has {', '.join(others)} beside {stage}, whose model is another; train them apart")
+            raise ValueError(f"stages has {', '.join(others)} beside {stage}, which is trained alone; train them apart")
         if self.start_from is None:
             raise ValueError(f"the stage {stage} adds modules to a model; name it with start_from")
         for name, side in (("size", self.data.size), ("height", self.data.height)):

@@ -78,7 +78,7 @@ def test_the_packaged_configurations_are_valid() -> None:
         (f"output: x\nstages: {{consistency: {LOOP}}}", "the stage consistency adds modules to a model"),
         (
             f"start_from: m\noutput: x\nstages: {{consistency: {LOOP}, sync: {LOOP}}}",
-            "stages has sync beside consistency",
+            "stages has sync beside consistency, which is trained alone",
         ),
         (
             f"start_from: m\noutput: x\nstages: {{consistency: {LOOP}}}\nconsistency: {{guidance: [4, 2]}}",

@@ -384,7 +384,7 @@ def test_the_exported_modules_generate_and_can_be_trained_on(config: TrainConfig
         ({"data": {"frames": 6}}, "data.frames is 6; the stage syncam takes 4n + 1"),
         ({"data": {"size": 24}}, "data.size is 24; the stage syncam takes multiples of 16"),
         ({"start_from": None}, "the stage syncam adds modules to a model; name it with start_from"),
-        ({"stages": {"video": {}}}, "stages has video beside syncam, whose base is another"),
+        ({"stages": {"video": {}}}, "stages has video beside syncam, which is trained alone"),
         ({"folders": {"multi_camera": "a"}}, "syncam.mix asks for pictures, but folders names no realestate10k"),
         ({"syncam": {"mix": {"views": 0.5}}}, "syncam: the fractions of mix add up to 0.5; expected 1"),
         ({"syncam": {"mix": {"images": 1.0}}}, "syncam.mix has an unknown entry 'images'; expected 'views', 'pic"),
