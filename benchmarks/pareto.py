@@ -19,6 +19,8 @@ from cvd_core import ModelPaths, Pairing, Recurrence, Settings
 VIEWS = (2, 4, 6)
 REPEATS = (1, 2, 3, 4, 6)
 HALF = 0.5
+FEW_STEPS = "few steps"
+STEPS = (2, 4, 8)
 MEASURE = "first frames"
 """Of all views: they show one picture. The measure that spreads least from scene to scene."""
 
@@ -34,7 +36,9 @@ class Point:
     @property
     def name(self) -> str:
         """Of its rows."""
-        return f"{self.views} views, {self.line}, R = {self.settings.recurrence.times}"
+        s = self.settings
+        amount = f"{s.steps} steps" if self.line == FEW_STEPS else f"R = {s.recurrence.times}"
+        return f"{self.views} views, {self.line}, {amount}"
 
     @property
     def calls(self) -> float:
@@ -60,17 +64,32 @@ def points(settings: Settings) -> Iterator[Point]:
             yield Point("partition, first half", replace(settings, recurrence=Recurrence(times, 0, HALF)), views)
 
 
+def points_of_few_steps(settings: Settings) -> Iterator[Point]:
+    """Those of a LoRA of few steps, which has guidance in it; all views in one call."""
+    for views in VIEWS:
+        for steps in STEPS:
+            chosen = replace(settings, pairing=Pairing("joint"), sampler="lcm", steps=steps, guidance=1.0)
+            yield Point(FEW_STEPS, chosen, views)
+
+
 def main() -> None:
     """Run from the command line."""
     parser = arguments(__doc__)
     parser.add_argument("--most-calls", type=float, default=400, help="leave out what needs more network calls")
+    parser.add_argument("--few-steps", type=Path, metavar="LORA", help="a LoRA for the sampler lcm, compared too")
     parser.add_argument("--plot", type=Path, help="a PNG to write")
     args = parser.parse_args()
     about = machine()
     files = ModelPaths.in_folder(args.model)
-    chosen = [p for p in points(replace(SETTINGS, steps=args.steps)) if p.calls <= args.most_calls]
+    settings = replace(SETTINGS, steps=args.steps)
+    made_by = {p: files for p in points(settings) if p.calls <= args.most_calls}
+    if args.few_steps:
+        distilled = replace(files, loras=((args.few_steps, 1.0),))
+        made_by |= dict.fromkeys(points_of_few_steps(settings), distilled)
+    chosen = list(made_by)
     measured = Measured(args.rows)
-    measured.make([Variant(p.name, files, p.settings, p.views) for p in chosen], args.scenes, args.seeds, args.workers)
+    variants = [Variant(p.name, model, p.settings, p.views) for p, model in made_by.items()]
+    measured.make(variants, args.scenes, args.seeds, args.workers)
     found, seconds = (
         {p: mean(measured.by_scene(p.name, name, args.scenes, args.seeds)) for p in chosen}
         for name in (MEASURE, SECONDS)

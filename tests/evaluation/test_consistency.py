@@ -113,12 +113,15 @@ def test_undefined_measures_have_no_interval() -> None:
 
 def test_network_calls_are_those_of_the_sampler() -> None:
     found = [point for point in pareto.points(SETTINGS) if point.settings.recurrence.times == 3]
+    found += pareto.points_of_few_steps(SETTINGS)
+    assert len({point.name for point in found}) == len(found)
     assert {point.line for point in found} == {
         "partition",
         "two partitions",
         "exhaustive",
         "joint",
         "partition, first half",
+        "few steps",
     }
     for point in found:
         settings, denoised = point.settings, 0
@@ -131,7 +134,7 @@ def test_network_calls_are_those_of_the_sampler() -> None:
         sample_together(
             count,
             torch.zeros(point.views, 1),
-            DiffusersSolver("ddim", settings.steps, torch.Generator, torch.device("cpu")),
+            DiffusersSolver(settings.sampler, settings.steps, torch.Generator, torch.device("cpu")),
             SeededDraws(3),
             pairing=settings.pairing,
             recurrence=settings.recurrence,
