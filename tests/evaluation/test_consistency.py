@@ -121,7 +121,7 @@ def test_network_calls_are_those_of_the_sampler() -> None:
         "exhaustive",
         "joint",
         "partition, first half",
-        "few steps",
+        "joint, lcm",
     }
     for point in found:
         settings, denoised = point.settings, 0
