@@ -20,7 +20,7 @@ SCENES = single_object_scenes(24, 1)
 @pytest.fixture(scope="module")
 def classifier() -> ShapeClassifier:
     """Of sharp pictures, from fewer scenes."""
-    return ShapeClassifier(lambda pictures: pictures, scenes=120)
+    return ShapeClassifier(lambda pictures: pictures, scenes=80)
 
 
 def films(scenes: list[Scene]) -> torch.Tensor:
