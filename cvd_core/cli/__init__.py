@@ -56,6 +56,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         after SIGTERM; 141 when nobody reads the output any more, as after SIGPIPE. argparse
         itself exits with 2 for options it does not know.
     """
+    if argv is None:
+        # OpenMP reads it once, when torch is loaded. Threads that spin while they wait hold each other up as soon as
+        # another program uses a core: small networks then take forty times as long.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     words = sys.argv[1:] if argv is None else list(argv)
     outside = _OPTIONS.set({})
     try:

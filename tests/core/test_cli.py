@@ -246,3 +246,19 @@ def test_sizes_beyond_any_memory_are_refused_at_once(tmp_path: Path, capsys: pyt
     assert "width is 100000 pixels; expected at most 8192" in capsys.readouterr().err
     assert main([*words, "--width", "64", "--frames", "8", "--views", "5000"]) == 2
     assert "--views is 5000; expected at most 1000" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("chosen", "expected"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_waiting_threads_sleep_unless_the_user_says_otherwise(chosen: str | None, expected: str) -> None:
+    """Before torch is loaded, which reads it once."""
+    program = (
+        "import os, sys; sys.argv = ['cvd']\n"
+        "from cvd_core.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules)"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    environment |= {} if chosen is None else {"OMP_WAIT_POLICY": chosen}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True)
+    assert done.stdout.split()[-2:] == [expected, "False"]
