@@ -18,7 +18,6 @@ from cvd_core import ModelPaths, Pairing
 from cvd_core.engine.model_paths import MODEL_FILES
 from cvd_core.training.config import load_config
 from cvd_core.training.config_parts import LoopConfig, SyncConfig
-from cvd_core.training.data.source import ViewsSource
 from cvd_core.training.sd15_trainer import Sd15Trainer
 
 
@@ -108,14 +107,13 @@ def train(model: Path, out: Path, steps: int) -> dict[str, Path]:
     shutil.copytree(model, start, ignore=shutil.ignore_patterns(MODEL_FILES.sync), dirs_exist_ok=True)
     config = replace(load_config("mini-continue"), start_from=start, output=out)
     config = replace(config, data=replace(config.data, views=max(training.views for training in PARTNERS.values())))
-    source: ViewsSource | None = None
+    source = Sd15Trainer(config, resume=True).source
     files = {}
     for name, training in (PARTS | PARTNERS).items():
         folder = out / name.replace(" ", "-")
         loop = LoopConfig(steps, batch=training.batch, learning_rate=1e-3, ema=0.995)
         data = replace(config.data, views=training.views)
         variant = replace(config, output=folder, sync=training.sync, data=data, stages={"sync": loop})
-        source = source or Sd15Trainer(config, resume=True).source
         trainer = Sd15Trainer(variant, resume=True, source=source)
         trainer.train()
         files[name] = folder / "model" / MODEL_FILES.sync

@@ -49,6 +49,7 @@ def main() -> None:
     settings = Settings(("",), width=args.size, height=args.size, steps=args.steps, guidance=args.guidance)
     settings = replace(settings, seed=args.seed, camera_guidance_schedule=args.camera_guidance_schedule)
     classifier = ShapeClassifier(lambda pictures: through_autoencoder(pipe, pictures), size=args.size)
+    scenes = single_object_scenes(args.scenes, args.seed)  # those of the truck test
     for axis, camera_guidance in itertools.product(AMOUNTS, args.camera_guidance):
         amount = AMOUNTS[axis]
         kept: list[Tensor] = []
@@ -65,7 +66,7 @@ def main() -> None:
             generate, axis, amount, scenes=args.scenes, frames=args.frames, size=args.size, seed=args.seed
         )
         about = {"axis": axis, "amount": amount, "camera_guidance": camera_guidance, "ratio": test.ratio}
-        shapes = shape_test(kept[0], single_object_scenes(args.scenes, args.seed), classifier)
+        shapes = shape_test(kept[0], scenes, classifier)
         shown = {"shapes": {"fraction right": shapes.fraction} | asdict(shapes)}
         print(json.dumps(about | asdict(test) | shown), flush=True)
         if args.pictures:

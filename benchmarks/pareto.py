@@ -8,7 +8,8 @@ over the seconds of one core.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import argparse
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -75,11 +76,21 @@ def points_of_few_steps(settings: Settings, line: str = JOINT_LCM) -> Iterator[P
             yield Point(line, replace(chosen, steps=steps), views)
 
 
+def add_bounds(parser: argparse.ArgumentParser, *, most_calls: float) -> None:
+    """The options of :func:`within_bounds`."""
+    parser.add_argument("--views", type=int, nargs="+", default=VIEWS)
+    parser.add_argument("--most-calls", type=float, default=most_calls, help="leave out what needs more network calls")
+
+
+def within_bounds(found: Iterable[Point], args: argparse.Namespace) -> list[Point]:
+    """The points that the command line asks for."""
+    return [point for point in found if point.views in args.views and point.calls <= args.most_calls]
+
+
 def main() -> None:
     """Run from the command line."""
     parser = arguments(__doc__)
-    parser.add_argument("--views", type=int, nargs="+", default=VIEWS)
-    parser.add_argument("--most-calls", type=float, default=400, help="leave out what needs more network calls")
+    add_bounds(parser, most_calls=400)
     parser.add_argument("--few-steps", type=Path, metavar="LORA", help="a LoRA for the sampler lcm, compared too")
     parser.add_argument("--plot", type=Path, help="a PNG to write")
     args = parser.parse_args()
@@ -90,10 +101,9 @@ def main() -> None:
     if args.few_steps:
         distilled = replace(files, loras=((args.few_steps, 1.0),))
         made_by |= dict.fromkeys(points_of_few_steps(replace(settings, guidance=1.0), f"{JOINT_LCM}, LoRA"), distilled)
-    made_by = {p: m for p, m in made_by.items() if p.calls <= args.most_calls and p.views in args.views}
-    chosen = list(made_by)
+    chosen = within_bounds(made_by, args)
     measured = Measured(args.rows)
-    variants = [Variant(p.name, model, p.settings, p.views) for p, model in made_by.items()]
+    variants = [Variant(p.name, made_by[p], p.settings, p.views) for p in chosen]
     measured.make(variants, args.scenes, args.seeds, args.workers)
     of = {
         name: {p: mean(measured.by_scene(p.name, name, args.scenes, args.seeds)) for p in chosen}

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.consistency import SETTINGS, Estimate, Measured, Trajectories, Variant, arguments, mean, ratio
 from benchmarks.harness import machine, print_table, write_report
-from benchmarks.pareto import points
+from benchmarks.pareto import add_bounds, points, within_bounds
 from cvd_core import ModelPaths
 
 MEASURES = ("first frames", "epipolar", "resting", "place")
@@ -26,8 +26,7 @@ def main() -> None:
     """Run from the command line."""
     parser = arguments(__doc__)
     parser.add_argument("other", type=Path, help="folder of the model with the other sync modules")
-    parser.add_argument("--views", type=int, nargs="+", default=[2, 4, 6])
-    parser.add_argument("--most-calls", type=float, default=60, help="leave out what needs more network calls")
+    add_bounds(parser, most_calls=60)
     parser.add_argument(
         "--sampling", nargs="+", metavar="WORDS", help='leave out all but these, such as "joint, R = 1"'
     )
@@ -37,13 +36,9 @@ def main() -> None:
     trajectories: Trajectories = args.trajectories
     models = {"pairs": ModelPaths.in_folder(args.model), "partners": ModelPaths.in_folder(args.other)}
     settings = replace(SETTINGS, steps=args.steps)
-    chosen = [
-        p
-        for p in points(settings)
-        if p.views in args.views
-        and p.calls <= args.most_calls
-        and (not args.sampling or p.name.partition(", ")[2] in args.sampling)
-    ]
+    chosen = within_bounds(points(settings), args)
+    if args.sampling:
+        chosen = [point for point in chosen if point.name.partition(", ")[2] in args.sampling]
     variants = {
         (trained, point): Variant(
             f"{trained}, {trajectories}, {point.name}", files, point.settings, point.views, trajectories

@@ -60,7 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         # OpenMP reads it once, when torch is loaded. Threads that spin while they wait hold each other up as soon as
         # another program uses a core: small networks then take forty times as long.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    words = sys.argv[1:] if argv is None else list(argv)
+        argv = sys.argv[1:]
+    words = list(argv)
     outside = _OPTIONS.set({})
     try:
         with signals_raise(), warnings.catch_warnings():

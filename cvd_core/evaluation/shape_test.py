@@ -19,6 +19,7 @@ from cvd_core.evaluation.objects import hidden_in_part, largest_of_hue
 from cvd_core.scenes.paths import AXES, camera_paths
 from cvd_core.scenes.render import render
 from cvd_core.scenes.world import OBJECT_COLOURS, Scene, random_scene
+from cvd_core.video.clip import to_bytes
 
 SHAPE_RENDERS = 9
 """Stream of the scenes that the classifier learns from; neither training nor other tests draw from it."""
@@ -73,9 +74,8 @@ class ShapeClassifier:
             index += 1
             if len(scene.shapes) > 1:
                 continue
-            pictures = blur(render(scene, still, size, size)[0]).clamp(-1, 1)
-            picture = ((pictures / 2 + 0.5) * 255).round().to(torch.uint8)[0].movedim(0, -1)
-            outline = outline_of(picture, OBJECT_COLOURS[scene.colours[0]])
+            (picture,) = to_bytes(blur(render(scene, still, size, size)[0]) / 2 + 0.5)
+            outline = outline_of(picture.movedim(0, -1), OBJECT_COLOURS[scene.colours[0]])
             if outline is not None:
                 rows.append(outline)
                 signs.append(1.0 if scene.shapes[0] == "ball" else -1.0)

@@ -12,6 +12,7 @@ from cvd_core.geometry.cameras import Cameras
 from cvd_core.geometry.interpolation import Array
 from cvd_core.geometry.plucker import camera_rays
 from cvd_core.scenes.world import Scene
+from cvd_core.video.clip import to_bytes
 
 SUPERSAMPLING = 2
 """Rays per pixel and axis."""
@@ -127,7 +128,7 @@ def _cube(o: list[Tensor], d: Tensor, half: float, yaw: float) -> tuple[Tensor, 
 
 def film(scene: Scene, cameras: Cameras, size: int) -> Tensor:
     """Square renders as a pipeline gives videos: ``(V, F, size, size, 3)`` uint8."""
-    return ((render(scene, cameras, size, size) / 2 + 0.5) * 255).round().to(torch.uint8).movedim(2, -1)
+    return to_bytes(render(scene, cameras, size, size) / 2 + 0.5).movedim(2, -1)
 
 
 def project(cameras: Cameras, points: Array, width: int, height: int) -> Tensor:

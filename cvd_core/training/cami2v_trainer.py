@@ -49,8 +49,7 @@ class CamI2VTrainer(Trainer):
         return CamI2VStage(self.model, self.config, clips)
 
     def exported(self, trained: Collection[StageName]) -> list[str]:
-        if not trained:
-            raise ValueError(f"{self.config.output} has no checkpoints; expected one of the stage cami2v, to export it")
+        self.check_exportable(trained, "cami2v")
         return [MODEL_FILES.camera]
 
     def write(self, folder: Path, trained: Collection[StageName], dtype: torch.dtype) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from peft import LoraConfig
@@ -89,7 +88,7 @@ class ConsistencyStage(DiffusionStage):
         (teacher,) = self._teacher
         empty = self.encode_text(self.empty[None]).expand_as(text)
         without, given = (teacher(noisy, t, words, features).float() for words in (empty, text))
-        output = without + guidance.view(-1, *(1 for _ in noisy.shape[1:])) * (given - without)
+        output = without + guidance[:, None, None, None, None] * (given - without)
         clean, noise = (to(teacher.prediction, output, noisy, t) for to in (to_clean, to_noise))
         a, s = signal_and_noise(lower, noisy)
         return a * clean + s * noise
@@ -97,12 +96,12 @@ class ConsistencyStage(DiffusionStage):
     def _answer(self, noisy: Tensor, t: Tensor, text: Tensor, features: list[Tensor] | None) -> Tensor:
         """The student's picture, mixed with its input so that at timestep 0 it is that (LCM, Eq. 9)."""
         output = self.unet(noisy, t, text, features).float()
-        scaled = (t * TIMESTEP_SCALING).view(-1, *(1 for _ in noisy.shape[1:]))
+        scaled = (t * TIMESTEP_SCALING)[:, None, None, None, None]
         skip, out = SIGMA**2 / (scaled**2 + SIGMA**2), scaled / (scaled**2 + SIGMA**2).sqrt()
         return skip * noisy + out * to_clean(self.unet.prediction, output, noisy, t)
 
 
-def _same_weights(unet: CollaborativeUNet) -> Any:
+def _same_weights(unet: CollaborativeUNet) -> CollaborativeUNet:
     """A second network of the same parameters: what is added to it leaves the first one alone."""
     tensors = [*unet.parameters(), *unet.buffers()]
     return copy.deepcopy(unet, {id(tensor): tensor for tensor in tensors})

@@ -65,8 +65,7 @@ class Sd15Trainer(Trainer):
 
     def exported(self, trained: Collection[StageName]) -> list[str]:
         if "consistency" in self.config.stages:
-            if not trained:
-                raise ValueError(f"{self.config.output} has no checkpoints; expected one of the stage consistency")
+            self.check_exportable(trained, "consistency")
             return [LORA]
         start = self.config.start_from
         if start is None and "video" not in trained:

@@ -41,8 +41,7 @@ class SynCamTrainer(Trainer):
         return SynCamStage(self.network, material)
 
     def exported(self, trained: Collection[StageName]) -> list[str]:
-        if not trained:
-            raise ValueError(f"{self.config.output} has no checkpoints; expected one of the stage syncam, to export it")
+        self.check_exportable(trained, "syncam")
         return [MODEL_FILES.sync]
 
     def write(self, folder: Path, trained: Collection[StageName], dtype: torch.dtype) -> None:

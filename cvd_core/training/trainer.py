@@ -97,6 +97,13 @@ class Trainer(ABC):
             self.load()
             self.write(unfinished, trained, dtype)
 
+    def check_exportable(self, trained: Collection[StageName], stage: StageName) -> None:
+        """Raise ValueError unless something has been ``trained`` by the only ``stage`` there is."""
+        if not trained:
+            raise ValueError(
+                f"{self.config.output} has no checkpoints; expected one of the stage {stage}, to export it"
+            )
+
     @property
     def _stages(self) -> list[StageName]:
         return [name for name in STAGES if name in self.config.stages]

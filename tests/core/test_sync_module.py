@@ -185,9 +185,8 @@ def test_the_module_is_its_definition(
     bias = without_cameras(frames) if band == "homographies" else rig_bias(6, frames, band=band) if band else None
     x = features(seed, len(partners), branches, frames, size).double()
     found = synchronise(module, x, context_of(partners, bias, branches, layout))
-    torch.testing.assert_close(
-        found, plain(module, x, partners, bias), rtol=0, atol=2e-5
-    )  # of masks, made of float32 lines
+    expected = plain(module, x, partners, bias)
+    torch.testing.assert_close(found, expected, rtol=0, atol=2e-5)  # of masks, which are made of float32 lines
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

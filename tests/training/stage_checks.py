@@ -14,6 +14,8 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from cvd_core.training.checkpoint import CHECKPOINT, load_checkpoint
 from cvd_core.training.config import TrainConfig
+from cvd_core.training.config_parts import LoopConfig
+from cvd_core.training.loop import train_stage
 from cvd_core.training.stage import Stage, StageBatch
 
 S = TypeVar("S", bound=nn.Module)
@@ -62,6 +64,17 @@ def assert_same_as_whole(folder: Path, stage: str, steps: int) -> None:
     assert ours.step == theirs.step == steps
     for part in ("weights", "average"):
         assert all(torch.equal(value, getattr(theirs, part)[key]) for key, value in getattr(ours, part).items())
+
+
+def assert_continues(
+    whole: Stage, first: Stage, second: Stage, loop: LoopConfig, folder: Path, *, stop_after: int
+) -> None:
+    """Three equal stages: one trained at a stretch is, bit for bit, one that goes on where another was stopped."""
+    train_stage(whole, loop, folder / "whole")
+    train_stage(first, loop, folder / "parts", stop_after=stop_after)
+    train_stage(second, loop, folder / "parts", resume=True)
+    for (key, value), (_, other) in zip(whole.trained(), second.trained(), strict=True):
+        assert torch.equal(value, other), key
 
 
 def losses_of(stage: Stage, batch: StageBatch, *, steps: int, learning_rate: float) -> list[float]:

@@ -33,13 +33,19 @@ from cvd_core.training.config import TrainConfig, load_config
 from cvd_core.training.config_parts import CamI2VConfig, DataConfig, FoldersConfig, LoopConfig, NoiseConfig
 from cvd_core.training.data.decode import VideoFile, fit
 from cvd_core.training.data.guided_clips import GuidedClips
-from cvd_core.training.loop import train_stage
 from cvd_core.training.trainers import trainer_for
 from cvd_core.video.files import write_video
 from tests.engine.test_cami2v import TRAINED, whole_file
 from tests.training.processes import kill_at_work
 from tests.training.scene_folders import PROMPT, WIDTH, filmed
-from tests.training.stage_checks import assert_less_is_kept, assert_same_as_whole, losses_of, plain, written_config
+from tests.training.stage_checks import (
+    assert_continues,
+    assert_less_is_kept,
+    assert_same_as_whole,
+    losses_of,
+    plain,
+    written_config,
+)
 
 CLIP, SIZE = 40, 64
 
@@ -273,11 +279,7 @@ def test_half_precision_keeps_the_camera_branch_whole(config: TrainConfig) -> No
 def test_the_stage_continues_bit_equal(config: TrainConfig, tmp_path: Path) -> None:
     loop = config.stages["cami2v"]
     whole, first, second = (new_stage(config, learned=False) for _ in range(3))
-    train_stage(whole, loop, tmp_path / "whole")
-    train_stage(first, loop, tmp_path / "parts", stop_after=1)
-    train_stage(second, loop, tmp_path / "parts", resume=True)
-    for (key, value), (_, other) in zip(whole.trained(), second.trained(), strict=True):
-        assert torch.equal(value, other), key
+    assert_continues(whole, first, second, loop, tmp_path, stop_after=1)
 
 
 @pytest.mark.slow

@@ -19,10 +19,9 @@ from cvd_core.training.checkpoint import load_checkpoint
 from cvd_core.training.config import TrainConfig
 from cvd_core.training.consistency_stage import STEP, ConsistencyStage
 from cvd_core.training.initial import load_networks
-from cvd_core.training.loop import train_stage
 from cvd_core.training.sd15_trainer import LORA, Sd15Trainer
 from tests.training.small import small_config, small_values
-from tests.training.stage_checks import losses_of, written_config
+from tests.training.stage_checks import assert_continues, losses_of, written_config
 
 LOOP = {"steps": 2, "batch": 2, "learning_rate": 1e-2, "warmup": 1, "log_every": 1, "save_seconds": 0}
 
@@ -161,8 +160,4 @@ def test_it_continues_bit_equal(trainer: Sd15Trainer, tmp_path: Path) -> None:
 
     loop = replace(trainer.config.stages["consistency"], steps=2)
     whole, first, second = new_stage(), new_stage(), new_stage()
-    train_stage(whole, loop, tmp_path / "whole")
-    train_stage(first, loop, tmp_path / "parts", stop_after=1)
-    train_stage(second, loop, tmp_path / "parts", resume=True)
-    for (name, value), (_, other) in zip(whole.trained(), second.trained(), strict=True):
-        assert torch.equal(value, other), name
+    assert_continues(whole, first, second, loop, tmp_path, stop_after=1)

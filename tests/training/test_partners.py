@@ -13,10 +13,10 @@ from cvd_core.geometry.cameras import Cameras
 from cvd_core.geometry.epipolar import pair_geometry
 from cvd_core.training.checkpoint import CHECKPOINT
 from cvd_core.training.config import PACKAGED, load_config
-from cvd_core.training.loop import train_stage
 from cvd_core.training.sd15_trainer import Sd15Trainer
 from cvd_core.training.sync_stage import SyncStage
 from tests.training.small import small_config
+from tests.training.stage_checks import assert_continues
 
 VIEWS = 4
 
@@ -124,11 +124,7 @@ def test_training_stops_and_continues_bit_equal(trainer: Sd15Trainer, tmp_path: 
     loop = replace(trainer.config.stages["sync"], steps=4, batch=2)
     whole, first, second = (new_stage(trainer) for _ in range(3))
     before = {name: value.clone() for name, value in whole.named_parameters() if not value.requires_grad}
-    train_stage(whole, loop, tmp_path / "whole")
-    train_stage(first, loop, tmp_path / "parts", stop_after=2)
-    train_stage(second, loop, tmp_path / "parts", resume=True)
-    for (key, value), (_, other) in zip(whole.trained(), second.trained(), strict=True):
-        assert torch.equal(value, other), key
+    assert_continues(whole, first, second, loop, tmp_path, stop_after=2)
     assert (tmp_path / "parts" / CHECKPOINT).exists()
     after = dict(whole.named_parameters())
     assert all(torch.equal(value, after[name]) for name, value in before.items())

@@ -18,14 +18,13 @@ from cvd_core.sampling.settings import Settings
 from cvd_core.scenes.paths import camera_paths
 from cvd_core.training.checkpoint import load_checkpoint
 from cvd_core.training.config_parts import SD15_STAGES, StageName
-from cvd_core.training.loop import train_stage
 from cvd_core.training.noise import timesteps
 from cvd_core.training.sd15_trainer import Sd15Trainer
 from cvd_core.training.stage import Stage
 from cvd_core.training.sync_stage import SyncStage
 from cvd_core.training.video_stage import VideoStage
 from tests.training.small import small_config
-from tests.training.stage_checks import losses_of
+from tests.training.stage_checks import assert_continues, losses_of
 
 
 @pytest.fixture(scope="module")
@@ -145,11 +144,7 @@ def test_every_stage_continues_bit_equal(trained: Path, tmp_path: Path, name: St
 
     loop = replace(small_config(trained).stages[name], steps=4)
     whole, first, second = new_stage(), new_stage(), new_stage()
-    train_stage(whole, loop, tmp_path / "whole")
-    train_stage(first, loop, tmp_path / "parts", stop_after=2)
-    train_stage(second, loop, tmp_path / "parts", resume=True)
-    for (key, value), (_, other) in zip(whole.trained(), second.trained(), strict=True):
-        assert torch.equal(value, other), key
+    assert_continues(whole, first, second, loop, tmp_path, stop_after=2)
     ends = [load_checkpoint(tmp_path / part / "checkpoint.pt") for part in ("whole", "parts")]
     assert all(torch.equal(value, ends[1].average[key]) for key, value in ends[0].average.items())
 

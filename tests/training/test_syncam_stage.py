@@ -28,13 +28,19 @@ from cvd_core.training.config import TrainConfig, load_config
 from cvd_core.training.config_parts import AngleRange, DataConfig, LoopConfig, NoiseConfig, SynCamConfig
 from cvd_core.training.data.multi_camera import MultiCameraVideos, StaticPictures, StillVideos, choose_views
 from cvd_core.training.data.scenes import SceneSource
-from cvd_core.training.loop import train_stage
 from cvd_core.training.syncam_stage import SynCamStage
 from cvd_core.training.syncam_trainer import SynCamTrainer
 from cvd_core.training.trainers import trainer_for
 from tests.training.processes import kill_at_work
 from tests.training.scene_folders import FRAMES, HEIGHT, PROMPT, WIDTH, cameras_around, write_scene_folders
-from tests.training.stage_checks import assert_less_is_kept, assert_same_as_whole, losses_of, plain, written_config
+from tests.training.stage_checks import (
+    assert_continues,
+    assert_less_is_kept,
+    assert_same_as_whole,
+    losses_of,
+    plain,
+    written_config,
+)
 from tests.wan_folder import write_wan
 
 CLIP, SIZE = 5, 32
@@ -333,11 +339,7 @@ def test_half_precision_keeps_the_modules_whole(config: TrainConfig, tmp_path: P
 def test_the_stage_continues_bit_equal(config: TrainConfig, tmp_path: Path) -> None:
     loop = config.stages["syncam"]
     whole, first, second = (new_stage(config, learned=False) for _ in range(3))
-    train_stage(whole, loop, tmp_path / "whole")
-    train_stage(first, loop, tmp_path / "parts", stop_after=2)
-    train_stage(second, loop, tmp_path / "parts", resume=True)
-    for (key, value), (_, other) in zip(whole.trained(), second.trained(), strict=True):
-        assert torch.equal(value, other), key
+    assert_continues(whole, first, second, loop, tmp_path, stop_after=2)
     assert {"loss"} <= set((tmp_path / "whole" / "metrics.csv").read_text().splitlines()[0].split(","))
 
 
