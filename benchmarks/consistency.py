@@ -26,7 +26,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from benchmarks.harness import add_json
-from cvd_core import Cameras, ModelPaths, Settings, load_pipeline
+from cvd_core import Cameras, ModelPaths, Pairing, Settings, load_pipeline
 from cvd_core.engine.sd15.pipeline import CollaborativePipeline
 from cvd_core.evaluation.cross_view import Agreement, agreement, copy_control
 from cvd_core.evaluation.equal_cameras import mse_between
@@ -41,7 +41,9 @@ from cvd_core.scenes.world import OBJECT_COLOURS, Scene, random_scene
 
 HELD_OUT = 8
 """Stream of scenes and trajectories that no stage of training draws from."""
-SETTINGS = replace(Settings(("",), **mini.SETTINGS), steps=10)
+SETTINGS = Settings(("",), **mini.SETTINGS)
+PAPER = replace(SETTINGS, steps=10, sampler="ddim", sync_branches="both", pairing=Pairing())
+"""As in the paper, but for the number of steps."""
 COPY = "copy of "
 """Before a measure's name: of the first view shown as all of them."""
 PIPELINES = 8
@@ -151,14 +153,18 @@ def _named(measured: Agreement, prefix: str) -> Row:
     return {prefix + name: getattr(measured, name) for name in MEASURES}
 
 
-def arguments(description: str | None) -> argparse.ArgumentParser:
-    """A parser with what all benchmarks of consistency have."""
+def arguments(description: str | None, steps: int = SETTINGS.steps) -> argparse.ArgumentParser:
+    """A parser with what all benchmarks of consistency have.
+
+    Args:
+        steps: of a run, by default.
+    """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("model", type=Path, help="folder with base/, motion, camera and sync .safetensors")
     parser.add_argument("--rows", type=Path, required=True, help="file that keeps the measures; goes on from it")
     parser.add_argument("--scenes", type=int, default=64)
     parser.add_argument("--seeds", type=int, default=3, help="noises per scene")
-    parser.add_argument("--steps", type=int, default=SETTINGS.steps)
+    parser.add_argument("--steps", type=int, default=steps)
     parser.add_argument("--workers", type=int, default=2, help="processes, of one thread each")
     add_json(parser)
     return parser

@@ -1,9 +1,10 @@
 """Consistency against time: ``python -m benchmarks.pareto MODEL_FOLDER --rows runs/pareto.jsonl``.
 
 Every pair strategy with recurrence 1 to 6, also over the first half of the steps alone, for 2, 4 and 6 views of
-held-out scenes (CVD paper, Sec. 4.3), and the sampler lcm in few steps. A network call is the denoising of one pair of
-views in one pass of one step: the joint strategy's one call for all V views counts as V / 2. ``--plot`` draws curves
-over the seconds of one core.
+held-out scenes (CVD paper, Sec. 4.3), sampled as in the paper; and the small model's own way, all views in one call
+with the sampler lcm and sync modules on the conditional branch, in few steps. A network call is the denoising of one
+pair of views in one pass of one step: the joint strategy's one call for all V views counts as V / 2. ``--plot`` draws
+curves over the seconds of one core.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks.consistency import SECONDS, SETTINGS, Estimate, Measured, Variant, arguments, mean
+from benchmarks.consistency import PAPER, SECONDS, SETTINGS, Estimate, Measured, Variant, arguments, mean
 from benchmarks.harness import machine, print_table, write_report
 from benchmarks.plots import Curve, draw_curves
 from cvd_core import ModelPaths, Pairing, Recurrence, Settings
@@ -70,10 +71,14 @@ def points(settings: Settings) -> Iterator[Point]:
 
 def points_of_few_steps(settings: Settings, line: str = JOINT_LCM) -> Iterator[Point]:
     """Those of the sampler lcm, which adds new noise in every step; all views in one call."""
-    chosen = replace(settings, pairing=Pairing("joint"), sampler="lcm")
     for views in VIEWS:
         for steps in STEPS:
-            yield Point(line, replace(chosen, steps=steps), views)
+            yield Point(line, replace(settings, steps=steps), views)
+
+
+def every_point(steps: int) -> list[Point]:
+    """Of the paper's sampling in so many steps, and of the model's own in few."""
+    return [*points(replace(PAPER, steps=steps)), *points_of_few_steps(SETTINGS)]
 
 
 def add_bounds(parser: argparse.ArgumentParser, *, most_calls: float) -> None:
@@ -89,18 +94,17 @@ def within_bounds(found: Iterable[Point], args: argparse.Namespace) -> list[Poin
 
 def main() -> None:
     """Run from the command line."""
-    parser = arguments(__doc__)
+    parser = arguments(__doc__, PAPER.steps)
     add_bounds(parser, most_calls=400)
     parser.add_argument("--few-steps", type=Path, metavar="LORA", help="a LoRA for the sampler lcm, compared too")
     parser.add_argument("--plot", type=Path, help="a PNG to write")
     args = parser.parse_args()
     about = machine()
     files = ModelPaths.in_folder(args.model)
-    settings = replace(SETTINGS, steps=args.steps)
-    made_by = dict.fromkeys([*points(settings), *points_of_few_steps(settings)], files)
+    made_by = dict.fromkeys(every_point(args.steps), files)
     if args.few_steps:
         distilled = replace(files, loras=((args.few_steps, 1.0),))
-        made_by |= dict.fromkeys(points_of_few_steps(replace(settings, guidance=1.0), f"{JOINT_LCM}, LoRA"), distilled)
+        made_by |= dict.fromkeys(points_of_few_steps(replace(SETTINGS, guidance=1.0), f"{JOINT_LCM}, LoRA"), distilled)
     chosen = within_bounds(made_by, args)
     measured = Measured(args.rows)
     variants = [Variant(p.name, made_by[p], p.settings, p.views) for p in chosen]

@@ -9,12 +9,11 @@ call for all V views as V / 2.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.consistency import SETTINGS, Estimate, Measured, Trajectories, Variant, arguments, mean, ratio
+from benchmarks.consistency import PAPER, Estimate, Measured, Trajectories, Variant, arguments, mean, ratio
 from benchmarks.harness import machine, print_table, write_report
-from benchmarks.pareto import add_bounds, points, within_bounds
+from benchmarks.pareto import add_bounds, every_point, within_bounds
 from cvd_core import ModelPaths
 
 MEASURES = ("first frames", "epipolar", "resting", "place")
@@ -24,7 +23,7 @@ ON_SCALE = "place"
 
 def main() -> None:
     """Run from the command line."""
-    parser = arguments(__doc__)
+    parser = arguments(__doc__, PAPER.steps)
     parser.add_argument("other", type=Path, help="folder of the model with the other sync modules")
     add_bounds(parser, most_calls=60)
     parser.add_argument(
@@ -35,8 +34,7 @@ def main() -> None:
     about = machine()
     trajectories: Trajectories = args.trajectories
     models = {"pairs": ModelPaths.in_folder(args.model), "partners": ModelPaths.in_folder(args.other)}
-    settings = replace(SETTINGS, steps=args.steps)
-    chosen = within_bounds(points(settings), args)
+    chosen = within_bounds(every_point(args.steps), args)
     if args.sampling:
         chosen = [point for point in chosen if point.name.partition(", ")[2] in args.sampling]
     variants = {

@@ -1,14 +1,15 @@
 """What the sync modules do: ``python -m benchmarks.synchronisation MODEL_FOLDER --rows runs/synchronisation.jsonl``.
 
-Held-out scenes and trajectories, two views, the same noise with and without the sync modules; means over the scenes
-with 95% intervals, for trajectories of their own, mirrored, orbiting and identical ones. The copy control shows one
-synchronised view as both; renders are what a perfect model would show. "place", "size" and "order" are on a scale where
-a copy is 0 and the truth 1 (cvd_core.evaluation.transfer). ``--pictures`` shows some mirrored pairs, synchronised above
-unsynchronised.
+Held-out scenes and trajectories, two views or ``--views``, the same noise with and without the sync modules; means over
+the scenes with 95% intervals, for trajectories of their own, mirrored, orbiting and identical ones. The copy control
+shows one synchronised view as all; renders are what a perfect model would show. "place", "size" and "order" are on a
+scale where a copy is 0 and the truth 1 (cvd_core.evaluation.transfer). ``--pictures`` shows some mirrored sets of
+views, synchronised above unsynchronised.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,13 +49,17 @@ COLUMNS = ("renders", "unsynced", "synced", "copy", "unsynced / synced", "copy /
 def main() -> None:
     """Run from the command line."""
     parser = arguments(__doc__)
+    parser.add_argument("--views", type=int, default=2)
+    parser.add_argument("--trajectories", choices=ENDINGS, nargs="+", default=list(ENDINGS))
     parser.add_argument("--pictures", type=Path, help="a PNG to write")
     args = parser.parse_args()
     files = ModelPaths.in_folder(args.model)
     settings = replace(SETTINGS, steps=args.steps)
+    several = "" if args.views == 2 else f", {args.views} views"
+    endings: dict[Trajectories, str] = {kind: ENDINGS[kind] + several for kind in args.trajectories}
     variants = [
-        Variant(f"{name}{ending}", model, chosen, trajectories=trajectories)
-        for trajectories, ending in ENDINGS.items()
+        Variant(f"{name}{ending}", model, chosen, args.views, trajectories)
+        for trajectories, ending in endings.items()
         for name, model, chosen in (
             ("renders", None, settings),
             ("synced", files, settings),
@@ -64,7 +69,7 @@ def main() -> None:
     about = machine()
     measured = Measured(args.rows)
     measured.make(variants, args.scenes, args.seeds, args.workers)
-    results = report(measured, args.scenes, args.seeds)
+    results = report(measured, endings, args.scenes, args.seeds)
     write_report(args.json, "synchronisation", about, results)
     if args.pictures:
         shown = [s for s in variants if s.model and s.trajectories == "mirrored"]
@@ -73,10 +78,12 @@ def main() -> None:
         Image.fromarray(torch.cat(rows, 0).numpy()).save(args.pictures)
 
 
-def report(measured: Measured, scenes: int, seeds: int) -> dict[str, dict[str, dict[str, float]]]:
+def report(
+    measured: Measured, endings: Mapping[Trajectories, str], scenes: int, seeds: int
+) -> dict[str, dict[str, dict[str, float]]]:
     """Print a table for each kind of trajectories; returns the numbers by kind, measure and column."""
     results: dict[str, dict[str, dict[str, float]]] = {}
-    for trajectories, ending in ENDINGS.items():
+    for trajectories, ending in endings.items():
 
         def values(name: str, measure: str, ending: str = ending) -> NDArray[np.float64]:
             return measured.by_scene(name + ending, measure, scenes, seeds)

@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from benchmarks.consistency import SETTINGS, Measured, Variant, arguments, mean, ratio
+from benchmarks.consistency import PAPER, Measured, Variant, arguments, mean, ratio
 from benchmarks.harness import machine, print_table, write_report
 from cvd_core import ModelPaths
 from cvd_core.engine.sd15.pipeline import CollaborativePipeline
@@ -43,9 +43,9 @@ def _as_before(_module: nn.Module, inputs: tuple[Any, ...], _output: Tensor) -> 
 
 def main() -> None:
     """Run from the command line."""
-    args = arguments(__doc__).parse_args()
+    args = arguments(__doc__, PAPER.steps).parse_args()
     about = machine()
-    settings = replace(SETTINGS, steps=args.steps)
+    settings = replace(PAPER, steps=args.steps)
     changes: dict[str, tuple[Any, Callable[[CollaborativePipeline], object] | None]] = {
         ALL: (settings, None),
         "nowhere": (replace(settings, sync_strength=0.0), None),

@@ -17,20 +17,34 @@ from torch import Tensor
 from cvd_core.geometry.cameras import Cameras
 from cvd_core.geometry.trajectory_json import build_trajectories, parse_trajectories
 from cvd_core.runs.mini import MODEL
+from cvd_core.sampling.pairs import Pairing
 from cvd_core.sampling.recurrence import Recurrence
 from cvd_core.sampling.settings import Settings
 from tests.workflow import ROOT, Json, snapshot, to_prompt
 
 FILE = Path(__file__).parent / "data" / "mini_run.npz"
 TEMPLATE = ROOT / "example_workflows" / "1 Start here.json"
-STEPS = 5
+COMPARABLE = {
+    "steps": 10,
+    "sampler_name": "ddim",
+    "scheduler": "ddim_uniform",
+    "recurrence": 2,
+    "recurrence_end": 0.6,
+}
+"""The template's sampler draws noise in every step, and hosts have another source of it than the engine. They also
+scale the first noise otherwise where sampling starts below the highest level, which shows in fewer steps."""
+
+
+def template() -> tuple[Json, dict[str, str]]:
+    """The prompt of the template "1 Start here", and the number of each class's first node."""
+    prompt = to_prompt(json.loads(TEMPLATE.read_text()), snapshot())
+    return prompt, {node["class_type"]: number for number, node in reversed(prompt.items())}
 
 
 def graph() -> tuple[Json, dict[str, str]]:
-    """The prompt of the template "1 Start here" in fewer steps, and the number of each class's first node."""
-    prompt = to_prompt(json.loads(TEMPLATE.read_text()), snapshot())
-    numbers = {node["class_type"]: number for number, node in reversed(prompt.items())}
-    prompt[numbers["CVD_CollaborativeKSampler"]]["inputs"]["steps"] = STEPS
+    """The same with a sampler that hosts and the engine have alike."""
+    prompt, numbers = template()
+    prompt[numbers["CVD_CollaborativeKSampler"]]["inputs"] |= COMPARABLE
     return prompt, numbers
 
 
@@ -60,7 +74,9 @@ def settings() -> Settings:
         height=size["height"],
         steps=given["steps"],
         guidance=given["cfg"],
+        sync_branches=_inputs("CVD_ApplySync")["branches"],
         seed=given["seed"],
+        pairing=Pairing(given["pair_strategy"]),
         recurrence=Recurrence(given["recurrence"], given["recurrence_start"], given["recurrence_end"]),
     )
 

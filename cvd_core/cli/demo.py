@@ -16,9 +16,8 @@ PATHS = Path(__file__).resolve().parents[1] / "assets" / "demo"
 SCENES: dict[str, dict[str, Any]] = {
     "circle": {
         "views": ("right", "forward", "left", "back"),
-        "prompts": "a red ball and a blue cube on a gray checkered floor under a pale sky",
-        "recurrence": (3, 0, 0.6),
-        "seed": 2,
+        "prompts": "a green ball and a purple cube on a white striped floor under a pink sky",
+        "seed": 4,
     },
     "pair": {
         "views": ("left", "right"),
@@ -107,7 +106,7 @@ def make_demo(out: Path, *, frames: int | None = None, **changes: Any) -> None:
     Raises:
         ValueError: ``out`` cannot be written to or already holds such files.
     """
-    from cvd_core import Cameras, Recurrence, load_pipeline, read_cameras
+    from cvd_core import Cameras, load_pipeline, read_cameras
     from cvd_core.drawing.panels import Panel, draw_sheet, side_by_side
     from cvd_core.geometry.trajectories import resample
     from cvd_core.output_folder import complete_folder
@@ -121,11 +120,7 @@ def make_demo(out: Path, *, frames: int | None = None, **changes: Any) -> None:
         for scene, chosen in SCENES.items():
             poses = [PATHS / f"{view}.txt" for view in chosen["views"]]
             cameras = resample(Cameras.concatenate([read_cameras(path) for path in poses]), frames or mini.FRAMES)
-            settings = {
-                "prompts": chosen["prompts"],
-                "seed": chosen["seed"],
-                "recurrence": Recurrence(*chosen.get("recurrence", ())),
-            }
+            settings = {name: chosen[name] for name in ("prompts", "seed")}
             for name, strength in ((scene, 1.0), (scene + UNSYNCED, 0.0)):
                 print(f"{name} ...", flush=True)
                 source = {"poses": [str(path) for path in poses], "frames": cameras.frames}

@@ -50,7 +50,8 @@ def _add_sampling(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--sampler",
         metavar="NAME",
-        help=f"one of {', '.join(get_args(Sampler))} (default: {Settings.sampler}, the paper's)",
+        help=f"one of {', '.join(get_args(Sampler))} (default: {Settings.sampler}, the paper's; mini: "
+        f"{mini.SETTINGS['sampler']})",
     )
     group.add_argument(
         "--seed", type=int, metavar="N", help=f"determines every random number of the run (default: {Settings.seed})"
@@ -68,8 +69,8 @@ def _add_views(group: argparse._ArgumentGroup) -> None:
         choices=STRATEGIES,
         help="which views attend to each other in a step. partition: one random matching into pairs; multi-partition: "
         "several, averaged; exhaustive: all pairs, averaged; joint: every view attends to all others at once, which "
-        "the networks were not trained for; star: the first view with each of the others, for --reference (default: "
-        f"{Pairing.strategy}, with Wan 2.1 joint)",
+        "modules trained on pairs do not know; star: the first view with each of the others, for --reference (default: "
+        f"{Pairing.strategy}, with Wan 2.1 and mini joint)",
     )
     group.add_argument(
         "--partitions",
@@ -115,7 +116,7 @@ def _add_views(group: argparse._ArgumentGroup) -> None:
         choices=get_args(SyncBranches),
         help="branches of guidance that are synchronised: both as in the paper, or the conditional one alone; guidance "
         "then multiplies what the sync modules add by its scale, and they take half the time (default: "
-        f"{Settings.sync_branches})",
+        f"{Settings.sync_branches}, mini: {mini.SETTINGS['sync_branches']})",
     )
     group.add_argument(
         "--camera-strength",

@@ -18,8 +18,8 @@ def add_parser(subparsers: Any) -> None:
         "config",
         type=Path,
         metavar="CONFIG",
-        help="a YAML file, or one of the configurations in the package: `mini`, `mini-continue`, `mini-joint`, "
-        "`mini-lcm`, `sd15`, `sd15-joint`, `syncam`, `cami2v`",
+        help="a YAML file, or one of the configurations in the package: `mini`, `mini-continue`, `mini-lcm`, `sd15`, "
+        "`sd15-joint`, `syncam`, `cami2v`",
     )
     parser.add_argument("--resume", action="store_true", help="continue from the checkpoints in the output folder")
     parser.add_argument(

@@ -75,8 +75,12 @@ class Method(Protocol):
         """Cameras as the networks are given them."""
         ...
 
-    def hints(self, paths: ModelPaths, cameras: Cameras, settings: Settings) -> list[str]:
-        """What a run means where that is easily overlooked, one sentence each; names of arguments are in backticks."""
+    def hints(self, paths: ModelPaths, cameras: Cameras, settings: Settings, usual: Mapping[str, Any]) -> list[str]:
+        """What a run means where that is easily overlooked, one sentence each; names of arguments are in backticks.
+
+        Args:
+            usual: settings that suit the model, which need no remark.
+        """
         ...
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,10 +31,12 @@ class TruckTest:
 
     Attributes:
         generated, real: against the commanded motion at a typical depth.
+        size: width of generated objects over that of real ones, as the square root of mean areas in the first frames.
     """
 
     generated: MotionComparison
     real: MotionComparison
+    size: float
 
     @property
     def ratio(self) -> float:
@@ -55,33 +57,36 @@ def single_object_scenes(count: int, seed: int) -> list[Scene]:
 
 
 def truck_test(
-    generate: Generate, axis: str, largest: float, *, scenes: int, frames: int, size: int, seed: int = 0
+    generate: Generate, largest: Mapping[str, float], *, scenes: int, frames: int, size: int, seed: int = 0
 ) -> TruckTest:
-    """Move the camera along one axis, half of the scenes to each side.
+    """Move the camera, half of the scenes to each side.
 
     Args:
         generate: the model under test, without exchange between views.
-        axis: "truck" or "pan", see :data:`cvd_core.scenes.paths.AXES`.
-        largest: amount over the clip, alternating in sign.
+        largest: amounts over the clip by axis, alternating in sign, see :data:`cvd_core.scenes.paths.AXES`.
         scenes: number of held-out scenes, each generated once from its prompt.
         frames, size: F, and width and height of the videos.
         seed: of the scenes.
     """
     chosen = single_object_scenes(scenes, seed)
     amounts = np.zeros((scenes, len(AXES)))
-    amounts[:, AXES.index(axis)] = [largest * (-1) ** i for i in range(scenes)]
+    for axis, amount in largest.items():
+        amounts[:, AXES.index(axis)] = [amount * (-1) ** i for i in range(scenes)]
     cameras = camera_paths(amounts, frames)
     videos = generate(cameras, [scene.prompt() for scene in chosen])
     renders = torch.cat([film(scene, cameras.select([i]), size) for i, scene in enumerate(chosen)])
-    return TruckTest(*(_compare(v, cameras, chosen) for v in (videos, renders)))
+    (generated, area), (real, real_area) = (_compare(v, cameras, chosen) for v in (videos, renders))
+    return TruckTest(generated, real, (area / real_area) ** 0.5)
 
 
-def _compare(videos: Tensor, cameras: Cameras, scenes: list[Scene]) -> MotionComparison:
-    """All videos ``(N, F, H, W, 3)``, each of one scene's only object."""
-    observed, commanded = [], []
+def _compare(videos: Tensor, cameras: Cameras, scenes: list[Scene]) -> tuple[MotionComparison, float]:
+    """All videos ``(N, F, H, W, 3)``, each of one scene's only object, and the mean area of those in first frames."""
+    observed, commanded, areas = [], [], []
     for i, scene in enumerate(scenes):
         colour = scene.colours[0]
         tracks = track_objects(videos[i : i + 1], {colour: OBJECT_COLOURS[colour]})
+        areas.append(tracks.areas[:, 0])
         observed.append(observed_motion(tracks))
         commanded.append(commanded_motion(tracks, cameras.select([i]), TYPICAL_DEPTH))
-    return compare_motion(torch.cat(observed), torch.cat(commanded))
+    area = torch.cat(areas)
+    return compare_motion(torch.cat(observed), torch.cat(commanded)), float(area[area > 0].mean())

@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from cvd_core.engine.model_paths import ModelPaths
 from cvd_core.geometry.cameras import Cameras
+from cvd_core.sampling.pairs import Pairing
 from cvd_core.sampling.settings import Settings
 from cvd_core.scenes.paths import SPREAD
 from cvd_core.scenes.world import vocabulary
@@ -24,8 +25,16 @@ WIDTHS = (64, 96, 128)
 """Channels of its UNet, finest first."""
 FRAMES = 8
 """Of every training clip; its position tables end there."""
-SETTINGS: dict[str, Any] = {"width": 64, "height": 64, "steps": 20, "guidance": 3.0}
-"""Of a run that says nothing else: the size of the training pictures, and what suits the model."""
+SETTINGS: dict[str, Any] = {
+    "width": 64,
+    "height": 64,
+    "steps": 8,
+    "sampler": "lcm",
+    "guidance": 3.0,
+    "sync_branches": "conditional",
+    "pairing": Pairing("joint"),
+}
+"""Of a run that says nothing else: the size of the training pictures, and what suits the model (docs/results.md)."""
 
 EXAMPLE = "a red ball and a blue cube on a gray checkered floor under a pale sky"
 ABOUT = (

@@ -117,7 +117,7 @@ def check_run(paths: ModelPaths, cameras: Cameras, settings: Settings, fps: floa
 def hints(paths: ModelPaths, cameras: Cameras, settings: Settings) -> list[str]:
     """What a run means where that is easily overlooked, one sentence each; names of arguments are in backticks."""
     of_mini = [f"{mini.ABOUT}; {mini.INSTEAD}", *mini.hints(settings, cameras)] if is_mini(paths.base) else []
-    return of_mini + method_for(paths).hints(paths, cameras, settings)
+    return of_mini + method_for(paths).hints(paths, cameras, settings, default_settings(paths))
 
 
 def _without_effect(request: Request, paths: ModelPaths, settings: Settings, views: int) -> list[str]:

@@ -75,7 +75,7 @@ def test_what_is_said_of_it_is_how_it_was_trained() -> None:
 def test_it_is_the_default_and_brings_its_own_defaults(words: list[object]) -> None:
     found = plan_of(*STEREO, *words)
     assert found.paths == mini.MODEL
-    assert found.settings == Settings(("a red ball",), width=64, height=64, steps=20, guidance=3.0)
+    assert found.settings == Settings(("a red ball",), **mini.SETTINGS)
     assert torch.equal(found.cameras.c2w, make_rig("stereo", 2, 8).c2w)
     assert found.source["frames"] == 8
 
@@ -83,7 +83,7 @@ def test_it_is_the_default_and_brings_its_own_defaults(words: list[object]) -> N
 def test_options_come_before_its_defaults(models: ModelFiles) -> None:
     words = ["--frames", 4, "--width", 72, "--steps", 3, "--base", "mini", "--sync", models.sync]
     found = plan_of(*STEREO, *words)
-    assert found.settings == Settings(("a red ball",), width=72, height=64, steps=3, guidance=3.0)
+    assert found.settings == Settings(("a red ball",), **mini.SETTINGS | {"width": 72, "steps": 3})
     assert found.cameras.frames == 4
     assert found.paths == ModelPaths(mini.MODEL.base, mini.MODEL.motion, mini.MODEL.camera, models.sync)
 

@@ -24,6 +24,23 @@ def test_the_same_frames_as_the_command_line(host: Host) -> None:
     assert difference.mean() < 0.1
 
 
+def test_the_template_makes_views_of_one_scene(host: Host) -> None:
+    """As it is, with the sampler lcm: all cameras start in one place, so all first frames should be one picture."""
+    prompt, numbers = mini_run.template()
+
+    def between_first_frames(strength: float) -> float:
+        prompt[numbers["CVD_ApplySync"]]["inputs"]["strength"] = strength
+        done = host.run(prompt, outputs=[numbers["VAEDecode"]])
+        assert not done.error, done.error
+        (pictures,) = done.outputs[numbers["VAEDecode"]]
+        first = pictures.unflatten(0, (4, FRAMES))[:, 0]
+        return float((first[1:] - first[:1]).square().mean())
+
+    synced, unsynced = between_first_frames(1.0), between_first_frames(0.0)
+    assert synced < 0.01
+    assert synced < unsynced / 2
+
+
 def test_encoding_is_the_inverse_of_decoding(host: Host) -> None:
     _, _, vae, *_ = host.call("CVD_LoadMiniModel")
     pictures = mini_run.recorded()[0].float() / 255

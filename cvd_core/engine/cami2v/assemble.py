@@ -96,8 +96,8 @@ def prepare(cameras: Cameras, settings: Settings) -> Cameras:
     return network_path(cameras, settings)
 
 
-def hints(paths: ModelPaths, cameras: Cameras, settings: Settings) -> list[str]:
-    """What a run means where that is easily overlooked, a sentence each."""
+def hints(paths: ModelPaths, cameras: Cameras, settings: Settings, usual: Mapping[str, Any]) -> list[str]:
+    """See :meth:`cvd_core.engine.method.Method.hints`."""
     found = []
     if cameras.views > 1:
         found.append(

@@ -115,8 +115,8 @@ def prepare(cameras: Cameras, settings: Settings) -> Cameras:
     return prepare_cameras(cameras, settings.width, settings.height)
 
 
-def hints(paths: ModelPaths, cameras: Cameras, settings: Settings) -> list[str]:
-    """What a run means where that is easily overlooked, a sentence each."""
+def hints(paths: ModelPaths, cameras: Cameras, settings: Settings, usual: Mapping[str, Any]) -> list[str]:
+    """See :meth:`cvd_core.engine.method.Method.hints`."""
     found = []
     first = cameras.c2w[:, 0]
     if not torch.allclose(first, first[:1].expand_as(first), atol=_SAME_POSE):
@@ -125,7 +125,7 @@ def hints(paths: ModelPaths, cameras: Cameras, settings: Settings) -> list[str]:
         found.append("no `camera`: the videos will not follow the camera paths")
     if paths.sync is None and cameras.views > 1:
         found.append("no `sync`: the views will not see each other; the videos are independent")
-    if settings.sampler == "lcm":
+    if settings.sampler == "lcm" != usual.get("sampler"):
         if settings.guidance > MOST_LCM_GUIDANCE or settings.steps > MANY_LCM_STEPS:
             found.append(
                 "`sampler` lcm is for models distilled to a few steps, an AnimateLCM motion module or an LCM LoRA; it "

@@ -108,8 +108,8 @@ def prepare(cameras: Cameras, settings: Settings) -> Cameras:
     return cameras.crop_to(settings.width, settings.height)
 
 
-def hints(paths: ModelPaths, cameras: Cameras, settings: Settings) -> list[str]:
-    """What a run means where that is easily overlooked, a sentence each."""
+def hints(paths: ModelPaths, cameras: Cameras, settings: Settings, usual: Mapping[str, Any]) -> list[str]:
+    """See :meth:`cvd_core.engine.method.Method.hints`."""
     if paths.sync is None:
         return ["no `sync`: the views will not see each other; the videos are independent"]
     pairing = settings.pairing

@@ -475,7 +475,7 @@ export const EXAMPLES = [
         nodes: {
           note: note(`## Start here: press Run
 
-Four videos of one scene, each from a camera of its own, in step with each other. Nothing to download: the small model that ships with this pack makes them, in about a minute without a graphics card.
+Four videos of one scene, each from a camera of its own, in step with each other. Nothing to download: the small model that ships with this pack makes them, in seconds even without a graphics card.
 
 It knows balls and cubes, 64x64 pixels, 8 frames - words are in the help of Load Mini Model. Change a colour in the prompt, draw other camera paths in Camera Trajectory Builder, or set the strength of Apply Sync Module to 0: every view then makes up a scene of its own.
 
@@ -501,6 +501,7 @@ The other templates are the same graph with Stable Diffusion 1.5.`),
           moving: moving(['mini', 'model'], 'mini', 'mini'),
           synced: {
             type: 'CVD_ApplySync',
+            widgets: { branches: 'conditional' },
             inputs: { model: ['moving', 'motion model'], sync: ['mini', 'sync'], epipolar: ['epipolar', 'epipolar'] },
           },
           ...prompts('a red ball and a blue cube on a gray checkered floor under a pale sky', '', ['mini', 'clip']),
@@ -511,7 +512,10 @@ The other templates are the same graph with Stable Diffusion 1.5.`),
         color: VIOLET,
         nodes: {
           latent: empty(4, MINI_FRAMES, MINI),
-          sampler: sampler({ seed: 2, steps: 20, cfg: 3, recurrence: 3, recurrence_end: 0.6 }, ['latent', 'latent']),
+          sampler: sampler(
+            { seed: 11, steps: 8, cfg: 3, sampler_name: 'lcm', scheduler: 'sgm_uniform', pair_strategy: 'joint' },
+            ['latent', 'latent'],
+          ),
         },
       },
       {
