@@ -123,7 +123,7 @@ def test_mistakes_are_found_before_the_work(pipe: Pipeline, tmp_path: Path) -> N
         ({"seed": -1}, "seed is -1"),
         ({"fps": 0}, "frame rate is 0"),
         ({"hue": 3}, "hue"),
-        ({"steps": 1000}, "steps is 1000; expected 1 to 499"),
+        ({"steps": 1000}, "steps is 1000; expected 1 to 50"),
     ]
     for values, message in mistakes:
         with pytest.raises((ValueError, TypeError), match=message):
