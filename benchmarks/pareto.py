@@ -9,8 +9,7 @@ curves over the seconds of one core.
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -81,21 +80,11 @@ def every_point(steps: int) -> list[Point]:
     return [*points(replace(PAPER, steps=steps)), *points_of_few_steps(SETTINGS)]
 
 
-def add_bounds(parser: argparse.ArgumentParser, *, most_calls: float) -> None:
-    """The options of :func:`within_bounds`."""
-    parser.add_argument("--views", type=int, nargs="+", default=VIEWS)
-    parser.add_argument("--most-calls", type=float, default=most_calls, help="leave out what needs more network calls")
-
-
-def within_bounds(found: Iterable[Point], args: argparse.Namespace) -> list[Point]:
-    """The points that the command line asks for."""
-    return [point for point in found if point.views in args.views and point.calls <= args.most_calls]
-
-
 def main() -> None:
     """Run from the command line."""
     parser = arguments(__doc__, PAPER.steps)
-    add_bounds(parser, most_calls=400)
+    parser.add_argument("--views", type=int, nargs="+", default=VIEWS)
+    parser.add_argument("--most-calls", type=float, default=400, help="leave out what needs more network calls")
     parser.add_argument("--few-steps", type=Path, metavar="LORA", help="a LoRA for the sampler lcm, compared too")
     parser.add_argument("--plot", type=Path, help="a PNG to write")
     args = parser.parse_args()
@@ -105,7 +94,7 @@ def main() -> None:
     if args.few_steps:
         distilled = replace(files, loras=((args.few_steps, 1.0),))
         made_by |= dict.fromkeys(points_of_few_steps(replace(SETTINGS, guidance=1.0), f"{JOINT_LCM}, LoRA"), distilled)
-    chosen = within_bounds(made_by, args)
+    chosen = [point for point in made_by if point.views in args.views and point.calls <= args.most_calls]
     measured = Measured(args.rows)
     variants = [Variant(p.name, made_by[p], p.settings, p.views) for p in chosen]
     measured.make(variants, args.scenes, args.seeds, args.workers)
