@@ -1,9 +1,9 @@
 """Does an exported model follow its cameras and prompts? ``python -m benchmarks.camera_following MODEL_FOLDER``.
 
 One object per held-out scene; the camera moves sideways (truck), turns (pan), or both (an orbit around a point behind
-the object, which thus passes before it), half of the scenes to each side. Prints
-how far objects move in generated videos and in renders of such scenes, at each of the given camera guidances, and how
-many balls are balls and cubes cubes; ``--pictures`` shows both, a row per scene.
+the object, which thus passes before it), half of the scenes to each side. Prints how far objects move in generated
+videos and in renders of such scenes, at each of the given camera guidances, how much too wide they are, and how many
+balls are balls and cubes cubes; ``--pictures`` shows the videos, a row per scene.
 """
 
 from __future__ import annotations

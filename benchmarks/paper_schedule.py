@@ -50,12 +50,13 @@ def main() -> None:
     measured.make(variants, args.scenes, args.seeds, args.workers)
     table = [["sampling", "network calls", SECONDS, *BESIDE, *(f"{m}{of}" for m in RATIOS for of in ("", ", ratio"))]]
     results: dict[str, dict[str, dict[str, float]]] = {}
+    of_schedule = {m: measured.by_scene(SCHEDULE, m, args.scenes, args.seeds) for m in RATIOS}
     for name, (_, settings) in chosen.items():
         of = {m: measured.by_scene(name, m, args.scenes, args.seeds) for m in (SECONDS, *BESIDE, *RATIOS)}
         found: dict[str, Estimate] = {m: mean(of[m]) for m in (SECONDS, *BESIDE)}
         for m in RATIOS:
             found[m] = mean(of[m])
-            found[f"{m}, ratio"] = ratio(of[m], measured.by_scene(SCHEDULE, m, args.scenes, args.seeds))
+            found[f"{m}, ratio"] = ratio(of[m], of_schedule[m])
         table.append([name, str(network_calls(settings)), *map(str, found.values())])
         results[name] = {m: vars(value) for m, value in found.items()}
     print_table(table)

@@ -125,7 +125,7 @@ def hints(paths: ModelPaths, cameras: Cameras, settings: Settings, usual: Mappin
         found.append("no `camera`: the videos will not follow the camera paths")
     if paths.sync is None and cameras.views > 1:
         found.append("no `sync`: the views will not see each other; the videos are independent")
-    if settings.sampler == "lcm" != usual.get("sampler"):
+    if settings.sampler == "lcm" and usual.get("sampler") != "lcm":
         if settings.guidance > MOST_LCM_GUIDANCE or settings.steps > MANY_LCM_STEPS:
             found.append(
                 "`sampler` lcm is for models distilled to a few steps, an AnimateLCM motion module or an LCM LoRA; it "
